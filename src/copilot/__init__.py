@@ -1,0 +1,3 @@
+"""Tech Clarity Copilot: technical documentation in, four clear sections out."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Question to hits to prompt to text to a checked Answer."""

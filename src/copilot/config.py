@@ -1,0 +1,218 @@
+"""The one YAML, closed and checked: every key with its unit and effect, in the order data flows."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+SECTIONS = ("Summary", "How it works", "Key parameters / fields", "Common mistakes or troubleshooting tips")
+SYSTEM = (
+    "You explain technical documentation to non-technical people. Use only the context. Answer in exactly "
+    "{count} markdown sections: {sections}. Write names in backticks exactly as the context writes them. "
+    "If the context does not hold the answer, say so in the same {count} sections."
+)
+SYSTEM_NO_RAG = (
+    "You explain technical topics to non-technical people from general knowledge. Answer in exactly {count} "
+    "markdown sections: {sections}. Do not invent names of endpoints, fields or settings."
+)
+PROVIDERS = ("azure_openai", "openai", "huggingface", "offline")
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Part(BaseModel):
+    """A section of the YAML: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Run(Part):
+    """Which run this is."""
+
+    name: str = Field("default", pattern=r"^[A-Za-z0-9._-]+$", description="folder of the run under `output_dir`")
+
+
+class Documents(Part):
+    """The knowledge base."""
+
+    paths: list[str] = Field(["data/knowledge_base"], min_length=1, description="files and folders to read")
+    include: list[str] = Field(
+        ["**/*.md", "**/*.txt", "**/*.pdf", "**/*.docx"], min_length=1, description="globs inside the folders"
+    )
+    exclude: list[str] = Field([], description="globs left out, matched as `include` is")
+
+
+class Chunks(Part):
+    """How documents are cut."""
+
+    size: Positive = Field(1200, description="longest chunk, characters")
+    overlap: int = Field(150, ge=0, description="characters repeated from the chunk before, within one section")
+
+    @model_validator(mode="after")
+    def _overlap_fits(self) -> "Chunks":
+        if self.overlap >= self.size:
+            raise ValueError(f"overlap ({self.overlap}) must be smaller than size ({self.size})")
+        return self
+
+
+class Embeddings(Part):
+    """What turns a chunk into a vector."""
+
+    model: str = Field(
+        "huggingface:sentence-transformers/all-MiniLM-L6-v2",
+        description="`provider:name`; providers: azure_openai, openai, huggingface, offline",
+    )
+    batch_size: Positive = Field(32, description="texts embedded or sent at once")
+    endpoint: str | None = Field(None, description="base URL of the provider; null: its own environment variable")
+    api_version: str | None = Field(None, description="Azure API version; null: OPENAI_API_VERSION")
+    api_key: SecretStr | None = Field(None, description="write ${NAME}, never the key; null: the provider's variable")
+
+    @field_validator("model")
+    @classmethod
+    def _known_provider(cls, value: str) -> str:
+        provider, colon, name = value.partition(":")
+        if not colon or not name or provider not in PROVIDERS:
+            raise ValueError(f"expected provider:name with a provider of {', '.join(PROVIDERS)}")
+        return value
+
+    @property
+    def provider(self) -> str:
+        """The part before the colon."""
+        return self.model.partition(":")[0]
+
+    @property
+    def name(self) -> str:
+        """The part after the colon."""
+        return self.model.partition(":")[2]
+
+
+class Retriever(Part):
+    """What is brought to the model."""
+
+    k: Positive = Field(5, description="chunks brought to the prompt")
+
+
+class Prompt(Part):
+    """The words around question and context; part of the adapter's fingerprint."""
+
+    system: str = Field(SYSTEM, min_length=1, description="system message; may hold {sections} and {count}")
+    system_no_rag: str = Field(SYSTEM_NO_RAG, min_length=1, description="system message of `ask --no-rag`")
+    rag: str = Field("Context:\n\n{context}\n\nQuestion: {question}", description="user message with context")
+    no_rag: str = Field("Question: {question}", description="user message of `ask --no-rag`")
+
+    @field_validator("rag", "no_rag")
+    @classmethod
+    def _has_fields(cls, value: str, info: Any) -> str:
+        wanted = ("{context}", "{question}") if info.field_name == "rag" else ("{question}",)
+        missing = [w for w in wanted if w not in value]
+        if missing:
+            raise ValueError(f"must contain {' and '.join(missing)}")
+        return value
+
+
+class Model(Part):
+    """The language model."""
+
+    name: str = Field("unsloth/Llama-3.2-1B", min_length=1, description="hub name or folder with safetensors weights")
+    backend: Literal["auto", "unsloth", "transformers"] = Field(
+        "auto", description="auto: unsloth where there is a GPU and the `gpu` extra, else transformers"
+    )
+    load_in_4bit: bool = Field(True, description="nf4 base weights; needs an NVIDIA GPU")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="auto: bfloat16 where the processor multiplies it fast, else float32"
+    )
+    max_length: Positive = Field(4096, description="longest prompt with its answer, tokens; nothing is cut silently")
+
+
+class Lora(Part):
+    """Low-rank adapters (PEFT names)."""
+
+    r: Positive = Field(16, description="rank")
+    alpha: float = Field(32, gt=0, description="scale; the update is multiplied by alpha / r")
+    dropout: float = Field(0.0, ge=0, lt=1, description="share of adapter inputs dropped in training")
+    target_modules: list[str] | Literal["all-linear"] = Field("all-linear", description="layers that get an adapter")
+
+
+class Train(Part):
+    """Supervised fine-tuning (TRL names)."""
+
+    data: str = Field("data/sft/train.jsonl", description="JSONL rows: question, response, retrieved_context optional")
+    held_out: float = Field(0.1, ge=0, lt=1, description="share of rows kept out of training to measure the loss on")
+    min_steps: Positive = Field(8, description="fewer optimizer steps than this are refused: nothing would be learnt")
+    lora: Lora = Field(default_factory=Lora, description="the adapter")
+    learning_rate: float = Field(2e-4, gt=0, description="peak learning rate")
+    num_train_epochs: float = Field(3.0, gt=0, description="passes over the rows")
+    max_steps: int = Field(-1, ge=-1, description="optimizer steps; -1: as the epochs give")
+    per_device_train_batch_size: Positive = Field(2, description="rows at once on a device")
+    gradient_accumulation_steps: Positive = Field(4, description="batches per optimizer step")
+    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = Field(
+        "linear", description="how the learning rate falls"
+    )
+    warmup_steps: float = Field(0.1, ge=0, description="steps of rising learning rate; below 1: share of all steps")
+    weight_decay: float = Field(0.0, ge=0, description="decay of adapter weights")
+    max_grad_norm: float = Field(1.0, gt=0, description="gradients longer than this are shortened")
+    optim: str = Field("adamw_torch", description="optimizer, by its transformers name")
+    gradient_checkpointing: bool = Field(False, description="less memory, about a third slower")
+    packing: bool = Field(False, description="several rows in one sequence (TRL)")
+    logging_steps: Positive = Field(1, description="steps between log lines")
+    save_steps: Positive = Field(20, description="steps between checkpoints for `--resume`")
+    save_total_limit: Positive = Field(2, description="checkpoints kept while training")
+    report_to: Literal["none", "tensorboard", "wandb"] = Field("none", description="where TRL also sends its log")
+
+
+class AnswerPart(Part):
+    """The answer's shape."""
+
+    sections: list[str] = Field(list(SECTIONS), min_length=1, description="headings of an answer, in order")
+    max_new_tokens: Positive = Field(512, description="longest answer, tokens")
+    temperature: float = Field(0.0, ge=0, le=2, description="0: the likeliest token each time")
+
+    @field_validator("sections")
+    @classmethod
+    def _plain_titles(cls, value: list[str]) -> list[str]:
+        if len(set(value)) < len(value) or any(not v.strip() or "\n" in v or v.startswith("#") for v in value):
+            raise ValueError("expected different titles of one line, without #")
+        return value
+
+
+class Evaluation(Part):
+    """The held-out questions."""
+
+    questions: str = Field("data/eval/questions.jsonl", description="JSONL rows with gold source and reference")
+    limit: int | None = Field(None, ge=1, description="questions asked, spread evenly over the file; null: all")
+    batch_size: Positive = Field(16, description="answers generated at once")
+
+
+class Demo(Part):
+    """What `copilot pipeline` shows at its end."""
+
+    questions: list[str] = Field(["How do I get a contact by phone number?"], description="asked of the tuned model")
+
+
+class Config(Part):
+    """The whole YAML. Only `pipeline.py` and `cli.py` see it whole; a function takes its own section."""
+
+    run: Run = Field(default_factory=Run, description="this run")
+    output_dir: str = Field("outputs", description="where run folders are made")
+    seed: int = Field(42, ge=0, description="of shuffling, adapter weights and sampling")
+    documents: Documents = Field(default_factory=Documents, description="the knowledge base")
+    chunks: Chunks = Field(default_factory=Chunks, description="how documents are cut")
+    embeddings: Embeddings = Field(default_factory=Embeddings, description="chunks to vectors")
+    retriever: Retriever = Field(default_factory=Retriever, description="vectors to hits")
+    prompt: Prompt = Field(default_factory=Prompt, description="hits to messages")
+    model: Model = Field(default_factory=Model, description="the language model")
+    train: Train = Field(default_factory=Train, description="supervised fine-tuning")
+    answer: AnswerPart = Field(default_factory=AnswerPart, description="the answer")
+    evaluation: Evaluation = Field(default_factory=Evaluation, description="before and after")
+    demo: Demo = Field(default_factory=Demo, description="shown at the end")
+
+    @property
+    def run_dir(self) -> Path:
+        """The folder of this run."""
+        return Path(self.output_dir) / self.run.name
+
+    def to_yaml(self) -> str:
+        """The resolved YAML, secrets masked."""
+        data = self.model_dump(mode="json")
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)

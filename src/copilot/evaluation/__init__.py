@@ -1,0 +1,1 @@
+"""Answers in, numbers and a report out."""

@@ -1,0 +1,1 @@
+"""Files in, hits out: documents, chunks, embeddings, index, retriever."""

@@ -1,0 +1,1 @@
+"""The language model: examples in, an adapter or text out."""

@@ -1,0 +1,149 @@
+"""Run folders: fingerprints, manifests, locks, and folders that are swapped in whole or not at all."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from copilot.errors import CopilotError, StaleError
+
+MANIFEST = "manifest.json"
+
+
+def fingerprint(*parts: Any) -> str:
+    """sha256 (hex, 64 characters) of the parts as canonical JSON."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """sha256 (hex) of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write `data` as JSON in one step: readers see the old file or the new one, never a part."""
+    write_text(path, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in one step. Raises CopilotError when the disk refuses."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except OSError as error:
+        raise disk_error(error, path) from error
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def disk_error(error: OSError, path: Path) -> CopilotError:
+    """An OSError while writing, as a sentence."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return CopilotError(
+            f"no room left on the disk for {path}; what stood there before is unchanged",
+            "free some space and run the same command again",
+        )
+    return CopilotError(f"cannot write {path}: {error.strerror or error}", "check the folder's permissions")
+
+
+@contextlib.contextmanager
+def swapped_folder(target: Path, manifest: dict[str, Any]) -> Iterator[Path]:
+    """Yield an empty folder beside `target`; when the block ends well, write its manifest and put it in place.
+
+    The manifest gets the size in bytes of every file, so that a folder cut short is never taken as whole. When the
+    block fails, the folder goes and `target` stays as it was.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for old in target.parent.glob(f".{target.name}.new-*"):
+        shutil.rmtree(old, ignore_errors=True)  # left by a killed process; the caller holds the lock
+    fresh = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.new-"))
+    try:
+        yield fresh
+        os.chmod(fresh, 0o755)
+        sizes = {str(p.relative_to(fresh)): p.stat().st_size for p in sorted(fresh.rglob("*")) if p.is_file()}
+        write_json(fresh / MANIFEST, {**manifest, "files": sizes})
+        _swap(fresh, target)
+    except OSError as error:
+        raise disk_error(error, target) from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _swap(fresh: Path, target: Path) -> None:
+    old = target.parent / f".{target.name}.old"
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        os.replace(target, old)
+    os.replace(fresh, target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """The manifest of a whole folder; None when there is none.
+
+    Raises StaleError when files named by the manifest are missing or have another size.
+    """
+    old = folder.parent / f".{folder.name}.old"
+    if not folder.exists() and (old / MANIFEST).is_file():
+        os.replace(old, folder)  # the process died between the two renames of a swap
+    path = folder / MANIFEST
+    if not path.is_file():
+        return None
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        files = manifest["files"].items()
+    except (ValueError, KeyError, AttributeError):
+        raise StaleError(f"{path} is not a manifest of this program", f"remove {folder} and make it again") from None
+    for name, size in files:
+        file = folder / name
+        if not file.is_file() or file.stat().st_size != size:
+            raise StaleError(f"{file} is missing or damaged", f"remove {folder} and make it again")
+    return manifest
+
+
+@contextlib.contextmanager
+def locked(folder: Path, what: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold the run folder for one writer; a second one waits and `say`s who holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    owner = folder / ".lock-owner.json"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say(f"waiting: {folder} is in use by {_owner(owner)}")
+        lock.acquire()
+    try:
+        write_json(owner, {"pid": os.getpid(), "host": socket.gethostname(), "command": what, "since": now()})
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
+
+
+def _owner(path: Path) -> str:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return f"`copilot {data['command']}` (process {data['pid']} on {data['host']}, since {data['since']})"
+    except (OSError, ValueError, KeyError):
+        return "another process"
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, whole seconds."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,0 +1,147 @@
+"""The values that travel between the stages: frozen, slotted, units in the trailing comments."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypedDict
+
+
+class Message(TypedDict):
+    """One chat message, as every chat template and provider takes it."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A heading of a document."""
+
+    start: int  # character offset of its line in Document.text
+    level: int  # 1 is the highest
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file of the knowledge base as text."""
+
+    path: str  # relative to the knowledge base folder it was found in, with "/"
+    source: str  # absolute path of the file
+    title: str
+    text: str
+    sha256: str  # of the file's bytes
+    headings: tuple[Heading, ...] = ()
+    page_starts: tuple[int, ...] = ()  # character offset of each page; empty when the format has no pages
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A passage of one document: `document.text[start:end] == text`."""
+
+    document: str  # Document.path
+    title: str
+    heading: str  # heading path, joined by " › "; "" before the first heading
+    page: int | None  # 1-based
+    start: int  # characters
+    end: int  # characters, exclusive
+    text: str
+
+    @property
+    def header(self) -> str:
+        """Document title and heading path, said once when the first heading is the title."""
+        if not self.heading or self.heading == self.title:
+            return self.title
+        return self.heading if self.heading.startswith(self.title + " › ") else f"{self.title} › {self.heading}"
+
+    @property
+    def passage(self) -> str:
+        """What is embedded and what a model sees: the header, then the text."""
+        return f"{self.header}\n{self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A retrieved chunk."""
+
+    chunk: Chunk
+    score: float  # cosine in [-1, 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A training row."""
+
+    question: str
+    response: str
+    context: tuple[str, ...] | None  # passages given in the row; None: ask the retriever
+    line: int  # 1-based line in its file
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An evaluation row with what is known about its right answer."""
+
+    id: str
+    question: str
+    reference: str
+    gold: tuple[tuple[str, str], ...]  # (document, heading) pairs that hold the answer
+    identifiers: tuple[str, ...]  # what a good answer names
+    answerable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One titled part of an answer."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an answer cost."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    seconds_to_first_token: float  # s
+    seconds: float  # s
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A question, its answer, and where it came from."""
+
+    question: str
+    text: str  # markdown
+    sections: tuple[Section, ...]
+    hits: tuple[Hit, ...]
+    model: str
+    adapter: str | None
+    usage: Usage
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of `--json`; keys are only ever added, never renamed."""
+        return {
+            "question": self.question,
+            "answer": self.text,
+            "sections": [{"title": s.title, "text": s.text} for s in self.sections],
+            "hits": [
+                {
+                    "document": h.chunk.document,
+                    "heading": h.chunk.heading,
+                    "page": h.chunk.page,
+                    "start": h.chunk.start,
+                    "end": h.chunk.end,
+                    "score": round(h.score, 6),
+                    "text": h.chunk.text,
+                }
+                for h in self.hits
+            ],
+            "model": self.model,
+            "adapter": self.adapter,
+            "usage": {
+                "prompt_tokens": self.usage.prompt_tokens,
+                "completion_tokens": self.usage.completion_tokens,
+                "seconds_to_first_token": round(self.usage.seconds_to_first_token, 3),
+                "seconds": round(self.usage.seconds, 3),
+            },
+        }

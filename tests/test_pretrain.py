@@ -1,0 +1,86 @@
+"""The pretraining generator and the shipped tiny model: deterministic, grounded, loadable, and as the card says."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = ROOT / "data" / "models" / "tiny"
+sys.path.insert(0, str(ROOT / "tools" / "pretrain"))
+
+import generator  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def samples() -> list[generator.Sample]:
+    return list(islice(generator.stream(11), 150))
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(TINY)
+
+
+def test_the_same_seed_gives_the_same_examples(samples: list[generator.Sample]) -> None:
+    assert list(islice(generator.stream(11), 150)) == samples
+    assert list(islice(generator.stream(12), 5)) != samples[:5]
+
+
+def test_every_name_in_an_answer_stands_in_its_context(samples: list[generator.Sample]) -> None:
+    for s in samples:
+        assert all(name in s.context for name in re.findall(r"`([^`]+)`", s.answer))
+
+
+def test_answers_have_the_four_parts_in_order(samples: list[generator.Sample]) -> None:
+    for s in samples:
+        at = [s.answer.find(h) for h in generator.HEADINGS]
+        assert at[0] == 0 and at == sorted(at)
+
+
+def test_unanswerable_questions_are_refused_without_names(samples: list[generator.Sample]) -> None:
+    refused = [s for s in samples if not s.answerable]
+    assert 0.1 < len(refused) / len(samples) < 0.45
+    for s in refused:
+        assert generator.ABSTAIN in s.answer and "`" not in s.answer
+
+
+def test_the_model_folder_loads_and_is_small() -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(TINY)
+    assert model.config.model_type == "llama" and model.generation_config.eos_token_id == 2
+    assert sum(f.stat().st_size for f in TINY.iterdir()) < 30 * 2**20
+
+
+def test_the_prompt_is_a_prefix_of_prompt_and_answer(samples: list[generator.Sample], tokenizer) -> None:
+    for s in samples[:20]:
+        messages = [{"role": "system", "content": generator.SYSTEM}, {"role": "user", "content": s.user}]
+        prompt = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        whole = tokenizer.apply_chat_template([*messages, {"role": "assistant", "content": s.answer}], tokenize=False)
+        assert whole == prompt + s.answer + tokenizer.eos_token
+        assert prompt == tokenizer.bos_token + s.prompt
+        short, long = tokenizer(prompt)["input_ids"], tokenizer(whole)["input_ids"]
+        assert long[: len(short)] == short and short.count(tokenizer.bos_token_id) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["maxRetryCount", "max_retry_count", "MAX-RETRY", "GET /v2/orders/{orderId}", "zorvik.ttl9"]
+)
+def test_a_name_has_one_tokenisation_everywhere(tokenizer, name: str) -> None:
+    alone = tokenizer.tokenize(name)
+    for before, after in (("`", "`"), ("Use ", " now"), ("\n- `", "`: x"), ("| ", " |"), ('"', '":')):
+        got = tokenizer.tokenize(before + name + after)
+        assert got[len(tokenizer.tokenize(before)) :][: len(alone)] == alone
+
+
+def test_the_card_names_these_weights() -> None:
+    digest = hashlib.sha256((TINY / "model.safetensors").read_bytes()).hexdigest()
+    assert digest in (TINY / "README.md").read_text(encoding="utf-8")
