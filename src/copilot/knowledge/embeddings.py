@@ -1,5 +1,6 @@
 """A config in, a langchain_core Embeddings out: Azure OpenAI, OpenAI, a local model, or the packaged MiniLM."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ def load_embeddings(config: Embeddings) -> Embedder:
         case "offline":
             return MiniLM(offline_folder(config.name), config.batch_size)
         case "huggingface":
-            return MiniLM(hub_folder(config.name), config.batch_size)
+            return _hub_embedder(hub_folder(config.name), config.batch_size)
         case _:
             return Remote(_client(config), config.batch_size)
 
@@ -64,6 +65,22 @@ def _client(config: Embeddings) -> Embedder:
         ) from None
     assert isinstance(made, Embedder)
     return made
+
+
+def _hub_embedder(folder: Path, batch_size: int) -> Embedder:
+    """A sentence-transformers folder: BERT with mean pooling by our windows, any other by sentence-transformers."""
+    try:
+        kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
+        pooling = json.loads((folder / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
+        limits = json.loads((folder / "sentence_bert_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, KeyError):
+        kind, pooling, limits = "", {}, {}
+    if kind == "bert" and pooling.get("pooling_mode_mean_tokens"):
+        return MiniLM(folder, batch_size, int(limits.get("max_seq_length") or 256))
+    from langchain_huggingface import HuggingFaceEmbeddings
+
+    options = {"normalize_embeddings": True, "batch_size": batch_size}
+    return HuggingFaceEmbeddings(model_name=str(folder), encode_kwargs=options)
 
 
 class Remote(Embedder):

@@ -1,0 +1,95 @@
+"""Chunks and an embedder in; a folder of index.faiss, chunks.jsonl and manifest.json out, and hits from it."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from copilot.errors import CopilotError, StaleError
+from copilot.runs import read_manifest, swapped_folder
+from copilot.types import Chunk, Hit
+
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
+    from numpy.typing import NDArray
+
+FORMAT = 1
+
+
+class Index:
+    """Chunks and their L2-normalised vectors, searched by inner product, which then is the cosine."""
+
+    def __init__(self, chunks: Sequence[Chunk], vectors: "NDArray[np.float32]") -> None:
+        """`vectors` is (n, dim), one row per chunk."""
+        import faiss
+
+        if len(chunks) != len(vectors):
+            raise ValueError(f"{len(chunks)} chunks, {len(vectors)} vectors")
+        self.chunks = tuple(chunks)
+        self.store = faiss.IndexFlatIP(vectors.shape[1])
+        self.store.add(np.ascontiguousarray(_unit(vectors)))
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return int(self.store.d)
+
+    @classmethod
+    def build(
+        cls, chunks: Iterable[Chunk], embeddings: "Embeddings", batch: int, step: Callable[[int], None] = lambda n: None
+    ) -> "Index":
+        """Embed every chunk's passage; `step(n)` is told of n more done."""
+        rows = list(chunks)
+        if not rows:
+            raise CopilotError("the documents yield no chunks", "check `documents.paths` and `documents.include`")
+        vectors: list[list[float]] = []
+        for at in range(0, len(rows), batch):
+            part = rows[at : at + batch]
+            vectors += embeddings.embed_documents([chunk.passage for chunk in part])
+            step(len(part))
+        return cls(rows, np.asarray(vectors, dtype=np.float32))
+
+    def search(self, vector: Sequence[float], k: int) -> list[Hit]:
+        """The k chunks of highest cosine, best first; fewer when the index holds fewer."""
+        query = _unit(np.asarray([vector], dtype=np.float32))
+        if query.shape[1] != self.dimension:
+            raise StaleError(
+                f"the embedder gives {query.shape[1]} numbers, the index holds {self.dimension}", "run copilot index again"
+            )
+        scores, rows = self.store.search(query, min(k, len(self.chunks)))
+        return [Hit(self.chunks[row], float(score)) for score, row in zip(scores[0], rows[0], strict=True) if row >= 0]
+
+    def save(self, folder: Path, manifest: dict[str, Any]) -> None:
+        """Write the folder in one swap; on failure what stood there stays."""
+        import faiss
+
+        counts = {"format": FORMAT, "dimension": self.dimension, "chunks": len(self.chunks)}
+        with swapped_folder(folder, {**manifest, **counts}) as fresh:
+            lines = "".join(json.dumps(asdict(chunk), ensure_ascii=False) + "\n" for chunk in self.chunks)
+            (fresh / "chunks.jsonl").write_text(lines, encoding="utf-8")
+            (fresh / "index.faiss").write_bytes(faiss.serialize_index(self.store).tobytes())
+
+    @classmethod
+    def load(cls, folder: Path, remedy: str) -> tuple["Index", dict[str, Any]]:
+        """Index and manifest. Raises StaleError with `remedy` when the folder is missing or damaged."""
+        import faiss
+
+        manifest = read_manifest(folder)
+        if manifest is None:
+            raise StaleError(f"no index at {folder}", remedy)
+        if manifest.get("format") != FORMAT:
+            raise StaleError(f"{folder} was written by another version", remedy)
+        lines = (folder / "chunks.jsonl").read_text(encoding="utf-8").splitlines()
+        index = cls.__new__(cls)
+        index.chunks = tuple(Chunk(**json.loads(line)) for line in lines)
+        index.store = faiss.read_index(str(folder / "index.faiss"))
+        return index, manifest
+
+
+def _unit(vectors: "NDArray[np.float32]") -> "NDArray[np.float32]":
+    """Rows of length 1, (n, dim); a zero row stays zero."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return (vectors / np.maximum(norms, 1e-12)).astype(np.float32)

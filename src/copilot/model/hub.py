@@ -1,0 +1,31 @@
+"""A hub name in, a local folder out."""
+
+import os
+from pathlib import Path
+
+from copilot.errors import CopilotError
+
+
+def download(name: str, patterns: list[str]) -> Path:
+    """The hub's files for `name` that match `patterns`, from the cache where they are there already.
+
+    Raises CopilotError when the name does not exist or there is no network.
+    """
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    import httpx
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=patterns))
+    except HFValidationError:
+        raise CopilotError(f"{name}: neither a folder nor a hub name", "mend the model's name in the YAML") from None
+    except (LocalEntryNotFoundError, httpx.HTTPError, OSError) as error:
+        if isinstance(error, HfHubHTTPError) and error.response is not None and error.response.status_code < 500:
+            raise CopilotError(
+                f"{name}: the hub answers {error.response.status_code}", "check the name, and HF_TOKEN for a gated model"
+            ) from None
+        raise CopilotError(
+            f"{name}: not in the local cache, and the hub cannot be reached",
+            "connect once to download it, name a local folder, or use -c configs/tiny.yaml, which needs no network",
+        ) from None
