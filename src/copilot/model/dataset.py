@@ -1,0 +1,142 @@
+"""JSONL rows and a retriever in; tokenised prompt/completion rows out, with loss on the completion alone."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from copilot.config import AnswerPart, Prompt
+from copilot.errors import CopilotError
+from copilot.prompt.render import render
+from copilot.prompt.sections import explain, parse
+from copilot.types import Example, Hit, Message, Question
+
+MAX_LINE = 1 << 20  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A tokenised example."""
+
+    line: int  # of the data file
+    messages: tuple[Message, ...]
+    input_ids: tuple[int, ...]  # prompt and completion
+    prompt_length: int  # tokens without loss
+
+
+def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, object) of each line. Raises CopilotError with file and line for one that is not a JSON object."""
+    if not path.is_file():
+        raise CopilotError(f"no file at {path}", "mend its path in the YAML")
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            where = f"{path}:{number}"
+            if len(line) > MAX_LINE:
+                raise CopilotError(f"{where}: a line of {len(line):,} characters", "one JSON object a line, under 1 MiB each")
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise CopilotError(f"{where}: not JSON at column {error.colno}: {error.msg}", "mend that line") from None
+            if not isinstance(row, dict):
+                raise CopilotError(f"{where}: expected a JSON object", 'for example {"question": "...", "response": "..."}')
+            yield number, row
+
+
+def _text(row: dict[str, Any], names: Sequence[str], where: str) -> str:
+    for name in names:
+        value = row.get(name)
+        if isinstance(value, str) and value.strip():
+            return value.strip()
+    raise CopilotError(f"{where}: a row without `{names[0]}`", f"give `{names[0]}` a text")
+
+
+def read_examples(path: Path, sections: Sequence[str]) -> list[Example]:
+    """Training rows. Raises CopilotError for a row without question or response, or a response in another shape."""
+    examples = []
+    for number, row in read_jsonl(path):
+        where = f"{path}:{number}"
+        question = _text(row, ("question", "user_input"), where)
+        response = _text(row, ("response", "reference"), where)
+        if parse(response, sections) is None:
+            raise CopilotError(
+                f"{where}: the response does not have the {len(sections)} sections: {explain(response, sections)}",
+                "write it as in data/sft/train.jsonl; `answer.sections` names the headings",
+            )
+        given = row.get("retrieved_context")
+        context = None if not given else tuple([given] if isinstance(given, str) else map(str, given))
+        examples.append(Example(question, response, context, number))
+    if not examples:
+        raise CopilotError(f"{path}: no rows in it", 'one JSON object a line: {"question": "...", "response": "..."}')
+    return examples
+
+
+def read_questions(path: Path) -> list[Question]:
+    """Evaluation rows; `user_input` is accepted for `question`."""
+    rows = []
+    for number, row in read_jsonl(path):
+        where = f"{path}:{number}"
+        gold = row.get("gold") or []
+        if not all(isinstance(g, dict) and "document" in g and "heading" in g for g in gold):
+            raise CopilotError(f"{where}: `gold` must list objects with document and heading", "mend that row")
+        rows.append(
+            Question(
+                id=str(row.get("id", number)),
+                question=_text(row, ("question", "user_input"), where),
+                reference=str(row.get("reference") or ""),
+                gold=tuple((str(g["document"]), str(g["heading"])) for g in gold),
+                identifiers=tuple(map(str, row.get("identifiers") or ())),
+                answerable=bool(row.get("answerable", True)),
+            )
+        )
+    if not rows:
+        raise CopilotError(f"{path}: no questions in it", 'one JSON object a line: {"question": "..."}')
+    return rows
+
+
+def build_rows(
+    examples: Sequence[Example],
+    retrieve: Callable[[str], list[Hit]],
+    tokenizer: Any,
+    prompt: Prompt,
+    answer: AnswerPart,
+    step: Callable[[int], None] = lambda n: None,
+) -> list[Row]:
+    """Each example as the model will read it: the same renderer and the same retriever as `ask`."""
+    rows = []
+    for example in examples:
+        passages = example.context
+        if passages is None:
+            passages = tuple(hit.chunk.passage for hit in retrieve(example.question))
+        messages = render(example.question, passages, prompt, answer)
+        rows.append(tokenize(messages, example.response, tokenizer, example.line))
+        step(1)
+    return rows
+
+
+def tokenize(messages: Sequence[Message], response: str, tokenizer: Any, line: int) -> Row:
+    """Token ids of prompt and completion. Raises CopilotError when the template does not keep the prompt as a prefix."""
+    full = [*messages, Message(role="assistant", content=response)]
+    prompt_ids = prompt_tokens(messages, tokenizer)
+    ids = tokenizer.encode(tokenizer.apply_chat_template(full, tokenize=False), add_special_tokens=False)
+    if ids[: len(prompt_ids)] != prompt_ids:
+        raise CopilotError(
+            "the chat template changes the prompt once an answer follows it, so training and asking would differ",
+            "use a model whose template ends the prompt where the answer begins",
+        )
+    return Row(line, tuple(full), tuple(ids), len(prompt_ids))
+
+
+def prompt_tokens(messages: Sequence[Message], tokenizer: Any) -> list[int]:
+    """Token ids of a prompt up to where the answer begins."""
+    text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+    return list(tokenizer.encode(text, add_special_tokens=False))
+
+
+def held_out_split(rows: Sequence[Row], share: float) -> tuple[list[Row], list[Row]]:
+    """(train, held out): rows spread evenly over the file are held out, the same ones each time."""
+    count = min(round(len(rows) * share), len(rows) - 1) if share else 0
+    chosen = {int((i + 0.5) * len(rows) / count) for i in range(count)} if count > 0 else set()
+    return [r for i, r in enumerate(rows) if i not in chosen], [rows[i] for i in sorted(chosen)]

@@ -1,0 +1,138 @@
+"""Messages in, text out: a language model behind a small Protocol, one answer streamed or many at once."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from copilot.config import AnswerPart
+from copilot.errors import CopilotError
+from copilot.model.dataset import prompt_tokens
+from copilot.model.load import Loaded
+from copilot.types import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A finished text and its cost."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Generator(Protocol):
+    """What answers need of a language model."""
+
+    def stream(self, messages: Sequence[Message]) -> Iterator[str]:
+        """The answer piece by piece."""
+        ...
+
+    def batch(self, prompts: Sequence[Sequence[Message]], step: Callable[[int], None]) -> list[Generated]:
+        """All answers, in order; `step(n)` is told of n more done."""
+        ...
+
+    def count(self, messages: Sequence[Message]) -> int:
+        """Tokens of the prompt."""
+        ...
+
+    def count_text(self, text: str) -> int:
+        """Tokens of an answer."""
+        ...
+
+
+class TransformersGenerator:
+    """Greedy or sampled decoding by transformers (and by unsloth, whose models are transformers' too)."""
+
+    def __init__(self, loaded: Loaded, config: AnswerPart, max_length: int, seed: int, batch_size: int = 16) -> None:
+        self.model, self.tokenizer = loaded.model, loaded.tokenizer
+        self.config, self.max_length, self.seed, self.batch_size = config, max_length, seed, batch_size
+
+    def count(self, messages: Sequence[Message]) -> int:
+        """Tokens of the prompt."""
+        return len(prompt_tokens(messages, self.tokenizer))
+
+    def count_text(self, text: str) -> int:
+        """Tokens of an answer."""
+        return len(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def stream(self, messages: Sequence[Message]) -> Iterator[str]:
+        """The answer piece by piece, from a thread of transformers' own streamer."""
+        from threading import Thread
+
+        import torch
+        from transformers import TextIteratorStreamer
+
+        ids = prompt_tokens(messages, self.tokenizer)
+        self._check_room(ids)
+        streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True, timeout=600)
+        inputs = torch.tensor([ids], device=self.model.device)
+        failure: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                self._generate(inputs, torch.ones_like(inputs), streamer=streamer)
+            except BaseException as error:  # carried to the caller below
+                failure.append(error)
+                streamer.end()
+
+        thread = Thread(target=work, daemon=True)
+        thread.start()
+        yield from streamer
+        thread.join()
+        if failure:
+            raise failure[0]
+
+    def batch(self, prompts: Sequence[Sequence[Message]], step: Callable[[int], None] = lambda n: None) -> list[Generated]:
+        """All answers, in order; prompts of like length share a batch."""
+        import torch
+
+        ids = [prompt_tokens(messages, self.tokenizer) for messages in prompts]
+        for row in ids:
+            self._check_room(row)
+        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
+        done: dict[int, Generated] = {}
+        pad = self.tokenizer.pad_token_id
+        for at in range(0, len(order), self.batch_size):
+            part = order[at : at + self.batch_size]
+            longest = max(len(ids[i]) for i in part)
+            inputs = torch.tensor([[pad] * (longest - len(ids[i])) + ids[i] for i in part])  # (b, t), padded left
+            mask = torch.tensor([[0] * (longest - len(ids[i])) + [1] * len(ids[i]) for i in part])
+            out = self._generate(inputs.to(self.model.device), mask.to(self.model.device))
+            for i, row in zip(part, out[:, longest:].tolist(), strict=True):
+                text = self.tokenizer.decode(row, skip_special_tokens=True).strip()
+                tokens = next((n for n, t in enumerate(row) if t in self._stops), len(row))
+                done[i] = Generated(text, len(ids[i]), tokens)
+            step(len(part))
+        return [done[i] for i in range(len(ids))]
+
+    @property
+    def _stops(self) -> set[int]:
+        stops = self.model.generation_config.eos_token_id
+        ids = {stops} if isinstance(stops, int) else set(stops or [])
+        return ids | {self.tokenizer.eos_token_id}
+
+    def _check_room(self, ids: Sequence[int]) -> None:
+        if len(ids) + 1 >= self.max_length:
+            raise CopilotError(
+                f"the prompt has {len(ids)} tokens, model.max_length is {self.max_length}",
+                "lower retriever.k or raise model.max_length",
+            )
+
+    def _generate(self, inputs: Any, mask: Any, **options: Any) -> Any:
+        import torch
+
+        room = min(self.config.max_new_tokens, self.max_length - inputs.shape[1])
+        if self.config.temperature > 0:
+            torch.manual_seed(self.seed)
+            options |= {"do_sample": True, "temperature": self.config.temperature, "top_p": 1.0, "top_k": 0}
+        else:
+            options |= {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+        with torch.inference_mode():
+            return self.model.generate(
+                input_ids=inputs,
+                attention_mask=mask,
+                max_new_tokens=max(room, 1),
+                pad_token_id=self.tokenizer.pad_token_id,
+                eos_token_id=sorted(self._stops),
+                **options,
+            )

@@ -1,0 +1,191 @@
+"""A model section in, a language model and its tokenizer out: unsloth or transformers, 4-bit or not, with its adapter."""
+
+import importlib.util
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from copilot.config import Lora, Model
+from copilot.errors import CopilotError
+from copilot.prompt.render import PLAIN_TEMPLATE
+
+WITHOUT_GPU = "go on with -c configs/tiny.yaml, or set model.backend=transformers and model.load_in_4bit=false"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model ready to train or to generate."""
+
+    model: Any
+    tokenizer: Any
+    backend: str
+    device: str
+    dtype: str
+
+
+def quiet_libraries() -> None:
+    """Telemetry off, and the libraries' own chatter with it. Call before the first heavy import."""
+    for name in ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK", "UNSLOTH_DISABLE_STATISTICS"):
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+
+
+def choose_backend(config: Model) -> str:
+    """`unsloth` or `transformers`. Raises CopilotError when what the YAML asks for cannot run here."""
+    import torch
+
+    gpu = torch.cuda.is_available()
+    has_unsloth = importlib.util.find_spec("unsloth") is not None
+    if config.load_in_4bit and not gpu:
+        raise CopilotError("model.load_in_4bit needs an NVIDIA GPU, and none is found here", WITHOUT_GPU)
+    if config.backend == "unsloth" and not (gpu and has_unsloth):
+        missing = "the `gpu` extra (pip install 'tech-clarity-copilot[gpu]')" if gpu else "an NVIDIA GPU"
+        raise CopilotError(f"model.backend=unsloth needs {missing}", WITHOUT_GPU)
+    if config.load_in_4bit and importlib.util.find_spec("bitsandbytes") is None:
+        raise CopilotError("model.load_in_4bit needs bitsandbytes", "pip install 'tech-clarity-copilot[gpu]'")
+    if config.backend != "auto":
+        return config.backend
+    return "unsloth" if gpu and has_unsloth else "transformers"
+
+
+def prepare(config: Model) -> str:
+    """Import what must come first (unsloth before transformers) and name the backend."""
+    quiet_libraries()
+    backend = choose_backend(config)
+    if backend == "unsloth":
+        import unsloth  # noqa: F401
+    return backend
+
+
+def model_folder(config: Model) -> Path:
+    """The folder of the base model, downloaded from the hub once if it is a hub name."""
+    folder = Path(config.name)
+    if not folder.is_dir():
+        if folder.is_absolute():
+            raise CopilotError(f"no model folder at {folder}", "mend `model.name` in the YAML")
+        from copilot.model.hub import download
+
+        folder = download(config.name, ["*.json", "*.safetensors", "*.jinja", "tokenizer*"])
+    if not any(folder.glob("*.safetensors")):
+        raise CopilotError(
+            f"{folder}: no safetensors weights in this model folder", "copy model.safetensors there, or name another folder"
+        )
+    return folder
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer; a model without a chat template gets the plain one, a model without padding pads with EOS."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise CopilotError(f"{folder}: no usable tokenizer: {_first(error)}", "copy tokenizer.json there") from None
+    if not tokenizer.chat_template:
+        tokenizer.chat_template = PLAIN_TEMPLATE
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "left"
+    return tokenizer
+
+
+def choose_dtype(config: Model) -> Any:
+    """The torch dtype of the base weights."""
+    import torch
+
+    if config.dtype != "auto":
+        return getattr(torch, config.dtype)
+    if torch.cuda.is_available():
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
+
+
+def load_model(config: Model, adapter: Path | None = None) -> Loaded:
+    """The base model, with the adapter on it where one is given, ready to generate."""
+    backend = prepare(config)
+    folder = model_folder(config)
+    dtype = choose_dtype(config)
+    model = _unsloth(config, folder, dtype) if backend == "unsloth" else _transformers(config, folder, dtype)
+    tokenizer = load_tokenizer(adapter or folder)
+    if adapter is not None:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, str(adapter))
+    model.eval()
+    return Loaded(model, tokenizer, backend, str(model.device), str(dtype).removeprefix("torch."))
+
+
+def add_adapter(loaded: Loaded, lora: Lora, seed: int, gradient_checkpointing: bool) -> Loaded:
+    """The same model with a fresh LoRA adapter to train."""
+    import torch
+
+    torch.manual_seed(seed)
+    target: Any = lora.target_modules
+    if loaded.backend == "unsloth":
+        from unsloth import FastLanguageModel
+
+        if target == "all-linear":
+            target = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+        model = FastLanguageModel.get_peft_model(
+            loaded.model,
+            r=lora.r,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            target_modules=target,
+            bias="none",
+            random_state=seed,
+            use_gradient_checkpointing="unsloth" if gradient_checkpointing else False,
+        )
+    else:
+        from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+
+        base = loaded.model
+        if getattr(base, "is_loaded_in_4bit", False):
+            base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=gradient_checkpointing)
+        config = LoraConfig(
+            r=lora.r,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            target_modules=target,
+            bias="none",
+            task_type="CAUSAL_LM",
+        )
+        try:
+            model = get_peft_model(base, config)
+        except ValueError as error:
+            raise CopilotError(f"train.lora.target_modules: {_first(error)}", "use all-linear, or layers of this model") from None
+    return Loaded(model, loaded.tokenizer, loaded.backend, loaded.device, loaded.dtype)
+
+
+def _transformers(config: Model, folder: Path, dtype: Any) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    options: dict[str, Any] = {"dtype": dtype}
+    if config.load_in_4bit:
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+        )
+    if torch.cuda.is_available():
+        options["device_map"] = {"": torch.cuda.current_device()}
+    try:
+        return AutoModelForCausalLM.from_pretrained(folder, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise CopilotError(f"{folder}: cannot be opened as a language model: {_first(error)}", "check `model.name`") from None
+
+
+def _unsloth(config: Model, folder: Path, dtype: Any) -> Any:
+    from unsloth import FastLanguageModel
+
+    model, _ = FastLanguageModel.from_pretrained(
+        model_name=str(folder), max_seq_length=config.max_length, dtype=dtype, load_in_4bit=config.load_in_4bit
+    )
+    return model
+
+
+def _first(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
