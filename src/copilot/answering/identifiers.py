@@ -1,0 +1,104 @@
+"""Answer text in, the identifiers it names out; an identifier and a context in, whether the context holds it out."""
+
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+
+_VERBS = "GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS"
+_FENCE = re.compile(r"^[ \t]*(?:```|~~~).*$", re.M)
+_SPAN = re.compile(r"`+([^`\n]+)`+")
+_HOST = re.compile(r"https?://[\w.{}-]+(?::\d+)?(?=/)")
+_SEGMENT = r"(?:<\w+>|[\w.~%{}:+-]+)"
+_PATH = rf"/(?=[A-Za-z{{<:]){_SEGMENT}(?:/{_SEGMENT})*"
+_ENDPOINT = re.compile(rf"(?<![\w<>/.}}~:-]){_PATH}")
+_PAIR = re.compile(rf"\b({_VERBS})[\s`]+(?:{_HOST.pattern})?({_PATH})")
+
+_PHRASES = "|".join(re.escape(s.phrase) for s in HTTPStatus)
+_CODE = r"[1-5]\d\d(?!\w|[.,]\d)"
+_UNIT = r"(?!\s+(?:characters?|bytes?|entries|rows?|cells?|items?|contacts?|seconds?|minutes?|hours?|days?|ms|times)\b)"
+_STATUS = re.compile(
+    r"\b(?:status(?:[ -]codes?)?|codes?|errors?|HTTP(?:/\d(?:\.\d)?)?)(?:\s+(?:is|of|are))?\s*[:=(]?\s*"
+    rf"({_CODE}(?:\s*(?:,|/|or|and)\s*{_CODE})*){_UNIT}",
+    re.I,
+)
+_NAMED_STATUS = re.compile(rf"(?<![\w.,/])({_CODE})\s+\(?(?:(?:{_PHRASES})\b|(?:error|status|status code)s?\b)", re.I)
+
+
+def in_text(text: str) -> tuple[str, ...]:
+    """The identifiers that `text` names, in order, each once.
+
+    Contents of backtick spans; endpoint paths, also inside a URL; a verb with its path, followed by verb and path by
+    themselves; three-digit HTTP status codes (100-599) in backticks or beside a word such as status, code, error.
+    Fenced code counts for its paths only. Phrases of status codes: RFC 9110, from `http.HTTPStatus`.
+    """
+    plain = _FENCE.sub("", text)
+    found = sorted((*_spans(plain), *_paths(plain), *_statuses(plain)), key=lambda item: item[:2])
+    return tuple(dict.fromkeys(name for _, _, name in found))
+
+
+def supported(identifier: str, context: str) -> bool:
+    """Whether `context` holds `identifier` as a whole token, in the same case.
+
+    Backticks and the width of spaces make no difference, and a path may stand inside a full URL. A verb with its path
+    needs both, and where the context writes verbs right before that path, one of these must be the verb.
+    """
+    wanted, given = _plain(identifier), _plain(context)
+    if not wanted:
+        return False
+    pair = _PAIR.fullmatch(wanted)
+    if pair is None:
+        return _occurs(wanted, given)
+    verb, path = pair[1], _trim(pair[2])
+    before = {v for v, p in _PAIR.findall(given) if _trim(p) == path}
+    return verb in before if before else _occurs(verb, given) and _occurs(path, given)
+
+
+def _spans(text: str) -> Iterator[tuple[int, int, str]]:
+    """(offset, rank, content) of each backtick span; a pair is written with one space."""
+    for match in _SPAN.finditer(text):
+        if content := match[1].strip():
+            yield match.start(1), 0, _plain(content) if _PAIR.fullmatch(content) else content
+
+
+def _paths(text: str) -> Iterator[tuple[int, int, str]]:
+    """(offset, rank, name) of endpoint paths; a pair is followed by its verb and its path."""
+    for match in _PAIR.finditer(text):
+        verb, path = match[1], _trim(match[2])
+        yield match.start(), 1, f"{verb} {path}"
+        yield match.start(), 2, verb
+        yield match.start(), 3, path
+    bare = _HOST.sub(lambda host: " " * len(host[0]), text)
+    for match in _ENDPOINT.finditer(bare):
+        yield match.start(), 4, _trim(match[0])
+
+
+def _statuses(text: str) -> Iterator[tuple[int, int, str]]:
+    """(offset, rank, code) of status codes in words; those in backticks are spans already."""
+    for pattern in (_STATUS, _NAMED_STATUS):
+        for match in pattern.finditer(text):
+            for code in re.finditer(_CODE, match[1]):
+                yield match.start(1) + code.start(), 5, code[0]
+
+
+def _plain(text: str) -> str:
+    """`text` without backticks and with single spaces."""
+    return " ".join(text.replace("`", " ").split())
+
+
+def _trim(path: str) -> str:
+    """`path` without the sentence's punctuation and a closing slash."""
+    return path.rstrip(".:/")
+
+
+def _occurs(name: str, text: str) -> bool:
+    """Whether `name` stands in `text` and is not a part of a longer word, number or path."""
+    if name.startswith("/"):
+        pattern = rf"(?<![\w}}>/.-]){re.escape(_trim(name))}(?![\w{{-]|/+[\w{{<:]|\.\w)"
+        return re.search(pattern, text) is not None or re.search(pattern, _HOST.sub(" ", text)) is not None
+    left = r"(?<!\w)(?<![^\W\d]-)(?<!\d[.,])" if _is_word(name[0]) else ""
+    right = r"(?!\w|-[^\W\d]|[.,]\d)" if _is_word(name[-1]) else ""
+    return re.search(left + re.escape(name) + right, text) is not None
+
+
+def _is_word(character: str) -> bool:
+    return character.isalnum() or character == "_"

@@ -1,0 +1,231 @@
+"""Tokenised rows and a model in; a LoRA adapter, its log and its loss curve out (TRL's SFTTrainer)."""
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from copilot.config import Model, Train
+from copilot.errors import CopilotError, StaleError
+from copilot.model.dataset import Row
+from copilot.model.load import Loaded, add_adapter
+from copilot.runs import write_json
+
+WHOLE = "whole.json"  # written last into a checkpoint
+IGNORED = -100
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What training will do."""
+
+    rows: int
+    held_out: int  # rows
+    tokens: int
+    loss_tokens: int
+    longest: int  # tokens
+    steps: int  # optimizer steps
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What training did."""
+
+    steps: int
+    loss_before: float | None  # held-out, nats per token
+    loss_after: float | None
+    adapter_norm: float  # L2 over all adapter weights that start at zero
+    log: tuple[dict[str, Any], ...]
+
+
+def plan(train: Sequence[Row], held_out: Sequence[Row], config: Train, model: Model, processes: int = 1) -> Plan:
+    """Count, and refuse what could not train. Raises CopilotError with the remedy."""
+    batch = config.per_device_train_batch_size * config.gradient_accumulation_steps * processes
+    batches = math.ceil(len(train) / (config.per_device_train_batch_size * processes))
+    per_epoch = max(math.ceil(batches / config.gradient_accumulation_steps), 1)
+    steps = config.max_steps if config.max_steps > 0 else math.ceil(per_epoch * config.num_train_epochs)
+    rows = [*train, *held_out]
+    for row in rows:
+        where = f"{config.data}:{row.line}"
+        if len(row.input_ids) > model.max_length:
+            raise CopilotError(
+                f"{where}: {len(row.input_ids)} tokens, but model.max_length is {model.max_length}: its answer would be cut",
+                f"set model.max_length to at least {len(row.input_ids)}, or lower retriever.k",
+            )
+        if len(row.input_ids) <= row.prompt_length:
+            raise CopilotError(f"{where}: no token of this row carries loss", "give it a longer response")
+    if steps < config.min_steps:
+        raise CopilotError(
+            f"{len(train)} rows in batches of {batch} for {config.num_train_epochs:g} epochs make {steps} optimizer "
+            f"step{'s' if steps != 1 else ''}, fewer than train.min_steps ({config.min_steps}): the model would hardly change",
+            "raise train.num_train_epochs, lower train.gradient_accumulation_steps, add rows, or lower train.min_steps",
+        )
+    tokens = sum(len(r.input_ids) for r in train)
+    loss_tokens = sum(len(r.input_ids) - r.prompt_length for r in train)
+    return Plan(len(train), len(held_out), tokens, loss_tokens, max(len(r.input_ids) for r in rows), steps)
+
+
+def train_adapter(
+    loaded: Loaded,
+    rows: Sequence[Row],
+    held_out: Sequence[Row],
+    config: Train,
+    model: Model,
+    seed: int,
+    checkpoints: Path,
+    fingerprint: str,
+    resume: bool,
+    on_step: Callable[[int, int, float], None],
+) -> tuple[Loaded, Trained]:
+    """Train, and measure that it changed something; `on_step(step, steps, loss)` is told of each logged step.
+
+    Checkpoints go to `checkpoints`; with `resume` training goes on after the last whole one. Raises CopilotError when
+    the adapter did not change or the held-out loss did not fall.
+    """
+    start = last_checkpoint(checkpoints, fingerprint) if resume else None
+    if start is None:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+        checkpoints.mkdir(parents=True)
+        write_json(checkpoints / "fingerprint.json", fingerprint)
+    trained = add_adapter(loaded, config.lora, seed, config.gradient_checkpointing)
+    trainer = _sft_trainer(trained, rows, held_out, config, model, seed, checkpoints, on_step)
+    before = _held_out_loss(trainer, held_out)
+    result = _run(trainer, start)
+    after = _held_out_loss(trainer, held_out)
+    norm = adapter_norm(trained.model)
+    log = tuple(entry for entry in trainer.state.log_history if "loss" in entry)
+    done = Trained(int(result.global_step), before, after, norm, log)
+    _check(done)
+    return trained, done
+
+
+def last_checkpoint(folder: Path, fingerprint: str) -> Path | None:
+    """The newest whole checkpoint. Raises StaleError when the checkpoints belong to other settings or data."""
+    mark = folder / "fingerprint.json"
+    if not mark.is_file():
+        return None
+    if json.loads(mark.read_text(encoding="utf-8")) != fingerprint:
+        raise StaleError(
+            f"the checkpoints in {folder} were made with other settings or data", "run copilot train without --resume"
+        )
+    found = [p for p in folder.glob("checkpoint-*") if (p / WHOLE).is_file()]
+    return max(found, key=lambda p: int(p.name.rpartition("-")[2]), default=None)
+
+
+def adapter_norm(model: Any) -> float:
+    """L2 norm of the LoRA B matrices, which are zero before training."""
+    squares = [float(p.detach().float().pow(2).sum()) for name, p in model.named_parameters() if "lora_B" in name]
+    return math.sqrt(sum(squares))
+
+
+def _check(done: Trained) -> None:
+    if not done.adapter_norm > 0 or not math.isfinite(done.adapter_norm):
+        raise CopilotError("training changed nothing: the adapter is zero", "raise train.learning_rate or the steps")
+    if done.loss_before is not None and done.loss_after is not None and not done.loss_after < done.loss_before:
+        raise CopilotError(
+            f"training made the held-out loss worse: {done.loss_before:.3f} before, {done.loss_after:.3f} after",
+            "lower train.learning_rate or the epochs; the adapter was not kept",
+        )
+
+
+def _dataset(rows: Sequence[Row]) -> Any:
+    from datasets import Dataset
+
+    def mask(row: Row) -> list[int]:
+        return [0] * row.prompt_length + [1] * (len(row.input_ids) - row.prompt_length)
+
+    return Dataset.from_list([{"input_ids": list(r.input_ids), "completion_mask": mask(r)} for r in rows])
+
+
+def _sft_trainer(
+    trained: Loaded,
+    rows: Sequence[Row],
+    held_out: Sequence[Row],
+    config: Train,
+    model: Model,
+    seed: int,
+    checkpoints: Path,
+    on_step: Callable[[int, int, float], None],
+) -> Any:
+    import torch
+    from transformers import TrainerCallback
+    from transformers.trainer_callback import PrinterCallback, ProgressCallback
+    from trl import SFTConfig, SFTTrainer
+
+    class Report(TrainerCallback):  # type: ignore[misc]
+        """Tells our progress bar, and marks a checkpoint whole once everything in it is written."""
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+            if logs and "loss" in logs:
+                on_step(state.global_step, state.max_steps, float(logs["loss"]))
+
+        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.is_world_process_zero:
+                write_json(Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE, {"step": state.global_step})
+
+    gpu = torch.cuda.is_available()
+    names = set(Train.model_fields) - {"data", "held_out", "min_steps", "lora"}
+    options = {name: getattr(config, name) for name in names}
+    args = SFTConfig(
+        output_dir=str(checkpoints),
+        seed=seed,
+        data_seed=seed,
+        max_length=model.max_length,
+        completion_only_loss=True,
+        per_device_eval_batch_size=config.per_device_train_batch_size,
+        eval_strategy="no",
+        save_strategy="steps",
+        save_only_model=False,
+        bf16=gpu and torch.cuda.is_bf16_supported(),
+        fp16=gpu and not torch.cuda.is_bf16_supported(),
+        use_cpu=not gpu,
+        dataloader_pin_memory=gpu,
+        disable_tqdm=True,
+        logging_first_step=True,
+        prediction_loss_only=True,
+        **options,
+    )
+    trainer = SFTTrainer(
+        model=trained.model,
+        args=args,
+        train_dataset=_dataset(rows),
+        eval_dataset=_dataset(held_out) if held_out else None,
+        processing_class=trained.tokenizer,
+        callbacks=[Report()],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    return trainer
+
+
+def _run(trainer: Any, start: Path | None) -> Any:
+    import torch
+
+    try:
+        return trainer.train(resume_from_checkpoint=str(start) if start else None)
+    except torch.cuda.OutOfMemoryError:
+        raise CopilotError(
+            "the GPU's memory is too small for this training",
+            "set train.per_device_train_batch_size=1 or train.gradient_checkpointing=true",
+        ) from None
+
+
+def _held_out_loss(trainer: Any, held_out: Sequence[Row]) -> float | None:
+    """Mean loss over the answers of the held-out rows, nats per token."""
+    if not held_out:
+        return None
+    import torch
+
+    model = trainer.model.eval()
+    total, count = 0.0, 0
+    with torch.inference_mode():
+        for row in held_out:
+            ids = torch.tensor([row.input_ids], device=model.device)
+            keep = len(row.input_ids) - row.prompt_length
+            logits = model(input_ids=ids, logits_to_keep=keep + 1).logits[0, :-1].float()
+            total += float(torch.nn.functional.cross_entropy(logits, ids[0, -keep:], reduction="sum"))
+            count += keep
+    return total / count
