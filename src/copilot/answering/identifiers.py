@@ -92,7 +92,7 @@ def _trim(path: str) -> str:
 
 def _occurs(name: str, text: str) -> bool:
     """Whether `name` stands in `text` and is not a part of a longer word, number or path."""
-    if name.startswith("/"):
+    if name.startswith("/") and _trim(name):
         pattern = rf"(?<![\w}}>/.-]){re.escape(_trim(name))}(?![\w{{-]|/+[\w{{<:]|\.\w)"
         return re.search(pattern, text) is not None or re.search(pattern, _HOST.sub(" ", text)) is not None
     left = r"(?<!\w)(?<![^\W\d]-)(?<!\d[.,])" if _is_word(name[0]) else ""

@@ -1,0 +1,189 @@
+"""Flags in, one call, printed result out."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from copilot import __version__
+from copilot.config_file import load_config
+from copilot.errors import CopilotError, Exit
+from copilot.terminal import Terminal
+
+app = typer.Typer(
+    name="copilot",
+    help="Turns technical documentation into an assistant that answers non-technical people clearly.",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+config_app = typer.Typer(help="Look at a configuration, or check it.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+ConfigPath = Annotated[
+    str | None, typer.Option("-c", "--config", help="YAML file; else copilot.yaml here, else configs/default.yaml.")
+]
+Sets = Annotated[list[str] | None, typer.Option("--set", help="Override a key, e.g. --set retriever.k=3 (repeatable).")]
+OutputDir = Annotated[str | None, typer.Option("--output-dir", help="Same as --set output_dir=...")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Same as --set seed=...")]
+Force = Annotated[bool, typer.Option("--force", help="Do it again although nothing has changed.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Errors and results only.")]
+
+
+def _open(config: str | None, sets: list[str] | None, output_dir: str | None = None, seed: int | None = None) -> Any:
+    every = list(sets or [])
+    if output_dir is not None:
+        every.append(f"output_dir={Path(output_dir).resolve()}")
+    if seed is not None:
+        every.append(f"seed={seed}")
+    return load_config(config, every)
+
+
+def _flag(config: str | None) -> str:
+    return f" -c {config}" if config else ""
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(f"copilot {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Turns technical documentation into an assistant that answers non-technical people clearly."""
+
+
+@app.command()
+def index(
+    config: ConfigPath = None,
+    set_: Sets = None,
+    output_dir: OutputDir = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read the knowledge base, cut it into chunks, embed them, and save a FAISS index."""
+    from copilot.pipeline import run_index
+
+    run_index(_open(config, set_, output_dir), Terminal(quiet), _flag(config), force)
+
+
+@app.command()
+def train(
+    config: ConfigPath = None,
+    set_: Sets = None,
+    output_dir: OutputDir = None,
+    seed: Seed = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last whole checkpoint.")] = False,
+    show_example: Annotated[int | None, typer.Option("--show-example", help="Print row N as the model reads it, and stop.")] = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fine-tune the model with LoRA on examples whose context comes from the index."""
+    from copilot.pipeline import run_train
+
+    opened, terminal = _open(config, set_, output_dir, seed), Terminal(quiet)
+    if show_example is not None:
+        from copilot.show import show_training_example
+
+        show_training_example(opened, terminal, _flag(config), show_example)
+        return
+    run_train(opened, terminal, _flag(config), force, resume, terminal.training_plan)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="The question; - reads it from standard input.")],
+    config: ConfigPath = None,
+    set_: Sets = None,
+    output_dir: OutputDir = None,
+    seed: Seed = None,
+    k: Annotated[int | None, typer.Option("-k", min=1, help="Chunks brought to the prompt.")] = None,
+    no_rag: Annotated[bool, typer.Option("--no-rag", help="Answer from general knowledge, without the documents.")] = False,
+    show_context: Annotated[bool, typer.Option("--show-context", help="Print the retrieved chunks too.")] = False,
+    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer, tokens.")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0, max=2, help="0: the likeliest token each time.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    no_stream: Annotated[bool, typer.Option("--no-stream", help="Print the answer when it is complete.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Answer a question in four sections from the documents, with its sources."""
+    from copilot.pipeline import open_answerer
+
+    text = sys.stdin.read() if question == "-" else question
+    if not text.strip():
+        raise CopilotError("the question is empty", 'for example: copilot ask "How do I ...?"', Exit.USAGE)
+    sets = list(set_ or [])
+    sets += [f"answer.max_new_tokens={max_new_tokens}"] if max_new_tokens is not None else []
+    sets += [f"answer.temperature={temperature}"] if temperature is not None else []
+    terminal = Terminal(quiet)
+    answerer = open_answerer(_open(config, sets, output_dir, seed), _flag(config), rag=not no_rag, k=k)
+    stream = not (as_json or no_stream)
+    answer = answerer.ask(text.strip(), terminal.piece if stream else lambda piece: None)
+    if as_json:
+        print(json.dumps(answer.to_json(), ensure_ascii=False))
+    else:
+        terminal.answer(answer, streamed=stream, show_context=show_context)
+
+
+@app.command()
+def pipeline(
+    config: ConfigPath = None,
+    set_: Sets = None,
+    output_dir: OutputDir = None,
+    seed: Seed = None,
+    from_: Annotated[str | None, typer.Option("--from", help="Start at: index, train, evaluate or demo.")] = None,
+    only: Annotated[str | None, typer.Option("--only", help="One stage: index, train, evaluate or demo.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Training goes on after its last whole checkpoint.")] = False,
+    force: Force = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and every remote endpoint; do nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print run.json at the end.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """All of it: index, train, evaluate base and tuned model, answer the demo questions."""
+    from copilot.chain import run_pipeline
+
+    opened = _open(config, set_, output_dir, seed)
+    run_pipeline(opened, Terminal(quiet), _flag(config), from_, only, resume, force, dry_run, as_json)
+
+
+@config_app.command("show")
+def config_show(config: ConfigPath = None, set_: Sets = None) -> None:
+    """Print the resolved YAML, secrets masked."""
+    print(_open(config, set_).to_yaml(), end="")
+
+
+@config_app.command("check")
+def config_check(files: Annotated[list[str], typer.Argument(help="YAML files.")]) -> None:
+    """Check YAML files; every mistake is listed with its line."""
+    failed = []
+    for file in files:
+        try:
+            load_config(file)
+            print(f"{file}: ok")
+        except CopilotError as error:
+            failed.append(error)
+    if failed:
+        raise CopilotError("\n".join(e.message for e in failed), failed[0].hint, Exit.USAGE)
+
+
+def main() -> None:
+    """Run the program; a mistake of the user's becomes a sentence and an exit code, never a traceback."""
+    try:
+        app()
+    except CopilotError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"  → {error.hint}", file=sys.stderr)
+        sys.exit(int(error.code))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(int(Exit.INTERRUPTED))
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(int(Exit.FAILED))

@@ -1,0 +1,117 @@
+"""Summaries and scores of base and tuned answers in; a table, a sentence and the content of evaluation.json out."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal
+
+from copilot.evaluation.metrics import ORIGINAL, Figure, Score, Summary, summary
+from copilot.types import Answer, Question
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Change = Literal["better", "worse", "same"]
+
+LABELS = {
+    "structure": "four sections, exactly",
+    "identifier_precision": "names that the context holds",
+    "identifier_recall": "expected names given",
+    "recall_at_k": "retrieval: recall@k",
+    "reciprocal_rank": "retrieval: reciprocal rank",
+    "abstention_right": "says when documents do not say",
+    "abstention_precision": "  precision",
+    "abstention_recall": "  recall",
+    "abstention_f1": "  F1",
+    "repeats": "repeats itself (lower is better)",
+    **{f"original_{name}": f"original: {name.replace('_', ' ')}" for name in ORIGINAL},
+}
+_LOWER_IS_BETTER = {"repeats"}
+_JUDGED = ("structure", "identifier_precision", "identifier_recall", "abstention_right", "repeats")
+
+
+def table(base: Summary, tuned: Summary) -> "Table":
+    """Figure | base | tuned | change; a cell is the mean, its 95 % interval and n.
+
+    A change is said in words. The original's KPIs come last and get a number alone, since more is not better there.
+    """
+    from rich.table import Table
+
+    grid = Table(title="Base and tuned on the held-out questions")
+    grid.add_column("Figure", no_wrap=True)
+    for name in ("base", "tuned", "change"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    shown = [name for name in LABELS if name in base or name in tuned]
+    for i, name in enumerate(shown):
+        last = i + 1 == len(shown) or (shown[i + 1].startswith("original_") and not name.startswith("original_"))
+        a, b = base.get(name), tuned.get(name)
+        grid.add_row(LABELS[name], _cell(a), _cell(b), _change_cell(name, a, b), end_section=last)
+    return grid
+
+
+def verdict(base: Summary, tuned: Summary) -> str:
+    """One sentence that names what got better and what worse by tuning, with means to two decimals."""
+    parts: dict[Change, list[str]] = {"worse": [], "better": [], "same": []}
+    for name in _JUDGED:
+        a, b = base.get(name), tuned.get(name)
+        if a is None or b is None:
+            continue
+        change = _change(name, a, b)
+        label = LABELS[name].partition(" (")[0]
+        apart = "" if a["high"] < b["low"] or b["high"] < a["low"] else ", intervals overlap"
+        numbers = f" ({a['mean']:.2f} to {b['mean']:.2f}{apart})"
+        parts[change].append(f"“{label}”" + ("" if change == "same" else numbers))
+    if not any(parts.values()):
+        return "Base and tuned have no figure in common."
+    said = [f"{change}: {', '.join(parts[change])}" for change in parts if parts[change]]
+    return "After tuning " + "; ".join(said) + "."
+
+
+def to_dict(
+    questions: Sequence[Question],
+    base: Sequence[tuple[Answer, Score]],
+    tuned: Sequence[tuple[Answer, Score]],
+) -> dict[str, Any]:
+    """The content of evaluation.json, ready for `json.dump`; changes are tuned minus base, intervals of 95 %.
+
+    All three are in the same order. Raises ValueError when they do not belong together.
+    """
+    rows = []
+    for question, first, second in zip(questions, base, tuned, strict=True):
+        if not question.id == first[1].id == second[1].id:
+            raise ValueError(f"scores of {first[1].id} and {second[1].id} beside question {question.id}")
+        row = {"id": question.id, "question": question.question, "answerable": question.answerable}
+        rows.append({**row, "base": _entry(*first), "tuned": _entry(*second)})
+    before, after = summary([score for _, score in base]), summary([score for _, score in tuned])
+    changes = {name: after[name]["mean"] - before[name]["mean"] for name in before if name in after}
+    return {"summary": {"base": before, "tuned": after, "change": changes}, "questions": rows}
+
+
+def _entry(answer: Answer, score: Score) -> dict[str, Any]:
+    """The scores of one answer, without what stands beside it already, and its text."""
+    scores = {name: value for name, value in asdict(score).items() if name not in ("id", "answerable")}
+    return {**scores, "answer": answer.text}
+
+
+def _change(name: str, base: Figure, tuned: Figure) -> Change:
+    """What tuning did, as far as two decimals show it."""
+    difference = round(tuned["mean"], 2) - round(base["mean"], 2)
+    if abs(difference) < 0.005:
+        return "same"
+    return "better" if (difference > 0) != (name in _LOWER_IS_BETTER) else "worse"
+
+
+def _cell(figure: Figure | None) -> str:
+    if figure is None:
+        return "none"
+    return f"{figure['mean']:.2f} ({figure['low']:.2f}–{figure['high']:.2f}, n {figure['n']})"
+
+
+def _change_cell(name: str, base: Figure | None, tuned: Figure | None) -> str:
+    if base is None or tuned is None:
+        return "–"
+    change = _change(name, base, tuned)
+    number = f"{round(tuned['mean'], 2) - round(base['mean'], 2):+.2f}"
+    if name.startswith("original_"):
+        return number
+    colour = {"better": "green", "worse": "bold red", "same": "dim"}[change]
+    return f"[{colour}]{change if change == 'same' else f'{number} {change}'}[/]"

@@ -1,0 +1,74 @@
+"""Values in, words on the terminal out: progress bars, tables and answers (bars and colour off a terminal)."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.table import Table
+
+from copilot.types import Answer
+
+
+class Terminal:
+    """Answers go to stdout, everything else to stderr."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.out, self.err, self.quiet = Console(), Console(stderr=True), quiet
+
+    def say(self, text: str) -> None:
+        """One line to stderr."""
+        if not self.quiet:
+            self.err.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def progress(self, title: str, total: int) -> Iterator[Callable[..., None]]:
+        """A bar on a terminal; one line at the start elsewhere."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        if self.quiet or not self.err.is_terminal:
+            self.say(f"{title}: {total}")
+            yield lambda n, note="": None
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, TextColumn("{task.fields[note]}"), console=self.err, transient=True) as bar:
+            task = bar.add_task(title, total=total, note="")
+            yield lambda n, note="": bar.update(task, advance=n, note=note)
+
+    def training_plan(self, plan: Any) -> None:
+        """What training will do, as a table."""
+        if self.quiet:
+            return
+        table = Table(title="Training", show_header=False)
+        table.add_row("rows", f"{plan.rows} (+ {plan.held_out} held out)")
+        table.add_row("tokens", f"{plan.tokens:,}")
+        table.add_row("tokens with loss", f"{plan.loss_tokens / plan.tokens:.1%}")
+        table.add_row("longest row", f"{plan.longest:,} tokens")
+        table.add_row("optimizer steps", str(plan.steps))
+        self.err.print(table)
+
+    def piece(self, text: str) -> None:
+        """A piece of an answer as it is written."""
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+    def answer(self, answer: Answer, streamed: bool, show_context: bool) -> None:
+        """An answer (unless it was streamed already) with its sources."""
+        from copilot.answering.answer import sources
+
+        if streamed:
+            print()
+        elif self.out.is_terminal:
+            self.out.print(Markdown(answer.text))
+        else:
+            print(answer.text)
+        if not answer.hits:
+            return
+        print("\nSources")
+        for n, line in enumerate(sources(answer.hits), 1):
+            print(f"[{n}] {line}")
+        if show_context:
+            for hit in answer.hits:
+                print(f"\n--- {hit.chunk.header} ({hit.chunk.document}, {hit.score:.3f})\n{hit.chunk.text}")
