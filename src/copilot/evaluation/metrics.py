@@ -214,9 +214,9 @@ def _words(text: str) -> list[str]:
 
 
 def _sentences(text: str) -> list[str]:
-    """Sentences and list items, headings left out."""
+    """Sentences, a line's end ending one too; headings left out."""
     body = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
-    pieces = re.split(r"(?<=[.!?])\s+|\n\s*\n|\n(?=\s*(?:[-*]|\d+\.)\s)", body)
+    pieces = re.split(r"(?<=[.!?])\s+|\n+", body)
     return [" ".join(piece.split()) for piece in pieces if re.search(r"\w", piece)]
 
 

@@ -1,0 +1,46 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both make .venv when it is missing or out of date.
+PYTHON ?= python3.11
+BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+
+.PHONY: help demo test check docs format clean
+.DEFAULT_GOAL := help
+
+help:  ## what can be made
+	@grep -hE '^[a-z.]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+.venv/pip: constraints.txt
+	@echo "making .venv with $(PYTHON)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) --upgrade pip
+	@touch $@
+
+.venv/demo: .venv/pip pyproject.toml constraints.txt
+	@echo "installing the program and its pinned packages"
+	@$(PIP) -c constraints.txt -e '.[offline]'
+	@touch $@
+
+.venv/test: .venv/demo
+	@echo "installing what the tests need"
+	@$(PIP) -c constraints.txt -e '.[offline,dev]'
+	@touch $@
+
+demo: .venv/demo  ## index, train, evaluate and ask on the shipped documents, on the CPU
+	$(BIN)/copilot pipeline --config configs/tiny.yaml
+
+test: .venv/test  ## the whole test suite, with the chain as a subprocess
+	$(BIN)/python -m pytest
+
+check: .venv/test  ## ruff, mypy strict on src, generated docs up to date
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python tools/make_docs.py --check
+
+docs: .venv/test  ## write docs/config.md and docs/cli.md from the code
+	$(BIN)/python tools/make_docs.py
+
+format: .venv/test  ## sort imports and mend what ruff can
+	$(BIN)/ruff check --fix .
+
+clean:  ## remove what was made, .venv included
+	rm -rf .venv outputs/tiny build src/*.egg-info

@@ -1,0 +1,82 @@
+"""What an answer names, and whether a context holds it."""
+
+import pytest
+
+from copilot.answering.identifiers import in_text, supported
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("Set `graceHours` and `tokenId`, then `graceHours` again.", ("graceHours", "tokenId")),
+        ("`GET /v2/lists`", ("GET /v2/lists", "GET", "/v2/lists")),
+        ("Send POST `/v2/lists/{listId}`.", ("POST /v2/lists/{listId}", "POST", "/v2/lists/{listId}")),
+        ("See /v2/contacts/{id}. And https://api.a.example/v2/lists?size=5", ("/v2/contacts/{id}", "/v2/lists")),
+        ("```bash\ncurl -X PUT https://a.example/v2/x/\n```", ("PUT /v2/x", "PUT", "/v2/x")),
+        ("`DELETE  /v2/x`", ("DELETE /v2/x", "DELETE", "/v2/x")),
+    ],
+)
+def test_spans_and_paths(text: str, names: tuple[str, ...]) -> None:
+    assert in_text(text) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("It gives `404`.", ("404",)),
+        ("status 401, 403 or 409", ("401", "403", "409")),
+        ("a 500 error, HTTP 429, status code: 422", ("500", "429", "422")),
+        ("then 404 Not Found comes back", ("404",)),
+        ("up to 500 characters, 200 contacts, in 404 rows", ()),
+        ("code: 200 characters at most", ()),
+        ("status 999, error 4041, error 404.5", ()),
+    ],
+)
+def test_status_codes_only_where_a_status_is_meant(text: str, codes: tuple[str, ...]) -> None:
+    assert in_text(text) == codes
+
+
+@pytest.mark.parametrize("text", ["", "### Key parameters / fields", "and/or, 1/2, 01/02/2024, </p>", "Call us today."])
+def test_plain_text_names_nothing(text: str) -> None:
+    assert in_text(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("identifier", "context"),
+    [
+        ("graceHours", "| `graceHours` | integer |"),
+        ("GET /v2/lists", "`GET`  `/v2/lists` returns all lists."),
+        ("/v2/lists", "curl https://api.a.example:8080/v2/lists?size=5"),
+        ("POST /v2/lists", "Send a POST request. The path is /v2/lists."),
+        ("con_71d0", '{"contactId": "con_71d0"}'),
+        ("=A1+B1", "Write =A1+B1 there."),
+        ("#,##0.00", "Pattern `#,##0.00`."),
+        ("200", "from 1-200"),
+        ("code", "look at error.code"),
+        ("a  b", "`a\nb`"),
+    ],
+)
+def test_supported(identifier: str, context: str) -> None:
+    assert supported(identifier, context)
+
+
+@pytest.mark.parametrize(
+    ("identifier", "context"),
+    [
+        ("grace", "graceHours"),
+        ("Retry", "Retry-After"),
+        ("gracehours", "graceHours"),
+        ("con_", "con_71d0"),
+        ("40", "404"),
+        ("4", "2.4"),
+        ("/v2/lists", "GET /v2/lists/{listId}"),
+        ("/v2/list", "GET /v2/lists"),
+        ("/contacts", "GET /v2/contacts"),
+        ("DELETE /v2/lists", "`GET /v2/lists` lists. `DELETE /v2/tags` deletes."),
+        ("PUT /v2/lists", "/v2/lists"),
+        ("`", "`a`"),
+        ("/", "and so on"),
+    ],
+)
+def test_not_supported(identifier: str, context: str) -> None:
+    assert not supported(identifier, context)
