@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
-from copilot.evaluation.metrics import ORIGINAL, Figure, Score, Summary, summary
+from copilot.evaluation.metrics import Figure, Score, Summary, summary
 from copilot.types import Answer, Question
 
 if TYPE_CHECKING:
@@ -12,18 +12,22 @@ if TYPE_CHECKING:
 
 Change = Literal["better", "worse", "same"]
 
-LABELS = {
-    "structure": "four sections, exactly",
-    "identifier_precision": "names that the context holds",
-    "identifier_recall": "expected names given",
-    "recall_at_k": "retrieval: recall@k",
-    "reciprocal_rank": "retrieval: reciprocal rank",
-    "abstention_right": "says when documents do not say",
+LABELS = {  # short, so that the table keeps one line a row on 80 columns
+    "structure": "four sections",
+    "identifier_precision": "names in context",
+    "identifier_recall": "names expected",
+    "recall_at_k": "recall@k",
+    "reciprocal_rank": "reciprocal rank",
+    "abstention_right": "abstains rightly",
     "abstention_precision": "  precision",
     "abstention_recall": "  recall",
     "abstention_f1": "  F1",
-    "repeats": "repeats itself (lower is better)",
-    **{f"original_{name}": f"original: {name.replace('_', ' ')}" for name in ORIGINAL},
+    "repeats": "repeats itself",
+    "original_structure": "orig. structure",
+    "original_groundedness": "orig. grounded",
+    "original_relevance": "orig. relevance",
+    "original_reference_overlap": "orig. overlap",
+    "original_brevity": "orig. brevity",
 }
 _LOWER_IS_BETTER = {"repeats"}
 _JUDGED = ("structure", "identifier_precision", "identifier_recall", "abstention_right", "repeats")
@@ -36,8 +40,8 @@ def table(base: Summary, tuned: Summary) -> "Table":
     """
     from rich.table import Table
 
-    grid = Table(title="Base and tuned on the held-out questions")
-    grid.add_column("Figure", no_wrap=True)
+    grid = Table(title="Base and tuned on the held-out questions: mean (95 % interval) n")
+    grid.add_column("Figure")
     for name in ("base", "tuned", "change"):
         grid.add_column(name, justify="right", no_wrap=True)
     shown = [name for name in LABELS if name in base or name in tuned]
@@ -56,10 +60,9 @@ def verdict(base: Summary, tuned: Summary) -> str:
         if a is None or b is None:
             continue
         change = _change(name, a, b)
-        label = LABELS[name].partition(" (")[0]
         apart = "" if a["high"] < b["low"] or b["high"] < a["low"] else ", intervals overlap"
         numbers = f" ({a['mean']:.2f} to {b['mean']:.2f}{apart})"
-        parts[change].append(f"“{label}”" + ("" if change == "same" else numbers))
+        parts[change].append(f"“{LABELS[name]}”" + ("" if change == "same" else numbers))
     if not any(parts.values()):
         return "Base and tuned have no figure in common."
     said = [f"{change}: {', '.join(parts[change])}" for change in parts if parts[change]]
@@ -103,7 +106,7 @@ def _change(name: str, base: Figure, tuned: Figure) -> Change:
 def _cell(figure: Figure | None) -> str:
     if figure is None:
         return "none"
-    return f"{figure['mean']:.2f} ({figure['low']:.2f}–{figure['high']:.2f}, n {figure['n']})"
+    return f"{figure['mean']:.2f} ({figure['low']:.2f}–{figure['high']:.2f}) n {figure['n']}"
 
 
 def _change_cell(name: str, base: Figure | None, tuned: Figure | None) -> str:

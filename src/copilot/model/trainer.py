@@ -132,7 +132,9 @@ def _check(done: Trained) -> None:
 
 
 def _dataset(rows: Sequence[Row]) -> Any:
-    from datasets import Dataset
+    from datasets import Dataset, disable_progress_bars
+
+    disable_progress_bars()
 
     def mask(row: Row) -> list[int]:
         return [0] * row.prompt_length + [1] * (len(row.input_ids) - row.prompt_length)
@@ -166,6 +168,15 @@ def _sft_trainer(
             if state.is_world_process_zero:
                 write_json(Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE, {"step": state.global_step})
 
+    class CpuTrainer(SFTTrainer):  # type: ignore[misc]
+        """TRL's loss needs a GPU kernel (triton); here is the same loss in plain torch, logits of answer tokens only."""
+
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            loss = answer_loss(self.accelerator.unwrap_model(model).get_base_model(), inputs, num_items_in_batch)
+            return (loss, {}) if return_outputs else loss
+
     gpu = torch.cuda.is_available()
     names = set(Train.model_fields) - {"data", "held_out", "min_steps", "lora"}
     options = {name: getattr(config, name) for name in names}
@@ -188,7 +199,7 @@ def _sft_trainer(
         prediction_loss_only=True,
         **options,
     )
-    trainer = SFTTrainer(
+    trainer = (SFTTrainer if gpu else CpuTrainer)(
         model=trained.model,
         args=args,
         train_dataset=_dataset(rows),
@@ -199,6 +210,18 @@ def _sft_trainer(
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     return trainer
+
+
+def answer_loss(base: Any, inputs: dict[str, Any], count: Any = None) -> Any:
+    """Cross-entropy over tokens whose label is not -100, divided by `count` (None: by their number)."""
+    import torch
+
+    hidden = base.model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
+    labels = inputs["labels"][:, 1:]  # (b, t - 1)
+    kept = labels != IGNORED
+    logits = base.lm_head(hidden.last_hidden_state[:, :-1][kept]).float()  # (n, vocab)
+    total = torch.nn.functional.cross_entropy(logits, labels[kept], reduction="sum")
+    return total / (kept.sum() if count is None else count)
 
 
 def _run(trainer: Any, start: Path | None) -> Any:
