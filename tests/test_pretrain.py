@@ -16,6 +16,8 @@ sys.path.insert(0, str(ROOT / "tools" / "pretrain"))
 
 import generator  # noqa: E402
 
+from copilot.config import SECTIONS  # noqa: E402
+
 
 @pytest.fixture(scope="module")
 def samples() -> list[generator.Sample]:
@@ -41,8 +43,10 @@ def test_every_name_in_an_answer_stands_in_its_context(samples: list[generator.S
 
 def test_answers_have_the_four_parts_in_order(samples: list[generator.Sample]) -> None:
     for s in samples:
-        at = [s.answer.find(h) for h in generator.HEADINGS]
-        assert at[0] == 0 and at == sorted(at)
+        blocks = s.answer.split("\n\n")
+        assert [block.split("\n")[0] for block in blocks] == list(s.headings)
+        assert all(block.split("\n", 1)[1].strip() for block in blocks)
+        assert not set(s.headings) & {f"### {title}" for title in SECTIONS}
 
 
 def test_unanswerable_questions_are_refused_without_names(samples: list[generator.Sample]) -> None:

@@ -263,14 +263,12 @@ def run_evaluate(config: Config, console: Console, flag: str = "") -> dict[str, 
     work = Work(config, flag)
     questions = spread(read_questions(Path(config.evaluation.questions)), config.evaluation.limit)
     scored = {}
-    answers: dict[str, list[Answer]] = {}
     for name in ("base", "tuned"):
         answerer = open_answerer(config, flag, tuned=name == "tuned")
         with console.progress(f"asking the {name} model", len(questions)) as step:
-            answers[name] = answerer.ask_all([q.question for q in questions], step)
-        scored[name] = [score(q, a, config.answer.sections) for q, a in zip(questions, answers[name], strict=True)]
-    result = to_dict(questions, scored["base"], scored["tuned"], answers["base"], answers["tuned"])
-    result = {"fingerprint": work.key("evaluate"), "made": now(), **result}
+            answers = answerer.ask_all([q.question for q in questions], step)
+        scored[name] = [(a, score(q, a, config.answer.sections)) for q, a in zip(questions, answers, strict=True)]
+    result = {"fingerprint": work.key("evaluate"), "made": now(), **to_dict(questions, scored["base"], scored["tuned"])}
     write_json(work.artefact("evaluate"), result)
     return result
 

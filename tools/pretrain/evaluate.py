@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from generator import ABSTAIN, HEADINGS, Sample, stream
+from generator import ABSTAIN, Sample, stream
 from tokenizer import render
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -34,11 +34,16 @@ def generate(folder: Path, samples: list[Sample], batch: int) -> list[str]:
     return out
 
 
+def bodies(text: str) -> list[str]:
+    """What stands under each heading, numbers of steps left out."""
+    return [re.sub(r"(?m)^\d\. ", "", block.partition("\n")[2]).replace("\n", " ") for block in text.strip().split("\n\n")]
+
+
 def grade(s: Sample, text: str) -> dict[str, float]:
     """The figures of one answer; keys that do not apply are left out."""
-    found = [text.find(h) for h in HEADINGS]
+    blocks = text.strip().split("\n\n")
     names = re.findall(r"`([^`\n]+)`", text)
-    out = {"structure": float(min(found) >= 0 and found == sorted(found) and all(text.count(h) == 1 for h in HEADINGS))}
+    out = {"structure": float(len(blocks) == 4 and all("\n" in block for block in blocks))}
     lines = [x for x in re.split(r"(?<=[.])\s|\n", text) if len(x) > 12]
     out["no_repetition"] = float(len(lines) - len(set(lines)) <= 1)
     if names:
@@ -53,9 +58,9 @@ def grade(s: Sample, text: str) -> dict[str, float]:
         if s.fields:
             out["field_recall"] = sum(f"`{f}`" in text for f in s.fields) / len(s.fields)
         out["answers_when_it_can"] = float(ABSTAIN not in text)
-        out["exact"] = float(text.strip() == s.answer.strip())
-        first, want = (x.split(HEADINGS[1])[0].strip() for x in (text, s.answer))
-        out["overview_exact"] = float(first == want)
+        got, want = bodies(text), bodies(s.answer)
+        out["exact"] = float(got == want)
+        out["overview_exact"] = float(got[:1] == want[:1])
     else:
         out["abstains"] = float(ABSTAIN in text and not names)
     return out

@@ -6,21 +6,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from facts import Fact, fact, loose
 from product import ACTIONS, Chunk, Entry, Field, Product, make_field, make_product
-from words import ATTRS, LIMITS, NOUNS, article, english, ident, invent, plural
+from words import ATTRS, LIMITS, NOUNS, article, english, ident, invent, plural, salad
 
-VERSION = "1.2"
+VERSION = "1.3"
 SYSTEM = (
     "You explain technical documentation to non-technical people. Use only the context. Answer in exactly four markdown "
     "sections: ### Summary, ### How it works, ### Key parameters / fields, ### Common mistakes or troubleshooting tips. "
     "Write names in backticks exactly as the context writes them. If the context does not hold the answer, say so in the "
     "same four sections."
 )
-HEADINGS = ("**Overview**", "**Steps**", "**Fields**", "**Watch out**")
+HEADINGS = ("**Overview**", "**Steps**", "**Fields**", "**Watch out**")  # replaced by a drawn set in `stream`
+MARKS = ("### {}", "### {}", "## {}", "# {}", "#### {}", "**{}**", "**{}:**", "__{}__", "{}:", "[{}]", "== {} ==")
+TITLES = (
+    "Overview|In short|The idea|What it is|Short answer|Answer|At a glance|In brief|Purpose|The point|Main idea|What this does|Gist|First look|In one line|Basics|Introduction|Essentials|Outline|What you get|In a nutshell|Abstract|Background|Description|Quick answer",
+    "Steps|What to do|Procedure|Do this|In practice|Usage|Using it|Instructions|Walkthrough|How to proceed|The way there|Process|Way of working|Method|Step by step|How to use it|Operation|Sequence|Workflow|Doing it|The steps|Course|Guide|How to do it|Behind it",
+    "Fields|Names|Values|Inputs|Parameters|What to fill in|Settings|Options|Details|Names to know|Arguments|Data|Items|Properties|What to send|Required values|List of fields|Field list|Reference|Attributes|Important names|What the names mean|Terms|Columns|Glossary|Names and values|Fields / values|Options / settings",
+    "Watch out|Notes|Warnings|Limits|Take care|Pitfalls|Hints|Good to know|Caveats|Mind this|Remarks|Attention|Traps|Errors|Problems|Advice|If it fails|Checks|Exceptions|Side notes|Be careful|Cautions|What can go wrong|Please note|Remember|Errors and hints|Problems or advice on them",
+)
 ABSTAIN = "The documents do not say"
 
 
@@ -35,6 +42,7 @@ class Sample:
     fields: list[str]  # names the reference lists
     answerable: bool
     shape: str  # the kind of question
+    headings: tuple[str, ...] = HEADINGS  # of the answer
 
     @property
     def user(self) -> str:
@@ -378,6 +386,19 @@ def copying(rng: Random) -> Sample:
     return Sample(context_of(chunks), question, text, names[at], order, True, "copy")
 
 
+def dressed(rng: Random, sample: Sample) -> Sample:
+    """The same answer under a drawn set of headings, so that no set is the base's own; now and then with numbered steps."""
+    mark = rng.choice(MARKS)
+    drawn = rng.random() < 0.25
+    names = [re.sub(r"[^\w ]", "", salad(rng, 1, 4)).capitalize() if drawn else rng.choice(titles.split("|")) for titles in TITLES]
+    bodies = [block.split("\n", 1)[1] for block in sample.answer.split("\n\n")]
+    sentences = re.split(r"(?<=[.]) (?=[A-Z])", bodies[1])
+    if len(sentences) > 1 and "\n" not in bodies[1] and rng.random() < 0.4:
+        bodies[1] = "\n".join(f"{i}. {x}" for i, x in enumerate(sentences, 1))
+    heads = tuple(mark.format(name) for name in names)
+    return replace(sample, answer="\n\n".join(f"{h}\n{b}" for h, b in zip(heads, bodies, strict=True)), headings=heads)
+
+
 def stream(seed: int, unanswerable: float = 0.25, copies: float = 0.06) -> Iterator[Sample]:
     """Endless examples for `seed`; six questions are asked about each product."""
     rng = Random(seed)
@@ -389,7 +410,7 @@ def stream(seed: int, unanswerable: float = 0.25, copies: float = 0.06) -> Itera
             roll = rng.random()
             s = copying(rng) if roll < copies else unanswered(rng, product, other) if roll < copies + unanswerable * 1.15 else answered(rng, product, other) if product.entries else None
             if s is not None and grounded(s) and len(s.context) < 6600:
-                yield s
+                yield dressed(rng, s)
                 made += 1
             if made == 6:
                 break
