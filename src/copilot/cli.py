@@ -1,9 +1,11 @@
 """Flags in, one call, printed result out."""
 
 import json
+import os
+import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,6 +13,9 @@ from copilot import __version__
 from copilot.config_file import load_config
 from copilot.errors import CopilotError, Exit
 from copilot.terminal import Terminal
+
+if TYPE_CHECKING:
+    from copilot.config import Config
 
 app = typer.Typer(
     name="copilot",
@@ -30,20 +35,29 @@ Sets = Annotated[list[str] | None, typer.Option("--set", help="Override a key, e
 OutputDir = Annotated[str | None, typer.Option("--output-dir", help="Same as --set output_dir=...")]
 Seed = Annotated[int | None, typer.Option("--seed", help="Same as --set seed=...")]
 Force = Annotated[bool, typer.Option("--force", help="Do it again although nothing has changed.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more about what is done and why.")]
+Stage = Literal["index", "train", "evaluate", "demo"]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Errors and results only.")]
 
 
-def _open(config: str | None, sets: list[str] | None, output_dir: str | None = None, seed: int | None = None) -> Any:
+def _open(
+    config: str | None,
+    sets: list[str] | None,
+    output_dir: str | None = None,
+    seed: int | None = None,
+    more: list[str] | None = None,
+) -> tuple["Config", str]:
+    """The configuration, and the flags that name it again in the commands that errors tell one to type."""
     every = list(sets or [])
+    flags = f" -c {shlex.quote(config)}" if config else ""
+    flags += "".join(f" --set {shlex.quote(text)}" for text in every)
     if output_dir is not None:
-        every.append(f"output_dir={Path(output_dir).resolve()}")
+        every.append(f"output_dir={json.dumps(str(Path(output_dir).expanduser().resolve()))}")
+        flags += f" --output-dir {shlex.quote(output_dir)}"
     if seed is not None:
         every.append(f"seed={seed}")
-    return load_config(config, every)
-
-
-def _flag(config: str | None) -> str:
-    return f" -c {config}" if config else ""
+        flags += f" --seed {seed}"
+    return load_config(config, every + (more or [])), flags
 
 
 def _version(value: bool) -> None:
@@ -54,7 +68,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Turns technical documentation into an assistant that answers non-technical people clearly."""
 
@@ -66,11 +82,13 @@ def index(
     output_dir: OutputDir = None,
     force: Force = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Read the knowledge base, cut it into chunks, embed them, and save a FAISS index."""
     from copilot.pipeline import run_index
 
-    run_index(_open(config, set_, output_dir), Terminal(quiet), _flag(config), force)
+    opened, flags = _open(config, set_, output_dir)
+    run_index(opened, Terminal(quiet, verbose), flags, force)
 
 
 @app.command()
@@ -80,20 +98,24 @@ def train(
     output_dir: OutputDir = None,
     seed: Seed = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the last whole checkpoint.")] = False,
-    show_example: Annotated[int | None, typer.Option("--show-example", help="Print row N as the model reads it, and stop.")] = None,
+    show_example: Annotated[
+        int | None,
+        typer.Option("--show-example", metavar="N", help="Print row N as the model reads it, its loss marked."),
+    ] = None,
     force: Force = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Fine-tune the model with LoRA on examples whose context comes from the index."""
     from copilot.pipeline import run_train
 
-    opened, terminal = _open(config, set_, output_dir, seed), Terminal(quiet)
+    (opened, flags), terminal = _open(config, set_, output_dir, seed), Terminal(quiet, verbose)
     if show_example is not None:
         from copilot.show import show_training_example
 
-        show_training_example(opened, terminal, _flag(config), show_example)
+        show_training_example(opened, terminal, flags, show_example)
         return
-    run_train(opened, terminal, _flag(config), force, resume, terminal.training_plan)
+    run_train(opened, terminal, flags, force, resume, terminal.training_plan)
 
 
 @app.command()
@@ -102,15 +124,18 @@ def ask(
     config: ConfigPath = None,
     set_: Sets = None,
     output_dir: OutputDir = None,
-    seed: Seed = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Of sampling, where the temperature is above 0.")
+    ] = None,
     k: Annotated[int | None, typer.Option("-k", min=1, help="Chunks brought to the prompt.")] = None,
-    no_rag: Annotated[bool, typer.Option("--no-rag", help="Answer from general knowledge, without the documents.")] = False,
+    no_rag: Annotated[bool, typer.Option("--no-rag", help="Answer from general knowledge, not the documents.")] = False,
     show_context: Annotated[bool, typer.Option("--show-context", help="Print the retrieved chunks too.")] = False,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer, tokens.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, max=2, help="0: the likeliest token each time.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     no_stream: Annotated[bool, typer.Option("--no-stream", help="Print the answer when it is complete.")] = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Answer a question in four sections from the documents, with its sources."""
     from copilot.pipeline import open_answerer
@@ -118,17 +143,21 @@ def ask(
     text = sys.stdin.read() if question == "-" else question
     if not text.strip():
         raise CopilotError("the question is empty", 'for example: copilot ask "How do I ...?"', Exit.USAGE)
-    sets = list(set_ or [])
-    sets += [f"answer.max_new_tokens={max_new_tokens}"] if max_new_tokens is not None else []
-    sets += [f"answer.temperature={temperature}"] if temperature is not None else []
-    terminal = Terminal(quiet)
-    answerer = open_answerer(_open(config, sets, output_dir, seed), _flag(config), rag=not no_rag, k=k)
-    stream = not (as_json or no_stream)
+    if no_rag and (k is not None or show_context):
+        message = "--no-rag brings no chunks, so -k and --show-context mean nothing"
+        raise CopilotError(message, "leave one out", Exit.USAGE)
+    more = [f"answer.max_new_tokens={max_new_tokens}"] if max_new_tokens is not None else []
+    more += [f"answer.temperature={temperature}"] if temperature is not None else []
+    terminal = Terminal(quiet, verbose)
+    opened, flags = _open(config, set_, output_dir, more=more)
+    answerer = open_answerer(opened, flags, rag=not no_rag, k=k, seed=seed, say=terminal.say)
+    stream = terminal.live and not (as_json or no_stream)
     answer = answerer.ask(text.strip(), terminal.piece if stream else lambda piece: None)
     if as_json:
         print(json.dumps(answer.to_json(), ensure_ascii=False))
     else:
         terminal.answer(answer, streamed=stream, show_context=show_context)
+    terminal.usage(answer)
 
 
 @app.command()
@@ -137,25 +166,26 @@ def pipeline(
     set_: Sets = None,
     output_dir: OutputDir = None,
     seed: Seed = None,
-    from_: Annotated[str | None, typer.Option("--from", help="Start at: index, train, evaluate or demo.")] = None,
-    only: Annotated[str | None, typer.Option("--only", help="One stage: index, train, evaluate or demo.")] = None,
+    from_: Annotated[Stage | None, typer.Option("--from", help="Start at this stage.")] = None,
+    only: Annotated[Stage | None, typer.Option("--only", help="This stage alone.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Training goes on after its last whole checkpoint.")] = False,
     force: Force = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and every remote endpoint; do nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print plan and remote endpoints; do nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print run.json at the end.")] = False,
     quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """All of it: index, train, evaluate base and tuned model, answer the demo questions."""
-    from copilot.chain import run_pipeline
+    from copilot.chain import Options, run_pipeline
 
-    opened = _open(config, set_, output_dir, seed)
-    run_pipeline(opened, Terminal(quiet), _flag(config), from_, only, resume, force, dry_run, as_json)
+    opened, flags = _open(config, set_, output_dir, seed)
+    run_pipeline(opened, Terminal(quiet, verbose), flags, Options(from_, only, resume, force, dry_run, as_json))
 
 
 @config_app.command("show")
 def config_show(config: ConfigPath = None, set_: Sets = None) -> None:
     """Print the resolved YAML, secrets masked."""
-    print(_open(config, set_).to_yaml(), end="")
+    print(_open(config, set_)[0].to_yaml(), end="")
 
 
 @config_app.command("check")
@@ -175,7 +205,10 @@ def config_check(files: Annotated[list[str], typer.Argument(help="YAML files.")]
 def main() -> None:
     """Run the program; a mistake of the user's becomes a sentence and an exit code, never a traceback."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except CopilotError as error:
         print(f"error: {error.message}", file=sys.stderr)
         if error.hint:
@@ -184,6 +217,6 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(int(Exit.INTERRUPTED))
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(int(Exit.FAILED))

@@ -1,4 +1,4 @@
-"""Values in, words on the terminal out: progress bars, tables and answers (bars and colour off a terminal)."""
+"""Values in, words on the terminal out: progress bars, tables and answers (plain text off a terminal)."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
+from rich.text import Text
 
 from copilot.types import Answer
 
@@ -15,13 +16,23 @@ from copilot.types import Answer
 class Terminal:
     """Answers go to stdout, everything else to stderr."""
 
-    def __init__(self, quiet: bool = False) -> None:
-        self.out, self.err, self.quiet = Console(), Console(stderr=True), quiet
+    def __init__(self, quiet: bool = False, verbose: bool = False) -> None:
+        self.out, self.err, self.quiet, self.verbose = Console(), Console(stderr=True), quiet, verbose and not quiet
+
+    @property
+    def live(self) -> bool:
+        """Whether a person watches stdout."""
+        return self.out.is_terminal
 
     def say(self, text: str) -> None:
         """One line to stderr."""
         if not self.quiet:
             self.err.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def detail(self, text: str) -> None:
+        """One line to stderr for who asked for more with -v."""
+        if self.verbose:
+            self.say(text)
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator[Callable[..., None]]:
@@ -41,12 +52,19 @@ class Terminal:
         """What training will do, as a table."""
         if self.quiet:
             return
+        rows = (
+            ("rows", f"{plan.rows} (+ {plan.held_out} held out)"),
+            ("tokens", f"{plan.tokens:,}"),
+            ("tokens with loss", f"{plan.loss_tokens / plan.tokens:.1%}"),
+            ("longest row", f"{plan.longest:,} tokens"),
+            ("optimizer steps", str(plan.steps)),
+        )
+        if not self.err.is_terminal:
+            self.say("training\n" + "\n".join(f"  {name:<17} {value}" for name, value in rows))
+            return
         table = Table(title="Training", show_header=False)
-        table.add_row("rows", f"{plan.rows} (+ {plan.held_out} held out)")
-        table.add_row("tokens", f"{plan.tokens:,}")
-        table.add_row("tokens with loss", f"{plan.loss_tokens / plan.tokens:.1%}")
-        table.add_row("longest row", f"{plan.longest:,} tokens")
-        table.add_row("optimizer steps", str(plan.steps))
+        for row in rows:
+            table.add_row(*row)
         self.err.print(table)
 
     def piece(self, text: str) -> None:
@@ -72,3 +90,19 @@ class Terminal:
         if show_context:
             for hit in answer.hits:
                 print(f"\n--- {hit.chunk.header} ({hit.chunk.document}, {hit.score:.3f})\n{hit.chunk.text}")
+
+    def usage(self, answer: Answer) -> None:
+        """What an answer cost, with -v."""
+        spent = answer.usage
+        self.detail(
+            f"{spent.prompt_tokens} tokens read, {spent.completion_tokens} written in {spent.seconds:.1f} s "
+            f"(first after {spent.seconds_to_first_token:.1f} s)\n"
+            f"model {answer.model}, adapter {answer.adapter or 'none'}"
+        )
+
+    def example(self, prompt: str, answer: str) -> None:
+        """A training row as the model reads it; what carries loss is bold green, or between ⟦ and ⟧ off a terminal."""
+        if not self.live or self.out.no_color:
+            print(f"{prompt}⟦{answer}⟧")
+            return
+        self.out.print(Text.assemble((prompt, "dim"), (answer, "bold green")), soft_wrap=True)

@@ -1,13 +1,12 @@
-"""A config in, a langchain_core Embeddings out: Azure OpenAI, OpenAI, a local model, or the packaged MiniLM."""
+"""A config in, an embedder out: Azure OpenAI, OpenAI, a local model, or the packaged MiniLM."""
 
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from langchain_core.embeddings import Embeddings as Embedder
 
 from copilot.config import Embeddings
 from copilot.errors import CopilotError
@@ -16,6 +15,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OFFLINE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # all-MiniLM-L6-v2 model.safetensors
+
+
+class Embedder(Protocol):
+    """What langchain_core's Embeddings have, and what is needed of them; that package takes its time to import."""
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """One vector per text."""
+        ...
+
+    def embed_query(self, text: str) -> list[float]:
+        """The question's vector."""
+        ...
 
 
 def load_embeddings(config: Embeddings) -> Embedder:
@@ -63,8 +74,8 @@ def _client(config: Embeddings) -> Embedder:
             f"cannot open {config.model}: {str(error).strip().splitlines()[0]}",
             f"set {names[config.provider]} in the environment",
         ) from None
-    assert isinstance(made, Embedder)
-    return made
+    client: Embedder = made
+    return client
 
 
 def _hub_embedder(folder: Path, batch_size: int) -> Embedder:
@@ -83,7 +94,7 @@ def _hub_embedder(folder: Path, batch_size: int) -> Embedder:
     return HuggingFaceEmbeddings(model_name=str(folder), encode_kwargs=options)
 
 
-class Remote(Embedder):
+class Remote:
     """A provider's own client, its failures as sentences."""
 
     def __init__(self, client: Embedder, batch_size: int) -> None:
@@ -109,7 +120,7 @@ class Remote(Embedder):
             ) from None
 
 
-class MiniLM(Embedder):
+class MiniLM:
     """A sentence-transformers folder (BERT, mean pooling) run by transformers.
 
     A text longer than the model's window is embedded in windows whose token means are averaged by length, so that

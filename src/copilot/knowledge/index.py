@@ -13,8 +13,9 @@ from copilot.runs import read_manifest, swapped_folder
 from copilot.types import Chunk, Hit
 
 if TYPE_CHECKING:
-    from langchain_core.embeddings import Embeddings
     from numpy.typing import NDArray
+
+    from copilot.knowledge.embeddings import Embedder
 
 FORMAT = 1
 
@@ -39,7 +40,7 @@ class Index:
 
     @classmethod
     def build(
-        cls, chunks: Iterable[Chunk], embeddings: "Embeddings", batch: int, step: Callable[[int], None] = lambda n: None
+        cls, chunks: Iterable[Chunk], embeddings: "Embedder", batch: int, step: Callable[[int], None] = lambda n: None
     ) -> "Index":
         """Embed every chunk's passage; `step(n)` is told of n more done."""
         rows = list(chunks)

@@ -7,14 +7,13 @@ from copilot.config import Retriever
 from copilot.types import Hit
 
 if TYPE_CHECKING:
-    from langchain_core.embeddings import Embeddings
-
+    from copilot.knowledge.embeddings import Embedder
     from copilot.knowledge.index import Index
 
 Retrieve = Callable[[str], list[Hit]]
 
 
-def make_retriever(index: "Index", embeddings: "Embeddings", config: Retriever) -> Retrieve:
+def make_retriever(index: "Index", embeddings: "Embedder", config: Retriever) -> Retrieve:
     """`retrieve(question) -> hits`, best first, at most `k`; training and asking use the same one."""
 
     def retrieve(question: str) -> list[Hit]:

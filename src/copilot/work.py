@@ -1,0 +1,142 @@
+"""A Config in; for each stage the fingerprint of what makes it, where its result stands, and whether it still fits."""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from copilot.config import Config
+from copilot.errors import CopilotError, StaleError
+from copilot.knowledge.documents import find_files
+from copilot.runs import fingerprint, read_manifest, sha256_file
+
+STAGES = ("index", "train", "evaluate", "demo")
+_WITHOUT_EFFECT = {"data", "save_steps", "save_total_limit", "report_to"}  # of `train`; the data counts by its content
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What each stage is made from, and so whether what stands on the disk is still right."""
+
+    config: Config
+    flags: str = ""  # -c, --set and --output-dir as given, for the commands that errors name
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.config.run_dir
+
+    def command(self, name: str) -> str:
+        """What to type to make a stage."""
+        return f"copilot {name if name in ('index', 'train') else f'pipeline --only {name}'}{self.flags}"
+
+    def files(self) -> dict[str, str]:
+        """Document path → sha256 of every file of the knowledge base."""
+        return {name: file_sha256(path) for name, path in find_files(self.config.documents)}
+
+    def base(self) -> str:
+        """What the base model is: a hub name, or the fingerprint of a folder's files, wherever the folder stands."""
+        folder = Path(self.config.model.name)
+        if not folder.is_dir():
+            return self.config.model.name
+        files = sorted(p for p in folder.iterdir() if p.suffix in (".json", ".safetensors", ".jinja", ".model"))
+        return fingerprint("base-1", [(p.name, file_sha256(p)) for p in files])
+
+    def recipe(self) -> str:
+        """Fingerprint of what makes an adapter besides the index: rows, prompt, base model, settings."""
+        config = self.config
+        parts = [config.prompt.model_dump(), config.model.model_dump(exclude={"name"})]
+        parts.append(config.train.model_dump(exclude=_WITHOUT_EFFECT))
+        data = _sha_or_none(config.train.data)
+        return fingerprint("train-2", data, self.base(), parts, config.answer.sections, config.retriever.k, config.seed)
+
+    def key(self, stage: str) -> str:
+        """Fingerprint of everything that makes a stage's result, the earlier stages included."""
+        config = self.config
+        match stage:
+            case "index":
+                embedder = config.embeddings.model_dump(include={"model", "endpoint"})
+                return fingerprint("index-1", list(self.files().items()), config.chunks.model_dump(), embedder)
+            case "train":
+                return fingerprint(self.key("index"), self.recipe())
+            case "evaluate":
+                sha, limit = _sha_or_none(config.evaluation.questions), config.evaluation.limit
+                return fingerprint("evaluate-1", self.key("train"), sha, limit, config.answer.model_dump())
+            case _:
+                return fingerprint("demo-1", self.key("train"), config.demo.questions, config.answer.model_dump())
+
+    def artefact(self, stage: str) -> Path:
+        """Where a stage leaves its result."""
+        names = {"index": "index", "train": "adapter", "evaluate": "evaluation.json", "demo": "demo.json"}
+        return self.folder / names[stage]
+
+    def found(self, stage: str) -> dict[str, Any] | None:
+        """What the stage's result on the disk says of itself; None when there is none.
+
+        Raises StaleError for a broken one.
+        """
+        path = self.artefact(stage)
+        if stage in ("index", "train"):
+            return read_manifest(path)
+        if not path.is_file():
+            return None
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            return {"fingerprint": str(found["fingerprint"]), **found}
+        except (ValueError, KeyError, TypeError):
+            raise StaleError(f"{path} is damaged", f"run {self.command(stage)}") from None
+
+    def state(self, stage: str) -> str:
+        """`fresh`, `missing`, or why the result on the disk is stale."""
+        try:
+            found = self.found(stage)
+        except StaleError as error:
+            return f"stale: {error.message}"
+        if found is None:
+            return "missing"
+        if found["fingerprint"] == self.key(stage):
+            return "fresh"
+        if stage == "index":
+            return f"stale: {self._index_change(found)}"
+        if stage == "train" and found.get("recipe") != self.recipe():
+            return "stale: its settings, rows or base model have changed"
+        if stage == "train":
+            return "stale: the index has changed"
+        what = "its questions or settings have" if self.state("train") == "fresh" else "the adapter has"
+        return f"stale: {what} changed"
+
+    def _index_change(self, manifest: dict[str, Any]) -> str:
+        before, after = manifest.get("documents", {}), self.files()
+        kinds = {
+            "new": sorted(after.keys() - before.keys()),
+            "gone": sorted(before.keys() - after.keys()),
+            "changed": sorted(name for name in before.keys() & after.keys() if before[name] != after[name]),
+        }
+        more = {kind: " ..." if len(names) > 3 else "" for kind, names in kinds.items()}
+        said = [f"{', '.join(names[:3])}{more[kind]} {kind}" for kind, names in kinds.items() if names]
+        return "; ".join(said) or "its settings have changed"
+
+
+def unchanged(before: str, after: str, what: str) -> None:
+    """Raise CopilotError when `what` changed between two readings of its fingerprint."""
+    if before != after:
+        raise CopilotError(f"{what} changed while this ran; nothing was written", "run the same command again")
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 (hex) of a file; a file of the same size and time is hashed once."""
+    try:
+        stat = path.stat()
+        return _sha256(path, stat.st_size, stat.st_mtime_ns)
+    except OSError as error:
+        raise CopilotError(f"{path}: cannot be read: {error.strerror}", "check its permissions") from None
+
+
+@lru_cache(maxsize=4096)
+def _sha256(path: Path, size: int, mtime: int) -> str:
+    return sha256_file(path)
+
+
+def _sha_or_none(path: str) -> str | None:
+    return file_sha256(Path(path)) if Path(path).is_file() else None
