@@ -15,10 +15,11 @@ from copilot.knowledge.embeddings import load_embeddings
 from copilot.knowledge.index import Index
 from copilot.knowledge.retriever import Retrieve, make_retriever
 from copilot.model import artefact
+from copilot.model.checkpoints import last_checkpoint
 from copilot.model.dataset import Row, build_rows, held_out_split, read_examples, read_questions
 from copilot.model.generator import TransformersGenerator
 from copilot.model.load import load_model, load_tokenizer, model_folder, prepare, quiet_libraries
-from copilot.model.trainer import Plan, Trained, last_checkpoint, plan, train_adapter
+from copilot.model.trainer import Plan, Trained, plan, train_adapter
 from copilot.prompt.render import prompt_fingerprint
 from copilot.runs import locked, now, read_manifest, write_json, write_text
 from copilot.types import Answer, Question

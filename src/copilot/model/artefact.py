@@ -11,7 +11,9 @@ from copilot.model.trainer import Plan, Trained
 from copilot.runs import read_manifest, swapped_folder
 
 
-def save_adapter(folder: Path, trained: Loaded, plan: Plan, done: Trained, config: Config, manifest: dict[str, Any]) -> None:
+def save_adapter(
+    folder: Path, trained: Loaded, plan: Plan, done: Trained, config: Config, manifest: dict[str, Any]
+) -> None:
     """Write the folder in one swap."""
     facts = {
         "steps": done.steps,
@@ -23,6 +25,8 @@ def save_adapter(folder: Path, trained: Loaded, plan: Plan, done: Trained, confi
         "dtype": trained.dtype,
     }
     with swapped_folder(folder, {**manifest, **facts}) as fresh:
+        for adapter in trained.model.peft_config.values():
+            adapter.base_model_name_or_path = config.model.name  # a hub name rather than its folder in the cache
         trained.model.save_pretrained(fresh, safe_serialization=True)
         trained.tokenizer.save_pretrained(fresh)
         (fresh / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
@@ -75,7 +79,7 @@ LoRA (r={config.train.lora.r}, alpha={config.train.lora.alpha:g}) on `{name}`, t
 
 - Rows: {plan.rows}; optimizer steps: {done.steps}; learning rate {config.train.learning_rate:g}
 - Held-out loss per answer token: {change}
-- Context of each row: the {config.retriever.k} chunks that `copilot ask` would retrieve, by `{config.embeddings.provider}`
+- Context of a row: the {config.retriever.k} chunks that `copilot ask` would retrieve, by `{config.embeddings.provider}`
 
 `config.yaml` holds every setting, `training_log.jsonl` and `loss.png` the curve, `manifest.json` what it was made from.
 The prompt it was trained on is part of its fingerprint: `copilot ask` refuses it under another prompt.

@@ -8,11 +8,12 @@ from typing import Any
 
 from copilot.config import AnswerPart, Prompt
 from copilot.errors import CopilotError
+from copilot.model.formats import FORMS, question_and_response
 from copilot.prompt.render import render
 from copilot.prompt.sections import explain, parse
 from copilot.types import Example, Hit, Message, Question
 
-MAX_LINE = 1 << 20  # characters
+MAX_LINE = 1 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,28 +30,27 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line number, object) of each line. Raises CopilotError with file and line for one that is not a JSON object."""
     if not path.is_file():
         raise CopilotError(f"no file at {path}", "mend its path in the YAML")
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
+    with path.open("rb") as file:
+        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE + 1), b""), 1):
             where = f"{path}:{number}"
             if len(line) > MAX_LINE:
-                raise CopilotError(f"{where}: a line of {len(line):,} characters", "one JSON object a line, under 1 MiB each")
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise CopilotError(f"{where}: not JSON at column {error.colno}: {error.msg}", "mend that line") from None
-            if not isinstance(row, dict):
-                raise CopilotError(f"{where}: expected a JSON object", 'for example {"question": "...", "response": "..."}')
-            yield number, row
+                raise CopilotError(f"{where}: a line of more than 1 MiB", "one JSON object a line, under 1 MiB each")
+            if line.strip():
+                yield number, _object(line, where)
 
 
-def _text(row: dict[str, Any], names: Sequence[str], where: str) -> str:
-    for name in names:
-        value = row.get(name)
-        if isinstance(value, str) and value.strip():
-            return value.strip()
-    raise CopilotError(f"{where}: a row without `{names[0]}`", f"give `{names[0]}` a text")
+def _object(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise CopilotError(f"{where}: not UTF-8 at byte {error.start + 1}", "save the file as UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise CopilotError(f"{where}: not JSON at column {error.colno}: {error.msg}", "mend that line") from None
+    except RecursionError:
+        raise CopilotError(f"{where}: brackets nested too deeply", "mend that line") from None
+    if not isinstance(row, dict):
+        raise CopilotError(f"{where}: expected a JSON object", 'for example {"question": "...", "response": "..."}')
+    return row
 
 
 def read_examples(path: Path, sections: Sequence[str]) -> list[Example]:
@@ -58,19 +58,29 @@ def read_examples(path: Path, sections: Sequence[str]) -> list[Example]:
     examples = []
     for number, row in read_jsonl(path):
         where = f"{path}:{number}"
-        question = _text(row, ("question", "user_input"), where)
-        response = _text(row, ("response", "reference"), where)
+        question, response = question_and_response(row)
+        if not question or not response:
+            missing = "response" if question else "question"
+            raise CopilotError(f"{where}: a row without `{missing}`", f"give it as text, in one of the forms {FORMS}")
         if parse(response, sections) is None:
             raise CopilotError(
                 f"{where}: the response does not have the {len(sections)} sections: {explain(response, sections)}",
                 "write it as in data/sft/train.jsonl; `answer.sections` names the headings",
             )
-        given = row.get("retrieved_context")
-        context = None if not given else tuple([given] if isinstance(given, str) else map(str, given))
-        examples.append(Example(question, response, context, number))
+        examples.append(Example(question, response, _context(row.get("retrieved_context"), where), number))
     if not examples:
         raise CopilotError(f"{path}: no rows in it", 'one JSON object a line: {"question": "...", "response": "..."}')
     return examples
+
+
+def _context(given: Any, where: str) -> tuple[str, ...] | None:
+    """The passages of a row; None where it has none, so that the retriever is asked."""
+    passages = [given] if isinstance(given, str) else given or []
+    if not isinstance(passages, list) or not all(isinstance(p, str) for p in passages):
+        raise CopilotError(
+            f"{where}: `retrieved_context` must be a text or a list of texts", "mend it, or leave it out to retrieve it"
+        )
+    return tuple(p for p in passages if p.strip()) or None
 
 
 def read_questions(path: Path) -> list[Question]:
@@ -78,14 +88,18 @@ def read_questions(path: Path) -> list[Question]:
     rows = []
     for number, row in read_jsonl(path):
         where = f"{path}:{number}"
+        question, _ = question_and_response(row)
+        if not question:
+            raise CopilotError(f"{where}: a row without `question`", "give it as text; `user_input` is accepted too")
         gold = row.get("gold") or []
-        if not all(isinstance(g, dict) and "document" in g and "heading" in g for g in gold):
+        wanted = {"document", "heading"}
+        if not isinstance(gold, list) or not all(isinstance(g, dict) and wanted <= g.keys() for g in gold):
             raise CopilotError(f"{where}: `gold` must list objects with document and heading", "mend that row")
         rows.append(
             Question(
                 id=str(row.get("id", number)),
-                question=_text(row, ("question", "user_input"), where),
-                reference=str(row.get("reference") or ""),
+                question=question,
+                reference=str(row.get("reference") or row.get("response") or ""),
                 gold=tuple((str(g["document"]), str(g["heading"])) for g in gold),
                 identifiers=tuple(map(str, row.get("identifiers") or ())),
                 answerable=bool(row.get("answerable", True)),
@@ -117,7 +131,7 @@ def build_rows(
 
 
 def tokenize(messages: Sequence[Message], response: str, tokenizer: Any, line: int) -> Row:
-    """Token ids of prompt and completion. Raises CopilotError when the template does not keep the prompt as a prefix."""
+    """Token ids of prompt and completion. Raises CopilotError when the template does not keep the prompt."""
     full = [*messages, Message(role="assistant", content=response)]
     prompt_ids = prompt_tokens(messages, tokenizer)
     ids = tokenizer.encode(tokenizer.apply_chat_template(full, tokenize=False), add_special_tokens=False)

@@ -57,32 +57,42 @@ class TransformersGenerator:
 
     def stream(self, messages: Sequence[Message]) -> Iterator[str]:
         """The answer piece by piece, from a thread of transformers' own streamer."""
-        from threading import Thread
+        from threading import Event, Thread
 
         import torch
         from transformers import TextIteratorStreamer
 
         ids = prompt_tokens(messages, self.tokenizer)
         self._check_room(ids)
-        streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True, timeout=600)
+        streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
         inputs = torch.tensor([ids], device=self.model.device)
         failure: list[BaseException] = []
+        left = Event()
+
+        def nobody_listens(ids: Any, scores: Any, **options: Any) -> Any:
+            return torch.full((len(ids),), left.is_set(), device=ids.device)
 
         def work() -> None:
             try:
-                self._generate(inputs, torch.ones_like(inputs), streamer=streamer)
+                options = {"streamer": streamer, "stopping_criteria": [nobody_listens]}
+                self._generate(inputs, torch.ones_like(inputs), self._room(len(ids)), **options)
             except BaseException as error:  # carried to the caller below
                 failure.append(error)
                 streamer.end()
 
         thread = Thread(target=work, daemon=True)
         thread.start()
-        yield from streamer
-        thread.join()
+        try:
+            yield from streamer
+        finally:  # also when the caller goes away: the thread ends with the token it is at
+            left.set()
+            thread.join()
         if failure:
             raise failure[0]
 
-    def batch(self, prompts: Sequence[Sequence[Message]], step: Callable[[int], None] = lambda n: None) -> list[Generated]:
+    def batch(
+        self, prompts: Sequence[Sequence[Message]], step: Callable[[int], None] = lambda n: None
+    ) -> list[Generated]:
         """All answers, in order; prompts of like length share a batch."""
         import torch
 
@@ -97,8 +107,10 @@ class TransformersGenerator:
             longest = max(len(ids[i]) for i in part)
             inputs = torch.tensor([[pad] * (longest - len(ids[i])) + ids[i] for i in part])  # (b, t), padded left
             mask = torch.tensor([[0] * (longest - len(ids[i])) + [1] * len(ids[i]) for i in part])
-            out = self._generate(inputs.to(self.model.device), mask.to(self.model.device))
-            for i, row in zip(part, out[:, longest:].tolist(), strict=True):
+            rooms = [self._room(len(ids[i])) for i in part]
+            out = self._generate(inputs.to(self.model.device), mask.to(self.model.device), max(rooms))
+            for i, room, full in zip(part, rooms, out[:, longest:].tolist(), strict=True):
+                row = full[:room]  # what it would have written alone
                 text = self.tokenizer.decode(row, skip_special_tokens=True).strip()
                 tokens = next((n for n, t in enumerate(row) if t in self._stops), len(row))
                 done[i] = Generated(text, len(ids[i]), tokens)
@@ -118,10 +130,13 @@ class TransformersGenerator:
                 "lower retriever.k or raise model.max_length",
             )
 
-    def _generate(self, inputs: Any, mask: Any, **options: Any) -> Any:
+    def _room(self, prompt: int) -> int:
+        """Tokens that an answer may have after a prompt of so many."""
+        return max(min(self.config.max_new_tokens, self.max_length - prompt), 1)
+
+    def _generate(self, inputs: Any, mask: Any, room: int, **options: Any) -> Any:
         import torch
 
-        room = min(self.config.max_new_tokens, self.max_length - inputs.shape[1])
         if self.config.temperature > 0:
             torch.manual_seed(self.seed)
             options |= {"do_sample": True, "temperature": self.config.temperature, "top_p": 1.0, "top_k": 0}
@@ -131,7 +146,7 @@ class TransformersGenerator:
             return self.model.generate(
                 input_ids=inputs,
                 attention_mask=mask,
-                max_new_tokens=max(room, 1),
+                max_new_tokens=room,
                 pad_token_id=self.tokenizer.pad_token_id,
                 eos_token_id=sorted(self._stops),
                 **options,

@@ -1,4 +1,4 @@
-"""A model section in, a language model and its tokenizer out: unsloth or transformers, 4-bit or not, with its adapter."""
+"""A model section in; a language model and its tokenizer out, by unsloth or transformers, adapter and all."""
 
 import importlib.util
 import os
@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from copilot.config import Lora, Model
-from copilot.errors import CopilotError
+from copilot.errors import CopilotError, StaleError
 from copilot.prompt.render import PLAIN_TEMPLATE
 
 WITHOUT_GPU = "go on with -c configs/tiny.yaml, or set model.backend=transformers and model.load_in_4bit=false"
+CHECK_NAME = "check `model.name`, or copy or download the model again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +39,20 @@ def choose_backend(config: Model) -> str:
     """`unsloth` or `transformers`. Raises CopilotError when what the YAML asks for cannot run here."""
     import torch
 
-    gpu = torch.cuda.is_available()
-    has_unsloth = importlib.util.find_spec("unsloth") is not None
+    def there(package: str) -> bool:
+        return importlib.util.find_spec(package) is not None
+
+    return backend_for(config, torch.cuda.is_available(), there("unsloth"), there("bitsandbytes"))
+
+
+def backend_for(config: Model, gpu: bool, has_unsloth: bool, has_bitsandbytes: bool) -> str:
+    """The backend for a machine that has these things. Raises CopilotError when the YAML asks for what it lacks."""
     if config.load_in_4bit and not gpu:
         raise CopilotError("model.load_in_4bit needs an NVIDIA GPU, and none is found here", WITHOUT_GPU)
     if config.backend == "unsloth" and not (gpu and has_unsloth):
         missing = "the `gpu` extra (pip install 'tech-clarity-copilot[gpu]')" if gpu else "an NVIDIA GPU"
         raise CopilotError(f"model.backend=unsloth needs {missing}", WITHOUT_GPU)
-    if config.load_in_4bit and importlib.util.find_spec("bitsandbytes") is None:
+    if config.load_in_4bit and not has_bitsandbytes:
         raise CopilotError("model.load_in_4bit needs bitsandbytes", "pip install 'tech-clarity-copilot[gpu]'")
     if config.backend != "auto":
         return config.backend
@@ -72,7 +79,8 @@ def model_folder(config: Model) -> Path:
         folder = download(config.name, ["*.json", "*.safetensors", "*.jinja", "tokenizer*"])
     if not any(folder.glob("*.safetensors")):
         raise CopilotError(
-            f"{folder}: no safetensors weights in this model folder", "copy model.safetensors there, or name another folder"
+            f"{folder}: no safetensors weights in this model folder",
+            "copy model.safetensors there, or name another folder in `model.name`",
         )
     return folder
 
@@ -112,9 +120,7 @@ def load_model(config: Model, adapter: Path | None = None) -> Loaded:
     model = _unsloth(config, folder, dtype) if backend == "unsloth" else _transformers(config, folder, dtype)
     tokenizer = load_tokenizer(adapter or folder)
     if adapter is not None:
-        from peft import PeftModel
-
-        model = PeftModel.from_pretrained(model, str(adapter))
+        model = _with_adapter(model, adapter)
     model.eval()
     return Loaded(model, tokenizer, backend, str(model.device), str(dtype).removeprefix("torch."))
 
@@ -157,12 +163,15 @@ def add_adapter(loaded: Loaded, lora: Lora, seed: int, gradient_checkpointing: b
         try:
             model = get_peft_model(base, config)
         except ValueError as error:
-            raise CopilotError(f"train.lora.target_modules: {_first(error)}", "use all-linear, or layers of this model") from None
+            raise CopilotError(
+                f"train.lora.target_modules: {_first(error)}", "use all-linear, or layers of this model"
+            ) from None
     return Loaded(model, loaded.tokenizer, loaded.backend, loaded.device, loaded.dtype)
 
 
 def _transformers(config: Model, folder: Path, dtype: Any) -> Any:
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     options: dict[str, Any] = {"dtype": dtype}
@@ -173,9 +182,22 @@ def _transformers(config: Model, folder: Path, dtype: Any) -> Any:
     if torch.cuda.is_available():
         options["device_map"] = {"": torch.cuda.current_device()}
     try:
-        return AutoModelForCausalLM.from_pretrained(folder, **options)
-    except (OSError, ValueError, KeyError) as error:
-        raise CopilotError(f"{folder}: cannot be opened as a language model: {_first(error)}", "check `model.name`") from None
+        model, found = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True, **options)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise CopilotError(f"{folder}: cannot be opened as a language model: {_first(error)}", CHECK_NAME) from None
+    if missing := sorted(found["missing_keys"]):
+        raise CopilotError(f"{folder}: {len(missing)} weights are missing, {missing[0]} among them", CHECK_NAME)
+    return model
+
+
+def _with_adapter(model: Any, adapter: Path) -> Any:
+    from peft import PeftModel
+    from safetensors import SafetensorError
+
+    try:
+        return PeftModel.from_pretrained(model, str(adapter))
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise StaleError(f"{adapter}: does not fit this model: {_first(error)}", "run copilot train again") from None
 
 
 def _unsloth(config: Model, folder: Path, dtype: Any) -> Any:

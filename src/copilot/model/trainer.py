@@ -1,6 +1,5 @@
 """Tokenised rows and a model in; a LoRA adapter, its log and its loss curve out (TRL's SFTTrainer)."""
 
-import json
 import math
 import shutil
 from collections.abc import Callable, Sequence
@@ -9,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from copilot.config import Model, Train
-from copilot.errors import CopilotError, StaleError
+from copilot.errors import CopilotError, Exit
+from copilot.model.checkpoints import OWNER, held_interrupt, last_checkpoint, mark_whole
 from copilot.model.dataset import Row
 from copilot.model.load import Loaded, add_adapter
 from copilot.runs import write_json
 
-WHOLE = "whole.json"  # written last into a checkpoint
 IGNORED = -100
 
 
@@ -50,17 +49,18 @@ def plan(train: Sequence[Row], held_out: Sequence[Row], config: Train, model: Mo
     rows = [*train, *held_out]
     for row in rows:
         where = f"{config.data}:{row.line}"
-        if len(row.input_ids) > model.max_length:
+        length = len(row.input_ids)
+        if length > model.max_length:
             raise CopilotError(
-                f"{where}: {len(row.input_ids)} tokens, but model.max_length is {model.max_length}: its answer would be cut",
-                f"set model.max_length to at least {len(row.input_ids)}, or lower retriever.k",
+                f"{where}: {length} tokens, but model.max_length is {model.max_length}: its answer would be cut",
+                f"set model.max_length to at least {length}, or lower retriever.k",
             )
         if len(row.input_ids) <= row.prompt_length:
             raise CopilotError(f"{where}: no token of this row carries loss", "give it a longer response")
     if steps < config.min_steps:
         raise CopilotError(
             f"{len(train)} rows in batches of {batch} for {config.num_train_epochs:g} epochs make {steps} optimizer "
-            f"step{'s' if steps != 1 else ''}, fewer than train.min_steps ({config.min_steps}): the model would hardly change",
+            f"step{'s' if steps != 1 else ''}, fewer than train.min_steps ({config.min_steps}): too few to learn from",
             "raise train.num_train_epochs, lower train.gradient_accumulation_steps, add rows, or lower train.min_steps",
         )
     tokens = sum(len(r.input_ids) for r in train)
@@ -89,30 +89,18 @@ def train_adapter(
     if start is None:
         shutil.rmtree(checkpoints, ignore_errors=True)
         checkpoints.mkdir(parents=True)
-        write_json(checkpoints / "fingerprint.json", fingerprint)
+        write_json(checkpoints / OWNER, fingerprint)
     trained = add_adapter(loaded, config.lora, seed, config.gradient_checkpointing)
-    trainer = _sft_trainer(trained, rows, held_out, config, model, seed, checkpoints, on_step)
-    before = _held_out_loss(trainer, held_out)
-    result = _run(trainer, start)
+    with held_interrupt() as interrupted:
+        trainer = _sft_trainer(trained, rows, held_out, config, model, seed, checkpoints, on_step, interrupted)
+        before = _held_out_loss(trainer, held_out)  # a fresh adapter changes nothing: this is the base, resumed or not
+        result = _run(trainer, start, interrupted)
     after = _held_out_loss(trainer, held_out)
     norm = adapter_norm(trained.model)
     log = tuple(entry for entry in trainer.state.log_history if "loss" in entry)
     done = Trained(int(result.global_step), before, after, norm, log)
     _check(done)
     return trained, done
-
-
-def last_checkpoint(folder: Path, fingerprint: str) -> Path | None:
-    """The newest whole checkpoint. Raises StaleError when the checkpoints belong to other settings or data."""
-    mark = folder / "fingerprint.json"
-    if not mark.is_file():
-        return None
-    if json.loads(mark.read_text(encoding="utf-8")) != fingerprint:
-        raise StaleError(
-            f"the checkpoints in {folder} were made with other settings or data", "run copilot train without --resume"
-        )
-    found = [p for p in folder.glob("checkpoint-*") if (p / WHOLE).is_file()]
-    return max(found, key=lambda p: int(p.name.rpartition("-")[2]), default=None)
 
 
 def adapter_norm(model: Any) -> float:
@@ -122,11 +110,13 @@ def adapter_norm(model: Any) -> float:
 
 
 def _check(done: Trained) -> None:
-    if not done.adapter_norm > 0 or not math.isfinite(done.adapter_norm):
+    if not math.isfinite(done.adapter_norm):
+        raise CopilotError("training diverged: the adapter is not finite", "lower train.learning_rate")
+    if not done.adapter_norm > 0:
         raise CopilotError("training changed nothing: the adapter is zero", "raise train.learning_rate or the steps")
     if done.loss_before is not None and done.loss_after is not None and not done.loss_after < done.loss_before:
         raise CopilotError(
-            f"training made the held-out loss worse: {done.loss_before:.3f} before, {done.loss_after:.3f} after",
+            f"training did not lower the held-out loss: {done.loss_before:.3f} before, {done.loss_after:.3f} after",
             "lower train.learning_rate or the epochs; the adapter was not kept",
         )
 
@@ -151,6 +141,7 @@ def _sft_trainer(
     seed: int,
     checkpoints: Path,
     on_step: Callable[[int, int, float], None],
+    interrupted: Callable[[], bool],
 ) -> Any:
     import torch
     from transformers import TrainerCallback
@@ -164,12 +155,16 @@ def _sft_trainer(
             if logs and "loss" in logs:
                 on_step(state.global_step, state.max_steps, float(logs["loss"]))
 
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if interrupted():
+                control.should_save = control.should_training_stop = True
+
         def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if state.is_world_process_zero:
-                write_json(Path(args.output_dir) / f"checkpoint-{state.global_step}" / WHOLE, {"step": state.global_step})
+                mark_whole(Path(args.output_dir) / f"checkpoint-{state.global_step}", state.global_step)
 
     class CpuTrainer(SFTTrainer):  # type: ignore[misc]
-        """TRL's loss needs a GPU kernel (triton); here is the same loss in plain torch, logits of answer tokens only."""
+        """TRL's loss needs a GPU kernel (triton); here is the same in plain torch, logits of answer tokens only."""
 
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -179,7 +174,7 @@ def _sft_trainer(
 
     gpu = torch.cuda.is_available()
     names = set(Train.model_fields) - {"data", "held_out", "min_steps", "lora"}
-    options = {name: getattr(config, name) for name in names}
+    options = {name: getattr(config, name) for name in names} | {"max_steps": config.max_steps or -1}
     args = SFTConfig(
         output_dir=str(checkpoints),
         seed=seed,
@@ -224,16 +219,27 @@ def answer_loss(base: Any, inputs: dict[str, Any], count: Any = None) -> Any:
     return total / (kept.sum() if count is None else count)
 
 
-def _run(trainer: Any, start: Path | None) -> Any:
+def _run(trainer: Any, start: Path | None, interrupted: Callable[[], bool]) -> Any:
     import torch
 
     try:
-        return trainer.train(resume_from_checkpoint=str(start) if start else None)
+        result = trainer.train(resume_from_checkpoint=str(start) if start else None)
+    except KeyboardInterrupt:
+        raise CopilotError(
+            "interrupted; the same command with --resume goes on after the last checkpoint", code=Exit.INTERRUPTED
+        ) from None
     except torch.cuda.OutOfMemoryError:
         raise CopilotError(
             "the GPU's memory is too small for this training",
             "set train.per_device_train_batch_size=1 or train.gradient_checkpointing=true",
         ) from None
+    if interrupted():
+        raise CopilotError(
+            f"interrupted after step {result.global_step} of {trainer.state.max_steps}; "
+            "the same command with --resume goes on from there",
+            code=Exit.INTERRUPTED,
+        )
+    return result
 
 
 def _held_out_loss(trainer: Any, held_out: Sequence[Row]) -> float | None:
