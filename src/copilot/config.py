@@ -24,7 +24,7 @@ Positive = Annotated[int, Field(ge=1)]
 class Part(BaseModel):
     """A section of the YAML: frozen, unknown keys refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Run(Part):
@@ -137,7 +137,9 @@ class Lora(Part):
 class Train(Part):
     """Supervised fine-tuning (TRL names)."""
 
-    data: str = Field("data/sft/train.jsonl", description="JSONL rows: question, response, retrieved_context optional")
+    data: str = Field(
+        "data/sft/train.jsonl", min_length=1, description="JSONL rows: question, response, retrieved_context optional"
+    )
     held_out: float = Field(0.1, ge=0, lt=1, description="share of rows kept out of training to measure the loss on")
     min_steps: Positive = Field(8, description="fewer optimizer steps than this are refused: nothing would be learnt")
     lora: Lora = Field(default_factory=Lora, description="the adapter")
@@ -179,7 +181,9 @@ class AnswerPart(Part):
 class Evaluation(Part):
     """The held-out questions."""
 
-    questions: str = Field("data/eval/questions.jsonl", description="JSONL rows with gold source and reference")
+    questions: str = Field(
+        "data/eval/questions.jsonl", min_length=1, description="JSONL rows with gold source and reference"
+    )
     limit: int | None = Field(None, ge=1, description="questions asked, spread evenly over the file; null: all")
     batch_size: Positive = Field(16, description="answers generated at once")
 
@@ -194,7 +198,7 @@ class Config(Part):
     """The whole YAML. Only `pipeline.py` and `cli.py` see it whole; a function takes its own section."""
 
     run: Run = Field(default_factory=Run, description="this run")
-    output_dir: str = Field("outputs", description="where run folders are made")
+    output_dir: str = Field("outputs", min_length=1, description="where run folders are made")
     seed: int = Field(42, ge=0, description="of shuffling, adapter weights and sampling")
     documents: Documents = Field(default_factory=Documents, description="the knowledge base")
     chunks: Chunks = Field(default_factory=Chunks, description="how documents are cut")

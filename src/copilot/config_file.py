@@ -1,18 +1,17 @@
 """YAML files and `--set` flags in, a checked Config out, or every mistake at once with file and line."""
 
-import difflib
 import os
 import re
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from copilot.config import Config
+from copilot.config_errors import Key, dotted, explain
 from copilot.errors import ConfigError
 
-Key = tuple[str | int, ...]
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _PATHS = {("documents", "paths"), ("train", "data"), ("evaluation", "questions"), ("output_dir",)}
 
@@ -32,7 +31,7 @@ def load_config(path: str | Path | None, sets: list[str] | None = None) -> Confi
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
-        reader.problems += [_explain(e, reader) for e in error.errors()]
+        reader.problems += explain(error.errors(), reader.where)
     if reader.problems:
         lines = "\n".join(f"  {p}" for p in reader.problems)
         count = len(reader.problems)
@@ -74,20 +73,23 @@ class _Reader:
         """The mapping in `file`, laid over what it `extends`."""
         if file.resolve() in seen:
             raise ConfigError(f"{file}: extends itself through {seen[-1]}", "remove one `extends`")
+        places: dict[Key, tuple[str, Path]] = {}
         try:
-            node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            node = yaml.compose(file.read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)
+            data = {} if node is None else self._plain(node, (), file, places)
+        except UnicodeDecodeError as error:
+            line = error.object[: error.start].count(b"\n") + 1
+            raise ConfigError(f"{file}:{line}: not UTF-8 text", "save the file as UTF-8") from None
+        except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             where = f"{file}:{mark.line + 1}" if mark else str(file)
             raise ConfigError(f"{where}: not valid YAML: {getattr(error, 'problem', error)}", "mend the line") from None
+        except RecursionError:
+            raise ConfigError(f"{file}: a YAML anchor that holds itself", "remove the anchor") from None
         except OSError as error:
             raise ConfigError(f"{file}: {error.strerror}", "check the name and its permissions") from None
-        if node is None:
-            return {}
-        if not isinstance(node, yaml.MappingNode):
+        if not isinstance(data, dict):
             raise ConfigError(f"{file}:1: expected `key: value` lines", "see configs/tiny.yaml for an example")
-        places: dict[Key, tuple[str, Path]] = {}
-        data = self._plain(node, (), file, places)
         parent = data.pop("extends", None)
         base: dict[str, Any] = {}
         if parent is not None:
@@ -107,14 +109,17 @@ class _Reader:
                 name = str(name_node.value)
                 at = f"{file}:{name_node.start_mark.line + 1}"
                 if name in result:
-                    self.problems.append(f"{at}: `{_dotted((*key, name))}` is written twice")
+                    self.problems.append(f"{at}: `{dotted((*key, name))}` is written twice")
                 places[(*key, name)] = (at, project_root(file))
                 result[name] = self._plain(value, (*key, name), file, places)
             return result
         if isinstance(node, yaml.SequenceNode):
             return [self._plain(item, (*key, i), file, places) for i, item in enumerate(node.value)]
         loader = yaml.SafeLoader("")
-        return loader.construct_object(node, deep=True)  # type: ignore[no-untyped-call]
+        try:
+            return loader.construct_object(node, deep=True)
+        except ValueError as error:  # e.g. !!int abc
+            raise yaml.MarkedYAMLError(problem=str(error), problem_mark=node.start_mark) from None
 
     def override(self, text: str) -> dict[str, Any]:
         """`a.b=c` as a nested mapping; the value is read as YAML."""
@@ -143,10 +148,12 @@ class _Reader:
 
         def fill(match: re.Match[str]) -> str:
             name, default = match.groups()
-            found = os.environ.get(name, default)
+            found = os.environ.get(name)
+            if default is not None:
+                found = found or default
             if found is None:
                 self.problems.append(
-                    f"{self.where(key)}: `{_dotted(key)}` needs the environment variable {name}, which is not set"
+                    f"{self.where(key)}: `{dotted(key)}` needs the environment variable {name}, which is not set"
                 )
             return found or ""
 
@@ -157,21 +164,21 @@ class _Reader:
 
         `output_dir` alone belongs to the YAML that was named, also when it was inherited.
         """
-        defaults = Config.model_construct().model_dump()
+        defaults = Config().model_dump()
         for key in _PATHS:
             parent = data if len(key) == 1 else data.setdefault(key[0], {})
             if not isinstance(parent, dict):
                 continue
-            value = parent.get(key[-1]) or (defaults[key[0]] if len(key) == 1 else defaults[key[0]][key[-1]])
+            value = parent.get(key[-1], defaults[key[0]] if len(key) == 1 else defaults[key[0]][key[-1]])
             root = self.root if key == ("output_dir",) else self._root(key)
-            if isinstance(value, str):
+            if isinstance(value, str) and value:
                 parent[key[-1]] = str(root / Path(value).expanduser())
-            elif isinstance(value, list) and value and all(isinstance(v, str) for v in value):
+            elif isinstance(value, list) and all(isinstance(v, str) and v for v in value):
                 parent[key[-1]] = [str(root / Path(v).expanduser()) for v in value]
         for section, field, prefix in (("model", "name", ""), ("embeddings", "model", "huggingface:")):
             part = data.get(section)
             name = part.get(field) if isinstance(part, dict) else None
-            if isinstance(name, str) and name.startswith(prefix):
+            if isinstance(part, dict) and isinstance(name, str) and name.startswith(prefix):
                 part[field] = prefix + _folder_or_name(name.removeprefix(prefix), self._root((section, field)))
 
     def _root(self, key: Key) -> Path:
@@ -199,49 +206,3 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = _merge(merged[key], value) if both else value
     return merged
-
-
-def _dotted(key: Key) -> str:
-    text = ""
-    for part in key:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
-
-
-def _explain(error: Any, reader: _Reader) -> str:
-    """One pydantic error as `file:line: key ... expected ...`."""
-    key: Key = tuple(part for part in error["loc"] if part in _yaml_keys(error["loc"]))
-    where, name = reader.where(key), _dotted(key)
-    if error["type"] == "extra_forbidden":
-        known = _fields_at(key[:-1])
-        close = difflib.get_close_matches(str(key[-1]), known, n=1, cutoff=0.5)
-        tail = f"did you mean `{close[0]}`?" if close else f"known here: {', '.join(known)}"
-        return f"{where}: unknown key `{name}`; {tail}"
-    expected = str(error["msg"]).replace("Input should be", "expected").replace("Value error, ", "")
-    given = error["input"]
-    shown = "" if isinstance(given, dict) or "api_key" in name else f" is {given!r}:"
-    return f"{where}: `{name}`{shown or ':'} {expected}"
-
-
-def _yaml_keys(loc: tuple[str | int, ...]) -> set[str | int]:
-    """The parts of a pydantic location that are keys of the YAML, without the names of union members."""
-    keys: set[str | int] = set()
-    model: Any = Config
-    for part in loc:
-        if isinstance(part, int):
-            keys.add(part)
-        elif isinstance(model, type) and issubclass(model, BaseModel):
-            keys.add(part)
-            field = model.model_fields.get(part)
-            model = field.annotation if field else None
-    return keys
-
-
-def _fields_at(key: Key) -> list[str]:
-    model: Any = Config
-    for part in key:
-        field = model.model_fields.get(str(part)) if isinstance(model, type) else None
-        model = field.annotation if field else None
-    if key == ():
-        return [*Config.model_fields, "extends"]
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []

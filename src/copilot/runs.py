@@ -27,9 +27,12 @@ def fingerprint(*parts: Any) -> str:
 
 
 def sha256_file(path: Path) -> str:
-    """sha256 (hex) of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """sha256 (hex) of a file's bytes. Raises CopilotError when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CopilotError(f"{path}: cannot be read: {error.strerror}", "check the file and its permissions") from None
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -39,9 +42,10 @@ def write_json(path: Path, data: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file in one step. Raises CopilotError when the disk refuses."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    name = ""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
         os.chmod(name, 0o644)
@@ -49,7 +53,8 @@ def write_text(path: Path, text: str) -> None:
     except OSError as error:
         raise disk_error(error, path) from error
     finally:
-        Path(name).unlink(missing_ok=True)
+        if name:
+            Path(name).unlink(missing_ok=True)
 
 
 def disk_error(error: OSError, path: Path) -> CopilotError:
@@ -59,7 +64,7 @@ def disk_error(error: OSError, path: Path) -> CopilotError:
             f"no room left on the disk for {path}; what stood there before is unchanged",
             "free some space and run the same command again",
         )
-    return CopilotError(f"cannot write {path}: {error.strerror or error}", "check the folder's permissions")
+    return CopilotError(f"cannot write {path}: {error.strerror or error}", "check the path and its permissions")
 
 
 @contextlib.contextmanager
@@ -69,11 +74,12 @@ def swapped_folder(target: Path, manifest: dict[str, Any]) -> Iterator[Path]:
     The manifest gets the size in bytes of every file, so that a folder cut short is never taken as whole. When the
     block fails, the folder goes and `target` stays as it was.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for old in target.parent.glob(f".{target.name}.new-*"):
-        shutil.rmtree(old, ignore_errors=True)  # left by a killed process; the caller holds the lock
-    fresh = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.new-"))
+    fresh: Path | None = None
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for old in target.parent.glob(f".{target.name}.new-*"):
+            shutil.rmtree(old, ignore_errors=True)  # left by a killed process; the caller holds the lock
+        fresh = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.new-"))
         yield fresh
         os.chmod(fresh, 0o755)
         sizes = {str(p.relative_to(fresh)): p.stat().st_size for p in sorted(fresh.rglob("*")) if p.is_file()}
@@ -82,15 +88,23 @@ def swapped_folder(target: Path, manifest: dict[str, Any]) -> Iterator[Path]:
     except OSError as error:
         raise disk_error(error, target) from error
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        if fresh:
+            shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _swap(fresh: Path, target: Path) -> None:
     old = target.parent / f".{target.name}.old"
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        os.replace(target, old)
-    os.replace(fresh, target)
+    for last in (False, True):
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            os.replace(target, old)
+        try:
+            os.replace(fresh, target)
+            break
+        except OSError:
+            if last or not target.exists():
+                raise
+            # a reader came between the two renames and put the old folder back: once more
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -101,14 +115,15 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     """
     old = folder.parent / f".{folder.name}.old"
     if not folder.exists() and (old / MANIFEST).is_file():
-        os.replace(old, folder)  # the process died between the two renames of a swap
+        with contextlib.suppress(OSError):  # the process died between the two renames of a swap, or is about to end it
+            os.replace(old, folder)
     path = folder / MANIFEST
     if not path.is_file():
         return None
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         files = manifest["files"].items()
-    except (ValueError, KeyError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise StaleError(f"{path} is not a manifest of this program", f"remove {folder} and make it again") from None
     for name, size in files:
         file = folder / name
@@ -120,12 +135,14 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 @contextlib.contextmanager
 def locked(folder: Path, what: str, say: Callable[[str], None]) -> Iterator[None]:
     """Hold the run folder for one writer; a second one waits and `say`s who holds it."""
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     owner = folder / ".lock-owner.json"
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
-    except Timeout:
+    except OSError as error:
+        if not isinstance(error, Timeout):
+            raise disk_error(error, folder) from error
         say(f"waiting: {folder} is in use by {_owner(owner)}")
         lock.acquire()
     try:

@@ -34,14 +34,14 @@ _JUDGED = ("structure", "identifier_precision", "identifier_recall", "abstention
 
 
 def table(base: Summary, tuned: Summary) -> "Table":
-    """Figure | base | tuned | change; a cell is the mean, its 95 % interval and n.
+    """Figure | base | tuned | change; a cell is the mean, its 95 % interval and n, short enough for 80 columns.
 
     A change is said in words. The original's KPIs come last and get a number alone, since more is not better there.
     """
     from rich.table import Table
 
-    grid = Table(title="Base and tuned on the held-out questions: mean (95 % interval) n")
-    grid.add_column("Figure")
+    grid = Table(title="Base and tuned on the held-out questions: mean, 95 % interval, n")
+    grid.add_column("Figure", no_wrap=True)
     for name in ("base", "tuned", "change"):
         grid.add_column(name, justify="right", no_wrap=True)
     shown = [name for name in LABELS if name in base or name in tuned]
@@ -106,7 +106,8 @@ def _change(name: str, base: Figure, tuned: Figure) -> Change:
 def _cell(figure: Figure | None) -> str:
     if figure is None:
         return "none"
-    return f"{figure['mean']:.2f} ({figure['low']:.2f}–{figure['high']:.2f}) n {figure['n']}"
+    low, high = (f"{figure[end]:.2f}".removeprefix("0") for end in ("low", "high"))
+    return f"{figure['mean']:.2f} {low}–{high} n {figure['n']}"
 
 
 def _change_cell(name: str, base: Figure | None, tuned: Figure | None) -> str:

@@ -14,10 +14,9 @@ def split(document: Document, config: Chunks) -> Iterator[Chunk]:
     splitter = RecursiveCharacterTextSplitter(
         chunk_size=config.size, chunk_overlap=config.overlap, add_start_index=True, strip_whitespace=True
     )
-    for start, end, heading in _sections(document):
-        body = document.text[start:end]
-        if not _has_text(body, heading):
-            continue
+    pieces = [(start, end, heading, document.text[start:end]) for start, end, heading in _sections(document)]
+    told = [piece for piece in pieces if _has_text(piece[3], piece[2])]
+    for start, _, heading, body in told or pieces:  # a document of headings alone is kept: they are all it says
         for part in splitter.create_documents([body]):
             at = start + int(part.metadata["start_index"])
             text = part.page_content

