@@ -1,7 +1,8 @@
 # Two commands for a newcomer: `make demo` and `make test`. Both make .venv when it is missing or out of date.
 PYTHON ?= python3.11
 BIN := .venv/bin
-PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+# -qq leaves errors only; the install is an editable one, so what pip says about build folders concerns nobody.
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-warn-script-location
 
 .PHONY: help demo test check docs format clean
 .DEFAULT_GOAL := help
@@ -10,13 +11,17 @@ help:  ## what can be made
 	@grep -hE '^[a-z.]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 .venv/pip: constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null || { \
+	  echo "error: $(PYTHON) is missing here or is not Python 3.11 or 3.12" >&2; \
+	  echo "  → install it (Debian: apt install python3.11 python3.11-venv), or name one: make PYTHON=/path/to/python $(MAKECMDGOALS)" >&2; \
+	  exit 1; }
 	@echo "making .venv with $(PYTHON)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@$(PIP) --upgrade pip
 	@touch $@
 
 .venv/demo: .venv/pip pyproject.toml constraints.txt
-	@echo "installing the program and its pinned packages"
+	@echo "installing the program and its pinned packages (some minutes the first time)"
 	@$(PIP) -c constraints.txt -e '.[offline]'
 	@touch $@
 
