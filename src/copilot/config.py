@@ -128,7 +128,7 @@ class Model(Part):
 class Lora(Part):
     """Low-rank adapters (PEFT names)."""
 
-    r: Positive = Field(16, description="rank")
+    r: Positive = Field(16, description="rank of the update: more learns more and weighs more")
     alpha: float = Field(32, gt=0, description="scale; the update is multiplied by alpha / r")
     dropout: float = Field(0.0, ge=0, lt=1, description="share of adapter inputs dropped in training")
     target_modules: list[str] | Literal["all-linear"] = Field("all-linear", description="layers that get an adapter")

@@ -41,6 +41,7 @@ def _expected(error: Any) -> str:
     if error["type"] in ("model_type", "model_attributes_type"):
         return "expected a section of `key: value` lines"
     text = str(error["msg"]).replace("Input should be", "expected").replace("Value error, ", "")
+    text = text.replace("String should match pattern", "expected text of the form")
     return text.replace("String should have", "expected").replace("List should have", "expected")
 
 
