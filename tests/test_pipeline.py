@@ -282,6 +282,29 @@ def test_a_damaged_result_is_stale_not_a_traceback(project: Path) -> None:
     assert run["stages"]["train"] == {"state": Work(config).state("train"), "key": None}
 
 
+def test_a_damaged_artefact_is_refused_with_the_command_that_mends_it(project: Path) -> None:
+    config = load_config(project)
+    (config.run_dir / "index" / "index.faiss").write_bytes(b"short")
+    with pytest.raises(StaleError, match="damaged") as caught:
+        open_answerer(config, " -c x.yaml")
+    assert caught.value.hint == "run copilot index -c x.yaml"
+    run_index(config, Listener())
+    (config.run_dir / "adapter" / "manifest.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(StaleError) as caught:
+        open_answerer(config, " -c x.yaml")
+    assert caught.value.hint == "run copilot train -c x.yaml"
+
+
+def test_checkpoints_of_other_settings_are_not_gone_on_from(project: Path) -> None:
+    config = load_config(project, ["train.learning_rate=0.04"])
+    checkpoints = config.run_dir / "checkpoints"
+    checkpoints.mkdir()
+    (checkpoints / "fingerprint.json").write_text('"another"', encoding="utf-8")
+    with pytest.raises(StaleError, match="other settings") as caught:
+        run_train(config, Listener(), " -c x.yaml", resume=True)
+    assert caught.value.hint == "run copilot train -c x.yaml, without --resume"
+
+
 def test_a_training_that_fails_leaves_the_old_adapter(project: Path) -> None:
     config = load_config(project, ["train.learning_rate=1000000.0"])
     before = sha256_file(config.run_dir / "adapter" / "adapter_model.safetensors")

@@ -116,7 +116,10 @@ def run_train(
             return
         checkpoints = work.folder / "checkpoints"
         if resume:
-            start = last_checkpoint(checkpoints, key)
+            try:
+                start = last_checkpoint(checkpoints, key)
+            except StaleError as error:
+                raise StaleError(error.message, f"run {work.command('train')}, without --resume") from None
             console.say(f"train: {f'going on after {start.name}' if start else 'no whole checkpoint, from the start'}")
         backend = prepare(config.model)
         tokenizer = load_tokenizer(model_folder(config.model))
@@ -210,7 +213,9 @@ def open_answerer(
 
 def _fitting_adapter(work: Work, strict: bool, say: Callable[[str], None]) -> dict[str, Any]:
     remedy = f"run {work.command('train')}"
-    manifest = artefact.load_manifest(work.artefact("train"), remedy)
+    manifest = work.found("train")
+    if manifest is None:
+        raise StaleError(f"no trained adapter at {work.artefact('train')}", remedy)
     if manifest.get("base") != work.base():
         name = work.config.model.name
         raise StaleError(f"the adapter was trained on another model than {name}, or that has changed since", remedy)

@@ -77,15 +77,17 @@ class Work:
         Raises StaleError for a broken one.
         """
         path = self.artefact(stage)
-        if stage in ("index", "train"):
-            return read_manifest(path)
-        if not path.is_file():
-            return None
+        remedy = f"run {self.command(stage)}"
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            return {"fingerprint": str(found["fingerprint"]), **found}
+            if stage in ("index", "train"):
+                found = read_manifest(path)
+            else:
+                found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+            return None if found is None else {"fingerprint": str(found["fingerprint"]), **found}
+        except StaleError as error:
+            raise StaleError(error.message, remedy) from None
         except (ValueError, KeyError, TypeError):
-            raise StaleError(f"{path} is damaged", f"run {self.command(stage)}") from None
+            raise StaleError(f"{path} is damaged", remedy) from None
 
     def state(self, stage: str) -> str:
         """`fresh`, `missing`, or why the result on the disk is stale."""
