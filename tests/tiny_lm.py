@@ -9,7 +9,8 @@ from copilot.config import SECTIONS, AnswerPart, Model, Prompt, Train
 from copilot.model.dataset import Row, build_rows, read_examples
 from copilot.types import Chunk, Hit
 
-WORDS = "send a text to one contact by its phone number then read the list of errors and try once more later".split()
+TEXT = "send a text to one contact by its phone number then read the list of errors and try once more later"
+WORDS = TEXT.split()
 
 
 def response(n: int) -> str:
@@ -39,7 +40,9 @@ def tokenizer(texts: Sequence[str] = (), template: str | None = None) -> Any:
     bare.decoder = decoders.ByteLevel()
     specials = ["<pad>", "<s>", "</s>"]
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=specials, initial_alphabet=alphabet, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=700, special_tokens=specials, initial_alphabet=alphabet, show_progress=False
+    )
     bare.train_from_iterator([response(1), question(1), *texts], trainer)
     made = PreTrainedTokenizerFast(tokenizer_object=bare, pad_token="<pad>", bos_token="<s>", eos_token="</s>")
     if template:
@@ -52,6 +55,7 @@ def save_model(folder: Path, seed: int = 0, template: str | None = None) -> Path
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    torch.set_num_threads(1)  # nothing here is large enough to share, and waiting for the other threads costs most
     tok = tokenizer(template=template)
     torch.manual_seed(seed)
     config = LlamaConfig(

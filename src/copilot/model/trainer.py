@@ -94,11 +94,11 @@ def train_adapter(
     with held_interrupt() as interrupted:
         trainer = _sft_trainer(trained, rows, held_out, config, model, seed, checkpoints, on_step, interrupted)
         before = _held_out_loss(trainer, held_out)  # a fresh adapter changes nothing: this is the base, resumed or not
-        result = _run(trainer, start, interrupted)
+        steps = _run(trainer, start, interrupted)
     after = _held_out_loss(trainer, held_out)
     norm = adapter_norm(trained.model)
     log = tuple(entry for entry in trainer.state.log_history if "loss" in entry)
-    done = Trained(int(result.global_step), before, after, norm, log)
+    done = Trained(steps, before, after, norm, log)
     _check(done)
     return trained, done
 
@@ -219,11 +219,14 @@ def answer_loss(base: Any, inputs: dict[str, Any], count: Any = None) -> Any:
     return total / (kept.sum() if count is None else count)
 
 
-def _run(trainer: Any, start: Path | None, interrupted: Callable[[], bool]) -> Any:
+def _run(trainer: Any, start: Path | None, interrupted: Callable[[], bool]) -> int:
+    """Train to the end; how many steps were made in all, those before the checkpoint included."""
     import torch
 
+    if start and _reopen_finished(trainer, start):
+        return int(trainer.state.global_step)
     try:
-        result = trainer.train(resume_from_checkpoint=str(start) if start else None)
+        trainer.train(resume_from_checkpoint=str(start) if start else None)
     except KeyboardInterrupt:
         raise CopilotError(
             "interrupted; the same command with --resume goes on after the last checkpoint", code=Exit.INTERRUPTED
@@ -235,11 +238,24 @@ def _run(trainer: Any, start: Path | None, interrupted: Callable[[], bool]) -> A
         ) from None
     if interrupted():
         raise CopilotError(
-            f"interrupted after step {result.global_step} of {trainer.state.max_steps}; "
+            f"interrupted after step {trainer.state.global_step} of {trainer.state.max_steps}; "
             "the same command with --resume goes on from there",
             code=Exit.INTERRUPTED,
         )
-    return result
+    return int(trainer.state.global_step)
+
+
+def _reopen_finished(trainer: Any, start: Path) -> bool:
+    """Take over a checkpoint of the last step; False when steps are left (transformers would add one past the last)."""
+    from peft import load_peft_weights, set_peft_model_state_dict
+    from transformers import TrainerState
+
+    state = TrainerState.load_from_json(str(start / "trainer_state.json"))
+    if state.global_step < state.max_steps:
+        return False
+    set_peft_model_state_dict(trainer.model, load_peft_weights(str(start), device=str(trainer.model.device)))
+    trainer.state = state
+    return True
 
 
 def _held_out_loss(trainer: Any, held_out: Sequence[Row]) -> float | None:

@@ -1,0 +1,114 @@
+"""From a question to a finished Answer: hits, sources, sections, and the keys of `--json`."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+from tiny_lm import hit, response
+
+from copilot.answering.answer import Answerer, loose_sections, sources
+from copilot.config import SECTIONS, AnswerPart, Prompt
+from copilot.model.generator import Generated
+from copilot.types import Hit, Message, Section
+
+HITS = [hit("One.", "a.md", "Guide › Contacts"), hit("Two.", "b.pdf", "", 3), hit("Three.", "a.md", "Guide › Contacts")]
+
+
+class Scripted:
+    """A generator that says what it is told, word by word, and keeps the prompts."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.prompts = text, list[Sequence[Message]]()
+
+    def stream(self, messages: Sequence[Message]) -> Iterator[str]:
+        self.prompts.append(messages)
+        yield ""
+        yield from self.text.splitlines(keepends=True)
+
+    def batch(self, prompts: Sequence[Sequence[Message]], step: Callable[[int], None]) -> list[Generated]:
+        self.prompts += prompts
+        step(len(prompts))
+        return [Generated(self.text.strip(), self.count(p), self.count_text(self.text)) for p in prompts]
+
+    def count(self, messages: Sequence[Message]) -> int:
+        return sum(len(m["content"].split()) for m in messages)
+
+    def count_text(self, text: str) -> int:
+        return len(text.split())
+
+
+def answerer(text: str, hits: list[Hit] | None = HITS, adapter: str | None = None) -> tuple[Answerer, Scripted]:
+    said = Scripted(text)
+    retrieve = None if hits is None else lambda question: hits
+    return Answerer(said, retrieve, Prompt(), AnswerPart(), "tiny", adapter), said
+
+
+def test_answer_has_text_sections_hits_and_usage() -> None:
+    asked, said = answerer(f"\n{response(1)}\n", adapter="outputs/adapter")
+    pieces: list[str] = []
+    answer = asked.ask("How?", pieces.append)
+    assert answer.text == response(1) == "".join(pieces).strip()
+    assert tuple(s.title for s in answer.sections) == SECTIONS and all(s.text for s in answer.sections)
+    assert answer.hits == tuple(HITS) and (answer.model, answer.adapter) == ("tiny", "outputs/adapter")
+    assert answer.usage.prompt_tokens == said.count(said.prompts[0]) > 0
+    assert answer.usage.completion_tokens == len(response(1).split())
+    assert 0 < answer.usage.seconds_to_first_token <= answer.usage.seconds
+
+
+def test_json_has_the_promised_keys_in_order() -> None:
+    asked, _ = answerer(response(1))
+    data = json.loads(json.dumps(asked.ask("How?").to_json()))
+    assert list(data) == ["question", "answer", "sections", "hits", "model", "adapter", "usage"]
+    assert [list(s) for s in data["sections"]] == [["title", "text"]] * 4
+    assert list(data["hits"][0]) == ["document", "heading", "page", "start", "end", "score", "text"]
+    assert list(data["usage"]) == ["prompt_tokens", "completion_tokens", "seconds_to_first_token", "seconds"]
+    assert data["question"] == "How?" and data["answer"] == response(1) and data["adapter"] is None
+    first = {"document": "a.md", "heading": "Guide › Contacts", "page": None, "start": 0, "end": 4, "score": 0.5}
+    assert data["hits"][0] == {**first, "text": "One."} and data["hits"][1]["page"] == 3
+
+
+def test_many_answers_equal_single_ones() -> None:
+    asked, _ = answerer(response(2))
+    told: list[int] = []
+    one, two = asked.ask_all(["How?", "Why?"], told.append)
+    assert sum(told) == 2
+    for answer, single in ((one, asked.ask("How?")), (two, asked.ask("Why?"))):
+        assert (answer.question, answer.text, answer.sections) == (single.question, single.text, single.sections)
+        assert answer.hits == single.hits and answer.usage.prompt_tokens == single.usage.prompt_tokens
+        assert answer.usage.completion_tokens == single.usage.completion_tokens
+    assert asked.ask_all([]) == []
+
+
+def test_prompt_holds_the_hits_in_order_and_none_without_retrieval() -> None:
+    asked, said = answerer(response(1))
+    asked.ask("How?")
+    user = said.prompts[0][1]["content"]
+    assert 0 < user.index("[1] Guide › Contacts\nOne.") < user.index("[2] Guide\nTwo.") < user.index("Question: How?")
+    asked, said = answerer(response(1), hits=None)
+    answer = asked.ask("How?")
+    assert answer.hits == () and said.prompts[0][1]["content"] == "Question: How?"
+    assert said.prompts[0][0]["content"].startswith("You explain technical topics")
+
+
+def test_sources_as_they_stand_in_the_index_each_once() -> None:
+    assert sources(HITS) == ["a.md › Guide › Contacts", "b.pdf › page 3"]
+    assert sources([hit("x", "c.pdf", "Top › Sub", 12)]) == ["c.pdf › Top › Sub › page 12"]
+    assert sources([]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Just text.\nMore.", [("", "Just text.\nMore.")]),
+        ("Before.\n### Summary\nA.\n### Other\nB.", [("", "Before."), ("Summary", "A."), ("Other", "B.")]),
+        ("### Summary\n\n### How it works\nB.", [("Summary", ""), ("How it works", "B.")]),
+        ("### Summary\nA.\n### Summary\nB.", [("Summary", "A."), ("Summary", "B.")]),
+        ("", []),
+    ],
+)
+def test_sections_of_a_broken_shape_are_shown_as_they_are(text: str, expected: list[tuple[str, str]]) -> None:
+    assert loose_sections(text) == tuple(Section(*pair) for pair in expected)
+    asked, _ = answerer(text)
+    answer = asked.ask("How?")
+    assert answer.sections == loose_sections(text) and answer.text == text
+    assert answer.usage.completion_tokens == len(text.split())

@@ -1,0 +1,190 @@
+"""Training that is killed or interrupted and goes on, against the same training left alone: bit for bit."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_lm import model_config, rows_of, save_model, train_config, write_rows
+
+from copilot.errors import CopilotError, Exit, StaleError
+from copilot.model.checkpoints import WHOLE, is_whole, last_checkpoint
+from copilot.model.dataset import held_out_split
+from copilot.model.load import Loaded, load_model
+from copilot.model.trainer import Trained, train_adapter
+
+pytestmark = pytest.mark.slow
+STEPS = 11  # two epochs and three quarters of batches of 2 x 2 from 16 rows, so that the end falls inside an epoch
+
+
+def run(
+    root: Path, checkpoints: Path, resume: bool, on_step: Callable[[int], None] = lambda at: None
+) -> tuple[Loaded, Trained]:
+    """Train on the rows of `root`, with dropout so that random state matters too."""
+    lora = {"r": 4, "alpha": 8, "dropout": 0.1}
+    config = train_config(num_train_epochs=2.75, save_steps=2, save_total_limit=3, lora=lora)
+    loaded = load_model(model_config(root / "model"))
+    kept, out = held_out_split(rows_of(root / "train.jsonl", loaded.tokenizer), 0.1)
+    step = lambda at, total, loss: on_step(at)  # noqa: E731
+    return train_adapter(loaded, kept, out, config, model_config(root / "model"), 5, checkpoints, "mark", resume, step)
+
+
+def weights(loaded: Loaded) -> dict[str, Any]:
+    return {n: p.detach().clone() for n, p in loaded.model.named_parameters() if "lora_" in n}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("resume")
+    save_model(root / "model")
+    write_rows(root / "train.jsonl", 18)
+    return root
+
+
+@pytest.fixture(scope="module")
+def whole(root: Path) -> tuple[dict[str, Any], Trained]:
+    """What the training gives when nothing happens to it."""
+    loaded, done = run(root, root / "whole", resume=False)
+    assert done.steps == STEPS and len(done.log) == STEPS
+    return weights(loaded), done
+
+
+@pytest.fixture(scope="module")
+def killed(root: Path) -> Path:
+    """The checkpoints of a process that got SIGKILL at step 7."""
+    script = (
+        "import os, signal, sys; from pathlib import Path; import torch; torch.set_num_threads(1); import test_resume\n"
+        "kill = lambda at: os.kill(os.getpid(), signal.SIGKILL) if at == 7 else None\n"
+        "test_resume.run(Path(sys.argv[1]), Path(sys.argv[2]), False, kill)"
+    )
+    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-c", script, str(root), str(root / "killed")]
+    ended = subprocess.run(command, env=here, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    return root / "killed"
+
+
+def same(loaded: Loaded, done: Trained, whole: tuple[dict[str, Any], Trained]) -> None:
+    import torch
+
+    wanted, untouched = whole
+    found = weights(loaded)
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+    keys = ("step", "loss", "grad_norm", "learning_rate")
+    assert [[e[k] for k in keys] for e in done.log] == [[e[k] for k in keys] for e in untouched.log]
+    assert (done.steps, done.loss_before, done.loss_after) == (STEPS, untouched.loss_before, untouched.loss_after)
+    assert done.adapter_norm == untouched.adapter_norm
+
+
+def test_killed_training_goes_on_bit_for_bit(
+    root: Path, killed: Path, whole: tuple[dict[str, Any], Trained], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    copy = shutil.copytree(killed, tmp_path / "c")
+    start = last_checkpoint(copy, "mark")
+    assert start is not None and start.name == "checkpoint-6"
+    seen, first, load = [], [], torch.load
+
+    def watched(*args: Any, **options: Any) -> Any:
+        seen.append(options.get("weights_only"))
+        return load(*args, **options)
+
+    monkeypatch.setattr(torch, "load", watched)
+    loaded, done = run(root, copy, resume=True, on_step=first.append)
+    assert first == [7, 8, 9, 10, 11]
+    assert seen and all(flag is True for flag in seen), "a checkpoint must never be opened as an arbitrary pickle"
+    same(loaded, done, whole)
+
+
+@pytest.mark.parametrize("harm", ["no mark", "cut file", "missing file", "broken mark"])
+def test_checkpoint_cut_short_is_left_for_the_one_before(killed: Path, tmp_path: Path, harm: str) -> None:
+    copy = shutil.copytree(killed, tmp_path / "c")
+    newest = copy / "checkpoint-6"
+    assert is_whole(newest)
+    match harm:
+        case "no mark":
+            (newest / WHOLE).unlink()
+        case "cut file":
+            with (newest / "optimizer.pt").open("r+b") as file:
+                file.truncate(100)
+        case "missing file":
+            (newest / "adapter_model.safetensors").unlink()
+        case _:
+            (newest / WHOLE).write_text('{"step": ')
+    assert not is_whole(newest)
+    assert last_checkpoint(copy, "mark") == copy / "checkpoint-4"
+
+
+def test_training_goes_on_from_the_one_before(
+    root: Path, killed: Path, whole: tuple[dict[str, Any], Trained], tmp_path: Path
+) -> None:
+    copy = shutil.copytree(killed, tmp_path / "c")
+    (copy / "checkpoint-6" / WHOLE).unlink()
+    (copy / "checkpoint-6" / "optimizer.pt").write_bytes(b"half")
+    first: list[int] = []
+    loaded, done = run(root, copy, resume=True, on_step=first.append)
+    assert first[0] == 5
+    same(loaded, done, whole)
+
+
+def test_killed_after_the_last_step_adds_no_step(
+    root: Path, whole: tuple[dict[str, Any], Trained], tmp_path: Path
+) -> None:
+    copy = shutil.copytree(root / "whole", tmp_path / "c")
+    assert last_checkpoint(copy, "mark") == copy / f"checkpoint-{STEPS}"
+    first: list[int] = []
+    loaded, done = run(root, copy, resume=True, on_step=first.append)
+    assert first == []
+    same(loaded, done, whole)
+
+
+def test_interrupt_leaves_a_checkpoint_and_says_resume(
+    root: Path, whole: tuple[dict[str, Any], Trained], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def press(at: int) -> None:
+        if at == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(CopilotError) as caught:
+        run(root, tmp_path / "c", resume=False, on_step=press)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert caught.value.code == Exit.INTERRUPTED == 130
+    assert "--resume" in caught.value.message and "\n" not in caught.value.message and not caught.value.hint
+    assert "stopping after this step" in capfd.readouterr().err
+    start = last_checkpoint(tmp_path / "c", "mark")
+    assert start is not None and int(start.name.rpartition("-")[2]) in (3, 4)
+    loaded, done = run(root, tmp_path / "c", resume=True)
+    same(loaded, done, whole)
+
+
+def test_second_interrupt_ends_at_once(root: Path, tmp_path: Path) -> None:
+    def press_twice(at: int) -> None:
+        if at == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(CopilotError, match=r"interrupted.*--resume") as caught:
+        run(root, tmp_path / "c", resume=False, on_step=press_twice)
+    assert caught.value.code == 130
+    assert last_checkpoint(tmp_path / "c", "mark") == tmp_path / "c" / "checkpoint-2"
+
+
+def test_checkpoints_of_other_settings_are_refused(killed: Path) -> None:
+    with pytest.raises(StaleError, match="other settings or data") as caught:
+        last_checkpoint(killed, "another mark")
+    assert caught.value.code == 3 and "without --resume" in caught.value.hint
+
+
+def test_no_checkpoints_at_all(tmp_path: Path) -> None:
+    assert last_checkpoint(tmp_path / "none", "mark") is None
+    (tmp_path / "fingerprint.json").write_text(json.dumps("mark"))
+    assert last_checkpoint(tmp_path, "mark") is None

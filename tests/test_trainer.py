@@ -1,0 +1,268 @@
+"""Training on a tiny net: what is refused before, what changes, what is written, and the loss against transformers'."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_lm import model_config, rows_of, save_model, train_config, write_rows
+
+from copilot.config import Config, Train
+from copilot.errors import CopilotError, StaleError
+from copilot.model import artefact
+from copilot.model.dataset import Row, held_out_split
+from copilot.model.load import Loaded, add_adapter, load_model
+from copilot.model.trainer import Trained, _dataset, _held_out_loss, _sft_trainer, answer_loss, plan, train_adapter
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_model(tmp_path_factory.mktemp("lm") / "model")
+
+
+@pytest.fixture(scope="module")
+def rows(folder: Path) -> list[Row]:
+    return rows_of(write_rows(folder.parent / "train.jsonl", 14), load_model(model_config(folder)).tokenizer)
+
+
+def trainer_for(folder: Path, rows: list[Row], config: Train, checkpoints: Path, **model: Any) -> Any:
+    loaded = add_adapter(load_model(model_config(folder, **model)), config.lora, 1, False)
+    silent = (lambda at, total, loss: None, lambda: False)
+    return _sft_trainer(loaded, rows, [], config, model_config(folder), 1, checkpoints, *silent)
+
+
+def train(folder: Path, rows: list[Row], tmp: Path, held: float = 0.15, **options: Any) -> tuple[Loaded, Trained]:
+    kept, out = held_out_split(rows, held)
+    loaded, config = load_model(model_config(folder)), train_config(**options)
+    silent = lambda at, total, loss: None  # noqa: E731
+    return train_adapter(loaded, kept, out, config, model_config(folder), 1, tmp / "checkpoints", "f", False, silent)
+
+
+# What is refused before training
+
+
+def test_row_that_would_be_cut(folder: Path, rows: list[Row]) -> None:
+    longest = max(rows, key=lambda r: len(r.input_ids))
+    limit = len(longest.input_ids)
+    assert plan(rows, [], train_config(), model_config(folder, max_length=limit)).longest == limit
+    for kept, out in ((rows, []), ([r for r in rows if r is not longest], [longest])):
+        with pytest.raises(CopilotError, match="its answer would be cut") as caught:
+            plan(kept, out, train_config(data="a.jsonl"), model_config(folder, max_length=limit - 1))
+        assert str(limit) in caught.value.hint and "model.max_length" in caught.value.hint
+        assert caught.value.message.startswith("a.jsonl:")
+
+
+def test_row_without_loss_tokens(folder: Path, rows: list[Row]) -> None:
+    bare = replace(rows[3], prompt_length=len(rows[3].input_ids))
+    with pytest.raises(CopilotError, match=r"a\.jsonl:4: no token of this row carries loss") as caught:
+        plan([*rows[:3], bare], [], train_config(data="a.jsonl"), model_config(folder))
+    assert caught.value.hint
+
+
+def test_too_few_steps(folder: Path, rows: list[Row]) -> None:
+    few = train_config(min_steps=8, num_train_epochs=0.3)
+    with pytest.raises(CopilotError, match=r"make 2 optimizer steps, fewer than train.min_steps \(8\)") as caught:
+        plan(rows, [], few, model_config(folder))
+    assert "train.min_steps" in caught.value.hint
+    assert plan(rows, [], few.model_copy(update={"min_steps": 2}), model_config(folder)).steps == 2
+
+
+def test_plan_counts(folder: Path, rows: list[Row]) -> None:
+    made = plan(rows[:10], rows[10:], train_config(), model_config(folder))
+    assert (made.rows, made.held_out) == (10, len(rows) - 10)
+    assert made.tokens == sum(len(r.input_ids) for r in rows[:10])
+    assert made.loss_tokens == sum(len(r.input_ids[r.prompt_length :]) for r in rows[:10])
+
+
+SIZES = [(1, 1, 1, 1, -1), (7, 2, 3, 2, -1), (7, 2, 3, 0.3, -1), (14, 2, 6, 0.3, -1), (5, 2, 2, 1.5, -1)]
+SIZES += [(9, 4, 1, 2.4, -1), (5, 2, 2, 1, 4), (5, 2, 2, 9, 3), (6, 2, 2, 1, 0)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("count", "batch", "gather", "epochs", "max_steps"), SIZES)
+def test_plan_counts_the_steps_that_are_made(
+    folder: Path, rows: list[Row], tmp_path: Path, count: int, batch: int, gather: int, epochs: float, max_steps: int
+) -> None:
+    options = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": gather}
+    config = train_config(num_train_epochs=epochs, max_steps=max_steps, **options)
+    trainer = trainer_for(folder, rows[:count], config, tmp_path / "c")
+    assert trainer.train().global_step == plan(rows[:count], [], config, model_config(folder)).steps
+
+
+# The loss
+
+
+def batch_of(rows: list[Row], pad: int) -> dict[str, Any]:
+    """A right-padded batch by hand."""
+    import torch
+
+    longest = max(len(r.input_ids) for r in rows)
+    ids, mask, labels = [], [], []
+    for row in rows:
+        more = longest - len(row.input_ids)
+        ids.append([*row.input_ids, *[pad] * more])
+        mask.append([1] * len(row.input_ids) + [0] * more)
+        labels.append([-100] * row.prompt_length + list(row.input_ids[row.prompt_length :]) + [-100] * more)
+    return {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask), "labels": torch.tensor(labels)}
+
+
+def test_loss_and_gradients_equal_those_of_transformers(folder: Path, rows: list[Row]) -> None:
+    import torch
+
+    loaded = add_adapter(load_model(model_config(folder)), train_config().lora, 1, False)
+    lora = {n: p for n, p in loaded.model.named_parameters() if p.requires_grad}
+    assert lora and all("lora_" in name for name in lora)
+    torch.manual_seed(3)
+    for parameter in lora.values():  # a fresh B is zero, and so would be the gradient of A
+        parameter.data.normal_(0, 0.1)
+    batch = batch_of(rows[:3], loaded.tokenizer.pad_token_id)
+    for count in (None, torch.tensor(777)):
+        theirs = loaded.model(**batch, **({} if count is None else {"num_items_in_batch": count})).loss
+        wanted = torch.autograd.grad(theirs, list(lora.values()))
+        ours = answer_loss(loaded.model.get_base_model(), batch, count)
+        found = torch.autograd.grad(ours, list(lora.values()))
+        assert abs(ours.item() - theirs.item()) < 1e-5
+        for name, a, b in zip(lora, found, wanted, strict=True):
+            assert torch.allclose(a, b, atol=1e-5, rtol=1e-4), name
+            assert a.abs().max() > 0, name
+
+
+def test_trl_feeds_the_rows_uncut_with_loss_on_the_answer_alone(folder: Path, rows: list[Row], tmp_path: Path) -> None:
+    config = train_config(per_device_train_batch_size=3)
+    trainer = trainer_for(folder, rows[:6], config, tmp_path / "c")
+    fed = set()
+    for batch in trainer.get_train_dataloader():
+        for ids, mask, labels in zip(batch["input_ids"], batch["attention_mask"], batch["labels"], strict=True):
+            kept = int(mask.sum())
+            assert mask[:kept].all()
+            fed.add((tuple(ids[:kept].tolist()), tuple(labels[:kept].tolist())))
+            assert (labels[kept:] == -100).all()
+    wanted = {(r.input_ids, (-100,) * r.prompt_length + r.input_ids[r.prompt_length :]) for r in rows[:6]}
+    assert fed == wanted
+
+
+def test_accumulated_step_is_the_mean_over_all_answer_tokens(folder: Path, rows: list[Row], tmp_path: Path) -> None:
+    """One SGD step over two batches equals one step on transformers' loss over all their rows at once."""
+    import torch
+
+    rate = 0.1
+    options = {"optim": "sgd", "learning_rate": rate, "lr_scheduler_type": "constant", "warmup_steps": 0}
+    config = train_config(max_steps=1, max_grad_norm=1e9, **options)
+    trainer = trainer_for(folder, rows[:4], config, tmp_path / "c")
+    lora = {n: p for n, p in trainer.model.named_parameters() if p.requires_grad}
+    torch.manual_seed(3)
+    for parameter in lora.values():
+        parameter.data.normal_(0, 0.1)
+    start = {n: p.detach().clone() for n, p in lora.items()}
+    loss = trainer.model(**batch_of(rows[:4], 0)).loss
+    gradients = torch.autograd.grad(loss, list(lora.values()))
+    trainer.train()
+    assert abs(trainer.state.log_history[0]["loss"] - loss.item()) < 1e-4
+    for (name, parameter), gradient in zip(lora.items(), gradients, strict=True):
+        assert torch.allclose(parameter.detach(), start[name] - rate * gradient, atol=1e-5), name
+
+
+def test_held_out_loss_is_the_mean_over_answer_tokens(folder: Path, rows: list[Row], tmp_path: Path) -> None:
+    trainer = trainer_for(folder, rows[:2], train_config(), tmp_path / "c")
+    wanted = trainer.model(**batch_of(rows[2:6], 0)).loss.item()
+    found = _held_out_loss(trainer, rows[2:6])
+    assert found is not None and abs(found - wanted) < 1e-5
+    assert _held_out_loss(trainer, []) is None
+
+
+def test_dataset_masks_the_prompt(rows: list[Row]) -> None:
+    for row, made in zip(rows, _dataset(rows), strict=True):
+        assert made["input_ids"] == list(row.input_ids)
+        mask = made["completion_mask"]
+        assert mask.index(1) == mask.count(0) == row.prompt_length
+
+
+# What training does
+
+
+@pytest.mark.slow
+def test_parameters_change_loss_falls_and_the_folder_is_what_peft_opens(
+    folder: Path, rows: list[Row], tmp_path: Path
+) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    steps: list[tuple[int, int, float]] = []
+    kept, out = held_out_split(rows, 0.15)
+    config, model = train_config(num_train_epochs=3), model_config(folder)
+    loaded = load_model(model)
+    base = {n: p.detach().clone() for n, p in loaded.model.named_parameters()}
+    trained, done = train_adapter(
+        loaded, kept, out, config, model, 1, tmp_path / "c", "f", False, lambda *step: steps.append(step)
+    )
+    assert done.loss_before is not None and done.loss_after is not None and done.loss_after < done.loss_before
+    assert done.adapter_norm > 0 and math.isfinite(done.adapter_norm)
+    planned = plan(kept, out, config, model)
+    assert done.steps == planned.steps == 9
+    assert [s[0] for s in steps] == list(range(1, 10)) and {s[1] for s in steps} == {9}
+    assert [entry["loss"] for entry in done.log] == [s[2] for s in steps]
+    assert done.log[-1]["loss"] < done.log[0]["loss"]
+    named = trained.model.named_parameters()
+    frozen = {n.removeprefix("base_model.model.").replace(".base_layer", ""): p for n, p in named}
+    assert all(torch.equal(frozen[name], weights) for name, weights in base.items()), "the base must not change"
+
+    made = tmp_path / "adapter"
+    whole = Config(model=model, train=config)
+    artefact.save_adapter(made, trained, planned, done, whole, {"fingerprint": "f"})
+    names = {p.name for p in made.iterdir()}
+    assert names >= {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "chat_template.jinja"}
+    assert names >= {"README.md", "training_log.jsonl", "loss.png", "config.yaml", "manifest.json"}
+    assert not {p.suffix for p in made.rglob("*")} & {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"}
+    log = [json.loads(line) for line in (made / "training_log.jsonl").read_text("utf-8").splitlines()]
+    assert [e["step"] for e in log] == list(range(1, 10))
+    assert (made / "loss.png").read_bytes().startswith(b"\x89PNG")
+    card = (made / "README.md").read_text("utf-8")
+    assert "base_model:" in card and f"{done.loss_before:.3f} before" in card and str(folder.parent) not in card
+    assert (made / "config.yaml").read_text("utf-8") == whole.to_yaml()
+    assert artefact.load_manifest(made, "")["adapter_norm"] == done.adapter_norm
+
+    plain = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    opened = PeftModel.from_pretrained(plain, str(made)).eval()
+    ids = torch.tensor([rows[0].input_ids])
+    trained.model.eval()
+    with torch.inference_mode():
+        ours, theirs = trained.model(input_ids=ids).logits, opened(input_ids=ids).logits
+        ours_again = load_model(model, made).model(input_ids=ids).logits
+    assert torch.equal(ours, theirs) and torch.equal(ours, ours_again)
+    tok = AutoTokenizer.from_pretrained(made)
+    assert tok.chat_template == trained.tokenizer.chat_template
+
+
+def test_missing_adapter_is_stale(tmp_path: Path) -> None:
+    with pytest.raises(StaleError, match="no trained adapter") as caught:
+        artefact.load_manifest(tmp_path / "adapter", "run copilot train")
+    assert caught.value.hint == "run copilot train" and caught.value.code == 3
+
+
+@pytest.mark.slow
+def test_worse_held_out_loss_is_an_error(folder: Path, rows: list[Row], tmp_path: Path) -> None:
+    """A wild learning rate makes the answers of the held-out rows less likely than before."""
+    with pytest.raises(CopilotError, match=r"did not lower the held-out loss: .* before, .* after") as caught:
+        train(folder, rows, tmp_path, learning_rate=20.0, max_steps=2, lr_scheduler_type="constant", warmup_steps=0)
+    assert "learning_rate" in caught.value.hint and caught.value.code == 1
+
+
+@pytest.mark.slow
+def test_adapter_that_did_not_change_is_an_error(folder: Path, rows: list[Row], tmp_path: Path) -> None:
+    with pytest.raises(CopilotError, match="changed nothing"):
+        train(folder, rows, tmp_path, held=0.0, learning_rate=1e-30, max_steps=1, warmup_steps=0, optim="sgd")
+
+
+@pytest.mark.slow
+def test_training_without_held_out_rows(folder: Path, rows: list[Row], tmp_path: Path) -> None:
+    _, done = train(folder, rows, tmp_path, held=0.0, max_steps=2)
+    assert done.loss_before is None and done.loss_after is None and done.adapter_norm > 0
+
+
+def test_unknown_layers_are_named(folder: Path) -> None:
+    config = train_config(lora={"target_modules": ["no_such_layer"]})
+    with pytest.raises(CopilotError, match=r"train\.lora\.target_modules"):
+        add_adapter(load_model(model_config(folder)), config.lora, 1, False)
