@@ -62,9 +62,18 @@ class TransformersGenerator:
         import torch
         from transformers import TextIteratorStreamer
 
+        stops = self._stops
+
+        class Pieces(TextIteratorStreamer):  # type: ignore[misc]
+            """Words as they are complete; a stop token is no part of the text."""
+
+            def put(self, value: Any) -> None:
+                if value.ndim > 1 or int(value[0]) not in stops:
+                    super().put(value)
+
         ids = prompt_tokens(messages, self.tokenizer)
         self._check_room(ids)
-        streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
+        streamer = Pieces(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
         inputs = torch.tensor([ids], device=self.model.device)
         failure: list[BaseException] = []
         left = Event()
@@ -111,9 +120,9 @@ class TransformersGenerator:
             out = self._generate(inputs.to(self.model.device), mask.to(self.model.device), max(rooms))
             for i, room, full in zip(part, rooms, out[:, longest:].tolist(), strict=True):
                 row = full[:room]  # what it would have written alone
+                row = row[: next((n for n, token in enumerate(row) if token in self._stops), len(row))]
                 text = self.tokenizer.decode(row, skip_special_tokens=True).strip()
-                tokens = next((n for n, t in enumerate(row) if t in self._stops), len(row))
-                done[i] = Generated(text, len(ids[i]), tokens)
+                done[i] = Generated(text, len(ids[i]), len(row))
             step(len(part))
         return [done[i] for i in range(len(ids))]
 
