@@ -1,10 +1,12 @@
 """A Document in, Chunks out: cut at headings first, then by RecursiveCharacterTextSplitter, with exact spans."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from copilot.config import Chunks
 from copilot.types import Chunk, Document
+
+_FIRST, _ROOM = 0x20000, 0xE0000  # code points that stand for positions in `_spans`
 
 
 def split(document: Document, config: Chunks) -> Iterator[Chunk]:
@@ -12,16 +14,30 @@ def split(document: Document, config: Chunks) -> Iterator[Chunk]:
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
     splitter = RecursiveCharacterTextSplitter(
-        chunk_size=config.size, chunk_overlap=config.overlap, add_start_index=True, strip_whitespace=True
+        chunk_size=config.size, chunk_overlap=config.overlap, strip_whitespace=True
     )
-    pieces = [(start, end, heading, document.text[start:end]) for start, end, heading in _sections(document)]
-    told = [piece for piece in pieces if _has_text(piece[3], piece[2])]
-    for start, _, heading, body in told or pieces:  # a document of headings alone is kept: they are all it says
-        for part in splitter.create_documents([body]):
-            at = start + int(part.metadata["start_index"])
-            text = part.page_content
+    pieces = [(start, heading, document.text[start:end]) for start, end, heading in _sections(document)]
+    told = [piece for piece in pieces if _has_text(piece[2], piece[1])]
+    for start, heading, body in told or pieces:  # a document of headings alone is kept: they are all it says
+        for first, last in _spans(body, splitter.split_text):
+            at, text = start + first, body[first:last]
             page = bisect_right(document.page_starts, at) if document.page_starts else None
             yield Chunk(document.path, document.title, heading, page, at, at + len(text), text)
+
+
+def _spans(body: str, split_text: Callable[[str], list[str]]) -> Iterator[tuple[int, int]]:
+    """(start, end) of each part that the splitter makes of `body`, also where the text repeats itself.
+
+    The splitter tells no positions, and looking for its parts in the text finds the wrong one of two alike. So it
+    is given a text whose every character but white space, which alone it looks at, says where it stands.
+    """
+    marked = "".join(c if c.isspace() else chr(_FIRST + i % _ROOM) for i, c in enumerate(body))
+    at = end = 0
+    for part in filter(None, map(str.strip, split_text(marked))):
+        at += (ord(part[0]) - _FIRST - at) % _ROOM
+        if at + len(part) > end:  # now and then the splitter repeats a tail that the part before holds already
+            end = at + len(part)
+            yield at, end
 
 
 def _sections(document: Document) -> Iterator[tuple[int, int, str]]:

@@ -1,0 +1,293 @@
+"""Files of all four formats in, text with headings and pages out; and every file that cannot be read, by name."""
+
+import hashlib
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from copilot.config import Chunks, Documents
+from copilot.errors import CopilotError
+from copilot.knowledge.chunks import split
+from copilot.knowledge.documents import find_files, load_document, load_documents
+from copilot.knowledge.headings import markdown_headings, text_headings
+
+
+def write(folder: Path, **files: str | bytes) -> Path:
+    """Files by name; `__` stands for the dot of the suffix, `_in_` for a folder."""
+    for name, content in files.items():
+        file = folder / name.replace("_in_", "/").replace("__", ".")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder
+
+
+def names(*paths: Path, **config: list[str]) -> list[str]:
+    return [name for name, _ in find_files(Documents(paths=[str(p) for p in paths], **config))]
+
+
+def refused(file: Path) -> CopilotError:
+    with pytest.raises(CopilotError) as caught:
+        load_document(file.name, file)
+    assert str(file) in caught.value.message and caught.value.hint
+    return caught.value
+
+
+def make_pdf(file: Path, pages: list[str], title: str | None = None, marks: bool = True) -> Path:
+    """A PDF whose pages each begin with a bookmarked heading."""
+    from reportlab.pdfgen.canvas import Canvas
+
+    canvas = Canvas(str(file))
+    if title:
+        canvas.setTitle(title)
+    for number, page in enumerate(pages):
+        for row, line in enumerate(page.splitlines()):
+            canvas.drawString(72, 760 - 16 * row, line)
+        if marks and page:
+            canvas.bookmarkPage(f"p{number}")
+            canvas.addOutlineEntry(page.splitlines()[0], f"p{number}", level=0)
+        canvas.showPage()
+    canvas.save()
+    return file
+
+
+def test_the_shipped_knowledge_base(root: Path) -> None:
+    documents = list(load_documents(Documents(paths=[str(root / "data/knowledge_base")])))
+    assert len(documents) >= 8 and {Path(d.path).suffix for d in documents} == {".md", ".txt", ".pdf", ".docx"}
+    for document in documents:
+        assert document.sha256 == hashlib.sha256(Path(document.source).read_bytes()).hexdigest()
+        assert len(document.headings) > 5 and document.headings[0].level == 1, document.path
+        assert document.headings[0].title == document.title
+        assert bool(document.page_starts) is document.path.endswith(".pdf")
+        for mark in document.headings:
+            begins = " ".join(document.text[mark.start :].lstrip("# \t").split())
+            assert begins.startswith(mark.title), (document.path, mark)
+
+
+def test_docx_tables_stand_where_the_reader_meets_them(tmp_path: Path) -> None:
+    from docx import Document
+
+    made = Document()
+    made.add_heading("Lists", 0)
+    made.add_paragraph("Before the table.")
+    table = made.add_table(rows=2, cols=2)
+    for n, text in enumerate(("Field", "Type", "a|b\nc", "text")):
+        table.cell(n // 2, n % 2).text = text
+    made.add_paragraph("After the table.")
+    made.add_heading("Part\nTwo", 1)
+    made.add_paragraph("one", style="List Bullet")
+    made.add_paragraph("two", style="List Bullet")
+    made.add_paragraph("# no heading")
+    made.save(str(tmp_path / "a.docx"))
+    document = load_document("a.docx", tmp_path / "a.docx")
+    assert document.text.split("\n\n") == [
+        "# Lists",
+        "Before the table.",
+        "| Field | Type |\n| --- | --- |\n| a\\|b c | text |",
+        "After the table.",
+        "## Part Two",
+        "- one\n- two",
+        "\\# no heading\n",
+    ]
+    assert [(h.level, h.title) for h in document.headings] == [(1, "Lists"), (2, "Part Two")]
+    assert document.title == "Lists"
+
+
+def test_pdf_pages_and_outline(tmp_path: Path) -> None:
+    file = make_pdf(tmp_path / "guide.pdf", ["First part\nWords here.", "", "Second part\nMore words."], "The Guide")
+    document = load_document("guide.pdf", file)
+    assert document.title == "The Guide" and len(document.page_starts) == 3
+    assert [h.title for h in document.headings] == ["First part", "Second part"]
+    assert document.headings[1].start >= document.page_starts[2]
+    chunks = list(split(document, Chunks()))
+    assert [(c.page, c.heading) for c in chunks] == [(1, "First part"), (3, "Second part")]
+
+
+def test_pdf_without_title_or_outline(tmp_path: Path) -> None:
+    document = load_document("my-notes.pdf", make_pdf(tmp_path / "my-notes.pdf", ["Just words."], marks=False))
+    assert (document.title, document.headings, document.page_starts) == ("my notes", (), (0,))
+
+
+def test_markdown_headings_outside_code() -> None:
+    text = """---
+title: # no
+---
+# One #
+## C#
+```sh
+# no
+~~~
+## no
+```
+~~~~
+# no
+~~~
+~~~~
+``` `inline` ```
+   ### Three
+    # no, code
+
+#no
+
+Setext one
+==========
+
+Setext two
+---
+
+- item
+---
+
+a | b
+---
+
+two lines of
+a paragraph
+---
+####### no
+"""
+    found = markdown_headings(text)
+    assert [(h.level, h.title) for h in found] == [
+        (1, "One"),
+        (2, "C#"),
+        (3, "Three"),
+        (1, "Setext one"),
+        (2, "Setext two"),
+        (2, "a | b"),
+    ]
+    assert [text[h.start :].split("\n")[0].strip(" #") for h in found][:3] == ["One", "C", "Three"]
+    assert text[found[3].start :].startswith("Setext one")
+
+
+def test_text_headings() -> None:
+    text = "Bells\n=====\n\nWords.\n\nRinging\n-------\nx\n\nLOUD BELLS\n\nNo heading here.\n\nNO\n\n----\n"
+    assert [(h.level, h.title, text[h.start :].split("\n")[0]) for h in text_headings(text)] == [
+        (1, "Bells", "Bells"),
+        (2, "Ringing", "Ringing"),
+        (2, "LOUD BELLS", "LOUD BELLS"),
+    ]
+
+
+def test_heading_offsets_survive_unusual_line_ends(tmp_path: Path) -> None:
+    body = "# A\r\nx\x0cy\u2028z\u0085w\r\n\r\n## B\rend"
+    document = load_document("a.md", write(tmp_path, a__md=body) / "a.md")
+    assert "\r" not in document.text
+    assert [document.text[h.start :].split("\n")[0] for h in document.headings] == ["# A", "## B"]
+
+
+def test_titles(tmp_path: Path) -> None:
+    write(tmp_path, a__md="# The Title\nx", rate_limits__md="## Part\nx", b__txt="plain words")
+    titles = {d.path: d.title for d in load_documents(Documents(paths=[str(tmp_path)]))}
+    assert titles == {"a.md": "The Title", "b.txt": "b", "rate_limits.md": "rate_limits"}
+
+
+def test_unreadable_pdf(tmp_path: Path, root: Path) -> None:
+    whole = (root / "data/knowledge_base/messaging/webhooks.pdf").read_bytes()
+    for content in (b"no pdf at all", b"", b"%PDF-1.7\n%%EOF\n", whole[: len(whole) // 3]):
+        error = refused(write(tmp_path, broken__pdf=content) / "broken.pdf")
+        assert "not a readable PDF" in error.message and "\n" not in error.message
+
+
+def encrypted(folder: Path, password: str) -> bytes:
+    from pypdf import PdfReader, PdfWriter
+
+    writer = PdfWriter(clone_from=PdfReader(make_pdf(folder / "plain.pdf", ["Open words"])))
+    writer.encrypt(password, "owner", algorithm="RC4-128")
+    writer.write(folder / "locked.pdf")
+    return (folder / "locked.pdf").read_bytes()
+
+
+def test_encrypted_pdf(tmp_path: Path) -> None:
+    encrypted(tmp_path, "a password")
+    error = refused(tmp_path / "locked.pdf")
+    assert "the PDF is encrypted" in error.message and "without a password" in error.hint
+
+
+@pytest.mark.skipif(find_spec("cryptography") is not None or find_spec("Crypto") is not None, reason="can read AES")
+def test_pdf_encrypted_by_aes_without_its_library(tmp_path: Path) -> None:
+    whole = encrypted(tmp_path, "")
+    aes = b"/V 4\n/R 4\n/CF << /StdCF << /CFM /AESV2 /Length 16 >> >>\n/StmF /StdCF\n/StrF /StdCF\n"
+    assert b"/V 2\n/R 3\n" in whole
+    error = refused(write(tmp_path, aes__pdf=whole.replace(b"/V 2\n/R 3\n", aes)) / "aes.pdf")
+    assert "the PDF is encrypted" in error.message
+
+
+def test_pdf_locked_for_editing_alone_is_read(tmp_path: Path) -> None:
+    encrypted(tmp_path, "")
+    assert "Open words" in load_document("locked.pdf", tmp_path / "locked.pdf").text
+
+
+def test_scanned_pdf(tmp_path: Path) -> None:
+    error = refused(make_pdf(tmp_path / "scan.pdf", ["", ""]))
+    assert "no text in it" in error.message and "OCR" in error.hint
+
+
+def test_docx_that_is_none(tmp_path: Path) -> None:
+    write(tmp_path, text__docx="plain text", empty__docx="", ole__docx=b"\xd0\xcf\x11\xe0" + b"\0" * 600)
+    with zipfile.ZipFile(tmp_path / "zip.docx", "w") as archive:
+        archive.writestr("hello.txt", "no document")
+    from docx import Document
+
+    Document().save(str(tmp_path / "whole.docx"))
+    with zipfile.ZipFile(tmp_path / "whole.docx") as good, zipfile.ZipFile(tmp_path / "xml.docx", "w") as bad:
+        for name in good.namelist():
+            bad.writestr(name, b"<broken" if name == "word/document.xml" else good.read(name))
+    for name in ("text", "empty", "ole", "zip", "xml"):
+        assert "not a Word document" in refused(tmp_path / f"{name}.docx").message, name
+    assert "no text in it" in refused(tmp_path / "whole.docx").message
+
+
+@pytest.mark.parametrize("content", ["", "  \n\t\n", "---\n\n***\n"])
+def test_a_file_without_text(tmp_path: Path, content: str) -> None:
+    error = refused(write(tmp_path, a__md=content) / "a.md")
+    assert "no text in it" in error.message and "documents.exclude" in error.hint
+
+
+def test_not_utf8_is_named_with_its_line(tmp_path: Path) -> None:
+    error = refused(write(tmp_path, a__txt=b"one\ntwo\ncaf\xe9\n") / "a.txt")
+    assert f"{tmp_path / 'a.txt'}:3: not UTF-8" in error.message and "UTF-8" in error.hint
+    assert "a.md:1: not UTF-8" in refused(write(tmp_path, a__md="é".encode("utf-16")) / "a.md").message
+    assert load_document("b.md", write(tmp_path, b__md=b"\xef\xbb\xbf# Hi\nx") / "b.md").title == "Hi"
+
+
+def test_a_format_that_needs_an_extra(tmp_path: Path) -> None:
+    error = refused(write(tmp_path, a__unknown="x") / "a.unknown")
+    assert "`loaders` extra" in error.message or "cannot be read" in error.message
+
+
+def test_empty_folder_and_missing_path(tmp_path: Path) -> None:
+    with pytest.raises(CopilotError, match="no documents in") as caught:
+        names(tmp_path)
+    assert ".docx" in caught.value.hint and "documents.include" in caught.value.hint
+    with pytest.raises(CopilotError, match=f"no file or folder at {tmp_path / 'gone'}"):
+        names(tmp_path, tmp_path / "gone")
+
+
+def test_include_and_exclude(tmp_path: Path) -> None:
+    write(tmp_path, a__md="x", B__MD="x", c__html="x", sub_in_d__txt="x", sub_in_deep_in_e__md="x")
+    write(tmp_path, drafts_in_f__md="x", hidden__md="x")
+    (tmp_path / "hidden.md").rename(tmp_path / ".hidden.md")
+    (tmp_path / "drafts/f.md").with_name("~$f.docx").write_text("lock file of Word")
+    assert names(tmp_path) == ["B.MD", "a.md", "drafts/f.md", "sub/d.txt", "sub/deep/e.md"]
+    assert names(tmp_path, exclude=["drafts/**", "**/d.*"]) == ["B.MD", "a.md", "sub/deep/e.md"]
+    assert names(tmp_path, include=["*.md"]) == ["B.MD", "a.md"]
+    assert names(tmp_path, include=["sub/*.???"]) == ["sub/d.txt"]
+    assert names(tmp_path, include=["sub/**"]) == ["sub/d.txt", "sub/deep/e.md"]
+    assert names(tmp_path / "c.html") == ["c.html"]  # a file that is named is taken
+
+
+def test_same_names_in_several_folders_stay_apart(tmp_path: Path) -> None:
+    for n, folder in enumerate(("x_in_kb", "y_in_kb", "z_in_kb")):
+        write(tmp_path, **{f"{folder}_in_a__md": f"words {n}"})
+    found = dict(find_files(Documents(paths=[str(tmp_path / f"{name}/kb") for name in "xyz"])))
+    assert {name: path.read_text() for name, path in found.items()} == {
+        "a.md": "words 0",
+        "kb/a.md": "words 1",
+        "z/kb/a.md": "words 2",
+    }
+
+
+def test_a_file_that_two_paths_reach_is_read_once(tmp_path: Path) -> None:
+    write(tmp_path, a__md="x", sub_in_b__md="x")
+    assert names(tmp_path, tmp_path / "sub", tmp_path / "a.md") == ["a.md", "sub/b.md"]
