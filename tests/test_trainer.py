@@ -69,6 +69,13 @@ def test_too_few_steps(folder: Path, rows: list[Row]) -> None:
     assert plan(rows, [], few.model_copy(update={"min_steps": 2}), model_config(folder)).steps == 2
 
 
+def test_packing_is_refused(folder: Path, rows: list[Row]) -> None:
+    """Without flash attention TRL lets packed rows read each other, and says so only in a warning."""
+    with pytest.raises(CopilotError, match=r"train\.packing") as caught:
+        plan(rows, [], train_config(packing=True), model_config(folder))
+    assert "train.packing=false" in caught.value.hint
+
+
 def test_plan_counts(folder: Path, rows: list[Row]) -> None:
     made = plan(rows[:10], rows[10:], train_config(), model_config(folder))
     assert (made.rows, made.held_out) == (10, len(rows) - 10)
@@ -127,6 +134,19 @@ def test_loss_and_gradients_equal_those_of_transformers(folder: Path, rows: list
         for name, a, b in zip(lora, found, wanted, strict=True):
             assert torch.allclose(a, b, atol=1e-5, rtol=1e-4), name
             assert a.abs().max() > 0, name
+
+
+def test_loss_of_a_model_that_bends_its_logits(rows: list[Row]) -> None:
+    """Gemma 2 caps its logits after the head; the loss must go through that too."""
+    import torch
+    from transformers import Gemma2Config, Gemma2ForCausalLM
+
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = Gemma2Config(vocab_size=400, num_key_value_heads=2, head_dim=8, final_logit_softcapping=0.5, **sizes)
+    net, batch = Gemma2ForCausalLM(config).eval(), batch_of(rows[:3], 0)
+    with torch.inference_mode():
+        assert abs(answer_loss(net, batch).item() - net(**batch).loss.item()) < 1e-5
 
 
 def test_trl_feeds_the_rows_uncut_with_loss_on_the_answer_alone(folder: Path, rows: list[Row], tmp_path: Path) -> None:

@@ -46,6 +46,11 @@ def plan(train: Sequence[Row], held_out: Sequence[Row], config: Train, model: Mo
     batches = math.ceil(len(train) / (config.per_device_train_batch_size * processes))
     per_epoch = max(math.ceil(batches / config.gradient_accumulation_steps), 1)
     steps = config.max_steps if config.max_steps > 0 else math.ceil(per_epoch * config.num_train_epochs)
+    if config.packing:
+        raise CopilotError(
+            "train.packing: packed rows would read each other, for no flash attention is loaded here",
+            "set train.packing=false",
+        )
     rows = [*train, *held_out]
     for row in rows:
         where = f"{config.data}:{row.line}"
@@ -211,10 +216,12 @@ def answer_loss(base: Any, inputs: dict[str, Any], count: Any = None) -> Any:
     """Cross-entropy over tokens whose label is not -100, divided by `count` (None: by their number)."""
     import torch
 
-    hidden = base.model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False)
     labels = inputs["labels"][:, 1:]  # (b, t - 1)
     kept = labels != IGNORED
-    logits = base.lm_head(hidden.last_hidden_state[:, :-1][kept]).float()  # (n, vocab)
+    places = kept.any(dim=0).nonzero().squeeze(1)  # where any row has an answer token next
+    read = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+    logits = base(**read, use_cache=False, logits_to_keep=places).logits  # (b, places, vocab)
+    logits = logits[kept[:, places]].float()  # (n, vocab)
     total = torch.nn.functional.cross_entropy(logits, labels[kept], reduction="sum")
     return total / (kept.sum() if count is None else count)
 
