@@ -66,6 +66,17 @@ def gloss(rng: Random, entity: str) -> str:
     ])
 
 
+def turn(text: str) -> str:
+    """A yes-or-no question out of a plain statement; '' where the statement has no such form."""
+    m = re.fullmatch(r"((?:The|A|An|Each|Every|This|All|These|It|They)\b(?: [\w`'-]+){0,4}?) (cannot|can|must|may|should|will|is|are|was|were|has to|needs) (.+)\.", text)
+    if not m:
+        return ""
+    who, verb, rest = m[1][0].lower() + m[1][1:], m[2], m[3].replace("`", "")
+    if verb in ("has to", "needs"):
+        return f"Does {who} {'have to' if verb == 'has to' else 'need'} {rest}?".replace("`", "")
+    return f"{verb.replace('cannot', 'can').capitalize()} {who} {rest}?".replace("`", "")
+
+
 def fact(rng: Random, entity: str) -> Fact:
     """One documented fact about `entity` or its surroundings."""
     n, m, a, p, r = rng.choice([rng.choice(NOUNS), entity]), rng.choice(NOUNS), rng.choice(ADJ), rng.choice(PP), rng.choice(ROLES)
@@ -111,7 +122,9 @@ def fact(rng: Random, entity: str) -> Fact:
             return Fact(text, [q for q in (loose(rng, text), loose(rng, text)) if q] or ["What else is there?"])
         case _:
             text = rng.choice(english())
-            w = text.rstrip(".").split()
+            if (turned := turn(text)) and rng.random() < 0.5:
+                return Fact(text, [turned])
+            w = text.rstrip(".").replace("`", "").split()
             size = min(len(w), rng.randint(3, 6))
             at = rng.randint(0, len(w) - size)
             span = " ".join(w[at : at + size]).strip(",")

@@ -11,9 +11,9 @@ from random import Random
 
 from facts import Fact, fact, loose
 from product import ACTIONS, Chunk, Entry, Field, Product, make_field, make_product
-from words import ATTRS, LIMITS, NOUNS, article, english, ident, invent, plural, salad
+from words import ATTRS, LIMITS, NOUNS, SYNONYMS, article, english, ident, invent, plural, salad
 
-VERSION = "1.3"
+VERSION = "1.4"
 SYSTEM = (
     "You explain technical documentation to non-technical people. Use only the context. Answer in exactly four markdown "
     "sections: ### Summary, ### How it works, ### Key parameters / fields, ### Common mistakes or troubleshooting tips. "
@@ -186,8 +186,8 @@ def steps(e: Entry, shape: str, subject: object, shown: list[Field], returns: li
         return [f"Find {call} in the settings.", f"Give it a value of the type {t(f.type)}." if t(f.type) in context or f"({f.type}" in context or f" {f.type} " in context else "Give it the value you need.", f"If you leave it out, {t(f.default)} is used." if f.default else "Save the settings so that the value is used."]
     if e.kind == "concept":
         return [e.notes[0], "Read the fields below to see what it holds." if shown else "The documents give no further steps."]
-    verb = {"api": "Send a request to", "module": "Add a task that uses", "cli": "Run"}[e.kind]
-    out = [f"{verb} {call}."]
+    verbs = {"api": ("Send a request to", "Call", "Use"), "module": ("Add a task that uses", "Use", "Add"), "cli": ("Run", "Type", "Use")}[e.kind]
+    out = [f"{verbs[len(e.title) % 3]} {call}."]
     path = [f for f in shown if f.where == "path"]
     rest = [f for f in shown if f.where != "path"]
     need = [f for f in rest if f.required] or rest[:2]
@@ -273,7 +273,7 @@ def arrange(rng: Random, right: list[Chunk], others: list[Chunk]) -> list[Chunk]
     rest = others[: max(0, k - len(right))]
     if not right:
         return rest
-    at = 0 if rng.random() < 0.35 else rng.randint(0, len(rest))
+    at = min(rng.choices(range(5), (55, 18, 11, 9, 7))[0], len(rest))  # about the ranks that a real retriever gives
     return rest[:at] + right + rest[at:]
 
 
@@ -386,10 +386,33 @@ def copying(rng: Random) -> Sample:
     return Sample(context_of(chunks), question, text, names[at], order, True, "copy")
 
 
+OPENINGS = ("We are new here. ", "A colleague asks: ", "My manager wants to know: ", "Quick question: ", "I am no programmer. ", "Our team is stuck. ", "Somebody asked me this today. ", "Hello! ", "We need this for a report. ", "It worked last week. ", "I could not find it. ", "Before we start: ", "For our spring project: ", "We have about 300 of them. ")
+CLOSINGS = (" Please explain it simply.", " We need it by Friday.", " Thanks!", " Is it hard?", " I only use the web page.", " What do I need?", " In plain words, please.")
+
+
+def everyday(rng: Random, sample: Sample) -> Sample:
+    """The same question as people ask it: other words for common nouns and verbs, and now and then a sentence around it."""
+    roll, question, text = rng.random(), sample.question, sample.answer
+    if roll < 0.45:
+        words = [w for w in re.findall(r"(?<![\w.`/-])[a-z]{3,}(?![\w`/{}]|[.-]\w)", question) if w in SYNONYMS and f"`{w}`" not in text]
+        for word in set(rng.sample(words, min(len(words), rng.randint(1, 3)))):
+            other = rng.choice(SYNONYMS[word].split("|"))
+            question = re.sub(rf"(?<![\w.`/-]){word}(?![\w`/{{}}]|[.-]\w)", other, question)
+            if not sample.answerable:  # a refusal repeats the words of the question
+                first, rest = text.split("\n\n", 1)
+                says, dot, more = first.partition(".")
+                text = re.sub(rf"(?<![\w.`/-]){word}(?![\w`/{{}}]|[.-]\w)", other, says) + dot + more + "\n\n" + rest
+    if rng.random() < 0.12:
+        question = rng.choice(OPENINGS) + question
+    elif rng.random() < 0.08:
+        question += rng.choice(CLOSINGS)
+    return replace(sample, question=question, answer=text)
+
+
 def dressed(rng: Random, sample: Sample) -> Sample:
     """The same answer under a drawn set of headings, so that no set is the base's own; now and then with numbered steps."""
     mark = rng.choice(MARKS)
-    drawn = rng.random() < 0.25
+    drawn = rng.random() < 0.1
     names = [re.sub(r"[^\w ]", "", salad(rng, 1, 4)).capitalize() if drawn else rng.choice(titles.split("|")) for titles in TITLES]
     bodies = [block.split("\n", 1)[1] for block in sample.answer.split("\n\n")]
     sentences = re.split(r"(?<=[.]) (?=[A-Z])", bodies[1])
@@ -399,7 +422,7 @@ def dressed(rng: Random, sample: Sample) -> Sample:
     return replace(sample, answer="\n\n".join(f"{h}\n{b}" for h, b in zip(heads, bodies, strict=True)), headings=heads)
 
 
-def stream(seed: int, unanswerable: float = 0.25, copies: float = 0.06) -> Iterator[Sample]:
+def stream(seed: int, unanswerable: float = 0.18, copies: float = 0.06) -> Iterator[Sample]:
     """Endless examples for `seed`; six questions are asked about each product."""
     rng = Random(seed)
     other = make_product(rng)
@@ -410,7 +433,7 @@ def stream(seed: int, unanswerable: float = 0.25, copies: float = 0.06) -> Itera
             roll = rng.random()
             s = copying(rng) if roll < copies else unanswered(rng, product, other) if roll < copies + unanswerable * 1.15 else answered(rng, product, other) if product.entries else None
             if s is not None and grounded(s) and len(s.context) < 6600:
-                yield dressed(rng, s)
+                yield dressed(rng, everyday(rng, s))
                 made += 1
             if made == 6:
                 break

@@ -54,8 +54,8 @@ def worker(seed: int, size: int, tokenizer: str, out: mp.Queue) -> None:
             marks += [int(CONTEXT_WEIGHT * 100)] * (len(p.ids) - 1) + [100] * len(a.ids) + [0]
 
 
-def english_pool(out: Path, packages: list[str], workers: int) -> int:
-    """Put docstring sentences of the standard library and of `packages` into out/english.json."""
+def english_pool(out: Path, packages: list[str], pool_file: Path | None, workers: int) -> int:
+    """Put docstring sentences of the standard library and of `packages`, and those of `pool_file`, into out/english.json."""
     paths = sysconfig.get_paths()
     std, site = Path(paths["stdlib"]), Path(np.__file__).parent.parent
     files = (
@@ -66,6 +66,8 @@ def english_pool(out: Path, packages: list[str], workers: int) -> int:
     parts = [files[i::workers] for i in range(workers)]
     with mp.get_context("spawn").Pool(workers) as pool:
         found = sorted({s for part in pool.map(sentences, parts) for s in part})
+    if pool_file:
+        found += json.loads(pool_file.read_text())
     path = out / "english.json"
     path.write_text(json.dumps(found))
     os.environ["TINY_ENGLISH"] = str(path)
@@ -218,7 +220,7 @@ def train(args: argparse.Namespace) -> dict[str, float]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     args.out.mkdir(parents=True, exist_ok=True)
     if args.english:
-        print(f"{english_pool(Path(tempfile.mkdtemp()), args.english, args.workers)} English sentences", flush=True)
+        print(f"{english_pool(Path(tempfile.mkdtemp()), args.english, args.pool, args.workers)} English sentences", flush=True)
     queue, procs = start_workers(args)
     if device == "cuda":
         print(f"attention against dense reference: {check_attention():.2e}", flush=True)
@@ -280,5 +282,6 @@ if __name__ == "__main__":
         default=["numpy", "scipy", "pandas", "sklearn"],
         help="installed packages whose docstrings lend sentences",
     )
+    parser.add_argument("--pool", type=Path, help="JSON list of further sentences, made by pool.py")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     train(parser.parse_args())

@@ -85,10 +85,29 @@ def sentences(paths: list[Path]) -> tuple[str, ...]:
     return tuple(found) or ("The value is kept until the next change is made.",)
 
 
+SYNONYMS = {  # everyday words for the generator's nouns and verbs, so that question and page do not share every word
+    "account": "login|profile", "address": "location|place", "alert": "warning", "attachment": "file that goes with it", "balance": "money left", "batch": "group", "bill": "invoice", "booking": "reservation",
+    "campaign": "mailing|mass message", "cart": "basket", "category": "kind", "channel": "way of sending", "client": "customer", "code": "number", "column": "field", "comment": "remark", "company": "firm|business", "contact": "person|customer",
+    "container": "box", "contract": "agreement", "coupon": "voucher", "customer": "client|buyer", "dashboard": "overview page", "delivery": "shipment", "device": "machine", "discount": "price cut", "document": "paper|file",
+    "driver": "person who drives", "email": "mail", "employee": "worker|colleague", "endpoint": "address", "entry": "record|line", "event": "happening", "expense": "cost", "export": "download", "field": "box", "file": "document", "flow": "automation",
+    "folder": "directory", "form": "sheet", "group": "set", "guest": "visitor", "image": "picture", "invoice": "bill", "item": "thing|article", "job": "task", "key": "secret", "label": "tag|sticker", "letter": "post", "limit": "maximum",
+    "list": "group|collection", "location": "place", "log": "history", "member": "person", "message": "text|note", "meeting": "appointment", "name": "title", "note": "remark", "notification": "message", "order": "purchase", "organization": "company",
+    "owner": "person in charge", "package": "parcel", "page": "sheet", "parcel": "package", "partner": "other firm", "passenger": "traveller", "password": "secret word", "payment": "money transfer", "person": "customer|human", "phone": "mobile|telephone",
+    "photo": "picture", "picture": "photo", "price": "cost", "product": "article", "profile": "personal page", "project": "piece of work", "question": "query", "quota": "allowance", "receipt": "proof of payment", "record": "entry|row", "refund": "money back",
+    "region": "area", "reminder": "nudge", "report": "summary", "request": "call", "reservation": "booking", "result": "outcome", "review": "opinion", "role": "job", "room": "place", "row": "line", "rule": "condition", "schedule": "timetable|plan",
+    "segment": "part", "sensor": "meter", "server": "computer", "session": "visit", "setting": "option", "shipment": "delivery", "shop": "store", "site": "place", "status": "state", "step": "stage", "store": "shop", "student": "pupil", "subscription": "plan",
+    "supplier": "vendor", "table": "grid|sheet", "tag": "label|mark", "task": "job|to-do", "team": "group of people", "template": "pattern|ready-made text", "ticket": "support case", "token": "secret key|access key", "tool": "program", "topic": "subject", "transfer": "move",
+    "truck": "lorry", "user": "person|colleague", "vehicle": "car", "vendor": "supplier", "video": "film", "visitor": "guest", "voucher": "coupon", "warehouse": "depot", "webhook": "callback|notification address", "worker": "employee", "workspace": "area", "zone": "area",
+    "delete": "remove|drop|wipe", "remove": "take off|take out|delete", "change": "alter|modify", "update": "change|refresh", "create": "make|set up", "add": "put in|enter", "send": "send off|mail", "search": "look", "find": "look up|locate", "cancel": "stop|call off", "restore": "get back|bring back",
+    "list all": "see every", "get": "fetch|look at", "show": "display", "upload": "send in", "download": "save", "copy": "duplicate", "merge": "join|unite", "verify": "confirm", "pause": "halt", "resume": "continue", "share": "pass on", "lock": "block", "approve": "okay",
+    "deleted": "removed|wiped", "expired": "too old", "missing": "not there", "wrong": "incorrect", "allowed": "possible|permitted", "refused": "rejected", "default": "usual value|standard", "maximum": "most", "minutes": "min", "billed": "charged", "several": "more than one",
+}
+
+
 @cache
 def vocabulary() -> tuple[str, ...]:
     """Every word of `english`, sorted."""
-    return tuple(sorted({w.strip(".,").lower() for s in english() for w in s.split()}))
+    return tuple(sorted({w.lower() for s in english() for w in re.findall(r"(?<![`\w])[A-Za-z]{2,}(?![`\w])", s)}))
 
 
 def salad(rng: Random, low: int, high: int) -> str:
