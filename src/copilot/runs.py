@@ -111,8 +111,19 @@ def _swap(fresh: Path, target: Path) -> None:
 def read_manifest(folder: Path) -> dict[str, Any] | None:
     """The manifest of a whole folder; None when there is none.
 
-    Raises StaleError when files named by the manifest are missing or have another size.
+    Raises StaleError when files named by the manifest are missing or have another size. Looks again before it says
+    so, because a writer may swap the folder just now.
     """
+    for pause in (0.01, 0.05, 0.2):  # s
+        with contextlib.suppress(StaleError, OSError):
+            manifest = _read_manifest(folder)
+            if manifest is not None or not folder.exists():
+                return manifest
+        time.sleep(pause)
+    return _read_manifest(folder)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any] | None:
     old = folder.parent / f".{folder.name}.old"
     if not folder.exists() and (old / MANIFEST).is_file():
         with contextlib.suppress(OSError):  # the process died between the two renames of a swap, or is about to end it

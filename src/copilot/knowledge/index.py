@@ -1,5 +1,6 @@
 """Chunks and an embedder in; a folder of index.faiss, chunks.jsonl and manifest.json out, and hits from it."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
@@ -87,13 +88,16 @@ class Index:
             raise StaleError(f"no index at {folder}", remedy)
         if manifest.get("format") != FORMAT:
             raise StaleError(f"{folder} was written by another version", f"{remedy} --force")
-        for name in FILES:
-            if not (folder / name).is_file() or sha256_file(folder / name) != manifest.get("sha256", {}).get(name):
+        data = {name: (folder / name).read_bytes() if (folder / name).is_file() else b"" for name in FILES}
+        for name, content in data.items():
+            if hashlib.sha256(content).hexdigest() != manifest.get("sha256", {}).get(name):
+                if read_manifest(folder) != manifest:  # swapped for a new one while it was read
+                    return cls.load(folder, remedy)
                 raise StaleError(f"{folder / name} is damaged", f"{remedy} --force")
-        lines = (folder / "chunks.jsonl").read_text(encoding="utf-8").rstrip("\n").split("\n")
         index = cls.__new__(cls)
+        lines = data["chunks.jsonl"].decode("utf-8").rstrip("\n").split("\n")
         index.chunks = tuple(Chunk(**json.loads(line)) for line in lines)
-        index.store = faiss.deserialize_index(np.frombuffer((folder / "index.faiss").read_bytes(), dtype=np.uint8))
+        index.store = faiss.deserialize_index(np.frombuffer(data["index.faiss"], dtype=np.uint8))
         return index, manifest
 
 

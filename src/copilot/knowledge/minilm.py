@@ -42,6 +42,8 @@ class MiniLM:
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """L2-normalised vectors, (n, dim)."""
+        if not texts:
+            return []
         windows, owner = [], []
         room = self.max_tokens - 2  # [CLS] and [SEP]
         for i, encoding in enumerate(self.tokenizer.encode_batch(texts)):
