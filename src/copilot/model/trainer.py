@@ -148,10 +148,9 @@ def _sft_trainer(
     on_step: Callable[[int, int, float], None],
     interrupted: Callable[[], bool],
 ) -> Any:
-    import torch
     from transformers import TrainerCallback
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTTrainer
 
     class Report(TrainerCallback):  # type: ignore[misc]
         """Tells our progress bar, and marks a checkpoint whole once everything in it is written."""
@@ -177,10 +176,29 @@ def _sft_trainer(
             loss = answer_loss(self.accelerator.unwrap_model(model).get_base_model(), inputs, num_items_in_batch)
             return (loss, {}) if return_outputs else loss
 
+    args = _arguments(config, model, seed, checkpoints)
+    trainer = (CpuTrainer if args.use_cpu else SFTTrainer)(
+        model=trained.model,
+        args=args,
+        train_dataset=_dataset(rows),
+        eval_dataset=_dataset(held_out) if held_out else None,
+        processing_class=trained.tokenizer,
+        callbacks=[Report()],
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    return trainer
+
+
+def _arguments(config: Train, model: Model, seed: int, checkpoints: Path) -> Any:
+    """TRL's own settings: those of the YAML under their TRL names, and those that follow from the machine."""
+    import torch
+    from trl import SFTConfig
+
     gpu = torch.cuda.is_available()
     names = set(Train.model_fields) - {"data", "held_out", "min_steps", "lora"}
     options = {name: getattr(config, name) for name in names} | {"max_steps": config.max_steps or -1}
-    args = SFTConfig(
+    return SFTConfig(
         output_dir=str(checkpoints),
         seed=seed,
         data_seed=seed,
@@ -199,17 +217,6 @@ def _sft_trainer(
         prediction_loss_only=True,
         **options,
     )
-    trainer = (SFTTrainer if gpu else CpuTrainer)(
-        model=trained.model,
-        args=args,
-        train_dataset=_dataset(rows),
-        eval_dataset=_dataset(held_out) if held_out else None,
-        processing_class=trained.tokenizer,
-        callbacks=[Report()],
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.remove_callback(ProgressCallback)
-    return trainer
 
 
 def answer_loss(base: Any, inputs: dict[str, Any], count: Any = None) -> Any:
