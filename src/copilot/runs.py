@@ -165,11 +165,12 @@ def locked(folder: Path, what: str, say: Callable[[str], None]) -> Iterator[None
 
 
 def _owner(path: Path) -> str:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        return f"`copilot {data['command']}` (process {data['pid']} on {data['host']}, since {data['since']})"
-    except (OSError, ValueError, KeyError):
-        return "another process"
+    for _ in range(20):  # who has just taken the lock needs a moment to say its name
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            data = json.loads(path.read_text(encoding="utf-8"))
+            return f"`copilot {data['command']}` (process {data['pid']} on {data['host']}, since {data['since']})"
+        time.sleep(0.02)
+    return "another process"
 
 
 def now() -> str:
