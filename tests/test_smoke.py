@@ -28,6 +28,7 @@ def copilot(command: str, output: Path, *arguments: str) -> "subprocess.Complete
     line = [sys.executable, "-c", "from copilot.cli import main; main()", command, *arguments, *flags]
     env = {name: value for name, value in os.environ.items() if not name.startswith(("AZURE_", "OPENAI_"))}
     env |= {"HF_HUB_OFFLINE": "1", "COLUMNS": "100"}
+    env |= {"OMP_NUM_THREADS": "1"}  # on a busy machine, more threads wait for each other far longer than they work
     return subprocess.run(line, capture_output=True, text=True, cwd=output, env=env, timeout=300, check=False)
 
 
