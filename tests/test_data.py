@@ -23,13 +23,13 @@ BACKTICKS = re.compile(r"`([^`\n]+)`")
 @cache
 def rows(folder: str) -> list[dict[str, Any]]:
     found = []
-    for path in sorted((ROOT / "data" / folder).glob("*.jsonl")):
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                pytest.fail(f"{path.name}:{number}: {error}")
-            found.append({**row, "where": f"{path.name}:{number}"})
+    path = ROOT / "data" / folder / {"sft": "train.jsonl", "eval": "questions.jsonl"}[folder]
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            pytest.fail(f"{path.name}:{number}: {error}")
+        found.append({**row, "where": f"{path.name}:{number}"})
     return found
 
 
