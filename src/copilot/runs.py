@@ -94,7 +94,7 @@ def swapped_folder(target: Path, manifest: dict[str, Any]) -> Iterator[Path]:
 
 def _swap(fresh: Path, target: Path) -> None:
     old = target.parent / f".{target.name}.old"
-    for last in (False, True):
+    for last in (False, False, False, True):
         shutil.rmtree(old, ignore_errors=True)
         if target.exists():
             os.replace(target, old)
@@ -114,17 +114,29 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     Raises StaleError when files named by the manifest are missing or have another size. Looks again before it says
     so, because a writer may swap the folder just now.
     """
-    for pause in (0.01, 0.05, 0.2):  # s
+    for _ in range(1000):
+        before = _identity(folder)
         with contextlib.suppress(StaleError, OSError):
-            manifest = _read_manifest(folder)
-            if manifest is not None or not folder.exists():
+            if manifest := _read_manifest(folder):
                 return manifest
-        time.sleep(pause)
+        if before == _identity(folder):
+            break  # it was the same folder all the while: what is wrong with it stays wrong
     return _read_manifest(folder)
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from the one that stood there before."""
+    try:
+        stat = folder.stat()
+        return stat.st_ino, stat.st_ctime_ns
+    except OSError:
+        return None
 
 
 def _read_manifest(folder: Path) -> dict[str, Any] | None:
     old = folder.parent / f".{folder.name}.old"
+    if not folder.exists() and (old / MANIFEST).is_file():
+        time.sleep(0.1)  # a writer that lives needs far less to put the new folder there
     if not folder.exists() and (old / MANIFEST).is_file():
         with contextlib.suppress(OSError):  # the process died between the two renames of a swap, or is about to end it
             os.replace(old, folder)
