@@ -13,168 +13,23 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from copilot.config import Chunks
-from copilot.knowledge.chunks import split
-from copilot.knowledge.documents import load_document
+from tiny_sections import KNOWLEDGE, LONGEST, ROOT, Field, Section, chunks_of, cut, section, tick
 
-ROOT = Path(__file__).resolve().parents[1]
-KNOWLEDGE, SOURCES = ROOT / "data" / "knowledge_base", ROOT / "tools" / "documents"
 TITLES = ("Summary", "How it works", "Key parameters / fields", "Common mistakes or troubleshooting tips")
-ENDPOINT = re.compile(r"`?\b((?:GET|POST|PUT|PATCH|DELETE) /[\w/{}.-]*[\w}])`?")
-MODULE = re.compile(r"(?:The (?:module|trigger) |Use )?`?([a-z]+[A-Z]\w*)`?(?![\w(.])")
-NAME = re.compile(r"[\w./:*{}'!-]*[A-Za-z][\w./:*{}'!-]*")
 HOW = re.compile(
-    r"^(?:how (?:do|can|would|should) (?:i|we)\b|(?:which|what) (?:call|module|block|step|action)\b|what(?:'s| is) the "
-    r"(?:quickest|easiest|cheapest|best) way)",
+    r"\bhow (?:do|can|would|should) (?:i|we)\b|^(?:which|what) (?:call|module|block|step|action)\b|"
+    r"^what(?:'s| is) the (?:quickest|easiest|cheapest|best) way|\bHow\?$",
     re.I,
 )
+WHICH = re.compile(r"(?:which|what) \w+ (?:are|is|can|do)\b", re.I)
 LEANS = re.compile(r"^(?:It|They|This|These|Those|That|Such|Otherwise|Then|Both|He|She|There|The way back)\b")
 ALARM = re.compile(r"\b(?:refused|errors?|cannot|only|must|not|never|fails?|otherwise|at most|[45]\d\d)\b", re.I)
-MEANS = ("description", "meaning", "what it covers", "sent when", "starts the flow when", "effect", "used for")
-LONGEST, MOST_WORDS, LEAST_WORDS = 200, 170, 40  # characters of a sentence, words of a response
-
-
-@dataclass(frozen=True)
-class Field:
-    """A row of a section's table."""
-
-    cells: tuple[str, ...]  # without backticks
-    name: str
-    text: str  # the description, as it stands
-    required: bool
-
-
-@dataclass(frozen=True)
-class Section:
-    """A section as the loader reads it, taken apart."""
-
-    text: str  # with single spaces
-    sentences: tuple[str, ...]  # in order, those of bullets and notes too
-    notes: frozenset[str]
-    fields: tuple[Field, ...]
-    call: str  # `VERB /path` or a module's name; "" where the section is about something else
-    placeholders: tuple[str, ...]  # fields of the table that stand in the path
-    reply: bool  # the table lists what comes back
-    ticks: frozenset[str]  # what the authors of the document mark as a name
-
-
-def squeeze(text: str) -> str:
-    return " ".join(text.split())
-
-
-@cache
-def chunks_of(document: str) -> tuple[Any, ...]:
-    return tuple(split(load_document(document, KNOWLEDGE / document), Chunks()))
-
-
-@cache
-def marked(document: str) -> frozenset[str]:
-    """What stands between backticks in the document, or in the source that it was made from."""
-    source = SOURCES / f"{document}.md"
-    text = (source if source.is_file() else KNOWLEDGE / document).read_text(encoding="utf-8")
-    return frozenset(re.findall(r"`([^`\n]+)`", re.sub(r"(?ms)^```.*?^```$", "", text)))
-
-
-@cache
-def section(document: str, heading: str) -> Section:
-    """The section under `heading`. A PDF has lost the shape of its tables: its source tells it, the PDF the words."""
-    loaded = "\n\n".join(c.text for c in chunks_of(document) if c.heading.split(" › ")[-1] == heading)
-    if not loaded:
-        raise SystemExit(f"{document}: no section is called {heading!r}")
-    text, lines = squeeze(loaded), loaded.splitlines()[1:]
-    if document.endswith(".pdf"):
-        source = (SOURCES / f"{document}.md").read_text(encoding="utf-8")
-        part = re.split(rf"(?m)^#+ {re.escape(heading)}$", source)[1]
-        lines = re.sub(r"`|\*\*", "", re.split(r"(?m)^#+ ", re.sub(r"(?ms)^```.*?^```$", "", part))[0]).splitlines()
-    paragraphs, table = read_txt(lines) if document.endswith(".txt") else read_markdown(lines)
-    sentences: dict[str, bool] = {}
-    for paragraph in paragraphs:
-        note = re.match(r"(?:\*\*)?(?:Note|Warning|Caution|Tip):(?:\*\*)? *", paragraph)
-        for sentence in cut(paragraph[note.end() :] if note else paragraph):
-            if sentence in text and len(sentence) <= LONGEST and not sentence.endswith(":"):
-                sentences.setdefault(sentence, bool(note))
-    first = next(iter(sentences), "")
-    found = ENDPOINT.search(first) or MODULE.match(first)
-    call = found[1] if found else ""
-    fields = tuple(f for f in read_fields(table, marked(document)) if all(squeeze(c) in text.replace("`", "") for c in f.cells))
-    path = re.findall(r"{(\w+)}", call)
-    reply = call.startswith("GET ") and any(f.required and f.name not in path for f in fields)
-    names = tuple(f.name for f in fields if f.name in path)
-    notes = frozenset(s for s, is_note in sentences.items() if is_note)
-    return Section(text, tuple(sentences), notes, fields, call, names, reply, marked(document))
-
-
-def cut(paragraph: str) -> Iterator[str]:
-    """The sentences of a paragraph."""
-    yield from (s for s in re.split(r"(?<=[.!?])\s+|(?<=[.!?][\"')])\s+", squeeze(paragraph)) if s)
-
-
-def read_markdown(lines: list[str]) -> tuple[list[str], list[list[str]]]:
-    """(paragraphs and bullets, rows of the table) without code and examples."""
-    paragraphs, table, fenced, fresh = [], [], False, True
-    for line in lines:
-        if line.startswith("```"):
-            fenced = not fenced
-        elif fenced or re.match(r"[{}\[]|curl |\s+(?:-[HdX] |[\"{}])", line):
-            fresh = True
-        elif line.startswith("|"):
-            cells = [squeeze(c) for c in line.strip().strip("|").split("|")]
-            if not all(re.fullmatch(r":?-+:?", c) for c in cells):
-                table.append(cells)
-            fresh = True
-        elif not line.strip() or re.fullmatch(r"[-=]{3,}", line):
-            fresh = True
-        else:
-            item = re.match(r"\s*(?:[-*•]|\d+\.) +", line)
-            if fresh or item:
-                paragraphs.append(line[item.end() :] if item else line)
-            else:
-                paragraphs[-1] += " " + line
-            fresh = False
-    return paragraphs, table
-
-
-def read_txt(lines: list[str]) -> tuple[list[str], list[list[str]]]:
-    """The same for a text file: an indented line with a gap is a row, a deeper one goes on with it."""
-    paragraphs: list[str] = []
-    table: list[list[str]] = []
-    fresh = True
-    for line in lines:
-        if re.match(r"\s+[\"{}]", line) or re.fullmatch(r"[-=~*]{3,}", line) or not line.strip():
-            fresh = True
-        elif re.match(r"  \S.*?(?:  +\S|$)", line):
-            table.append(re.split(r"  +", line.strip()))
-            fresh = True
-        elif line.startswith("   ") and table:
-            table[-1][-1] += " " + line.strip()
-        elif fresh:
-            paragraphs.append(line)
-            fresh = False
-        else:
-            paragraphs[-1] += " " + line
-    wide = any(len(row) > 2 for row in table)
-    return paragraphs, table if wide else [["Field", "Description"], *table] if table else []
-
-
-def read_fields(table: list[list[str]], ticks: frozenset[str]) -> Iterator[Field]:
-    """The rows under the table's head; without a column of descriptions, the value goes with the word above it."""
-    if not table:
-        return
-    head = [squeeze(h).lower().replace("`", "") for h in table[0]]
-    column = next((i for i, h in enumerate(head) if h in MEANS or (i and h.startswith("what "))), 0)
-    for row in table[1:]:
-        if len(row) != len(head):
-            continue
-        cells = tuple(c.replace("`", "") for c in row)
-        name = next((c for c in cells if c in ticks), cells[0]) if head[0] not in ("field", "header") else cells[0]
-        text = row[column] if column else row[1] if len(row) == 2 else f"{head[1]} {row[1]}"
-        yield Field(cells, name, text, "required" in head and row[head.index("required")].lower() == "yes")
+MOST_WORDS, LEAST_WORDS = 170, 40  # of a response
 
 
 # --- which words of the section say the same as the authored answer ---
@@ -222,10 +77,6 @@ def want(*parts: tuple[float, str]) -> dict[str, float]:
 # --- the four parts ---
 
 
-def tick(name: str) -> str:
-    return f"`{name}`"
-
-
 def listed(names: Iterable[str]) -> str:
     ticked = [tick(n) for n in names]
     return ticked[0] if len(ticked) == 1 else ", ".join(ticked[:-1]) + " and " + ticked[-1]
@@ -253,30 +104,49 @@ def ended(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else text + "."
 
 
+def meant(row: dict[str, Any], authored: list[str], found: Section, least: float) -> Field | None:
+    """The one row of the table that answers the question better than any sentence does (`least`), if there is one."""
+    wanted = want((1.0, authored[0]), (0.7, row["question"]), (0.5, " ".join([authored[1], *bulleted(authored)])))
+    asked = want((1.0, row["question"]), (1.0, authored[0]))
+    if found.listing and {f.name for f in found.fields}.issuperset(bulleted(authored)):
+        asked = want((1.0, row["question"]))  # the answer tells the list: only the question points at one row
+    fits = {}
+    for field in found.fields:
+        shared = sum(weight(w) * asked.get(w, 0) for w in set(words(f"{field.name} {field.text}")))
+        if field.name in found.ticks and shared > 3.5 and len(field.text) < LONGEST - 40:
+            fits[field] = likeness(f"{field.name} {field.text}", wanted)
+    best = sorted(fits, key=lambda f: -fits[f])
+    if not best or fits[best[0]] < 1.2 * least or (len(best) > 1 and fits[best[0]] < 1.1 * fits[best[1]]):
+        return None
+    return best[0]
+
+
 def summary(row: dict[str, Any], authored: list[str], found: Section) -> tuple[list[str], list[str]]:
     """(lines of the summary, sentences of the section that it uses)."""
-    wanted = want((1.0, authored[0]), (0.7, row["question"]), (0.5, authored[1]))
-    scores = {s: likeness(s, wanted) for s in found.sentences}
-    if HOW.match(row["question"]) and found.call:
-        scores[found.sentences[0]] *= 1.5
-    best = max(scores, key=lambda s: scores[s], default="")
-    asked = want((1.0, row["question"]), (1.0, authored[0]))
-    rows = {f: likeness(f"{f.name} {f.text}", wanted) for f in found.fields if f.name in found.ticks}
-    rows = {f: n for f, n in rows.items() if sum(weight(w) * asked.get(w, 0) for w in set(words(f.text))) > 5}
-    top = max(rows, key=lambda f: rows[f], default=None)
-    if top and rows[top] > 1.2 * scores.get(best, 0) and len(top.text) < LONGEST - 40:
-        about = [f"It is used with {tick(found.call)}."] if found.call else []
-        return [f"{tick(top.name)} means: {ended(lower(top.text))}", *about], []
+    wanted = want((1.0, authored[0]), (0.7, row["question"]), (0.5, " ".join([authored[1], *bulleted(authored)])))
     order = list(found.sentences)
-    used = [best]
+    scores = {s: likeness(s, wanted) for s in order}
+    best = max(scores, key=lambda s: scores[s], default="")
+    if found.call and HOW.search(row["question"]):
+        best = order[0]  # it names the call and what it does
+    elif field := meant(row, authored, found, scores.get(best, 0)):
+        about = [f"It is used with {tick(found.call)}."] if found.call else []
+        return [f"{tick(field.name)} means: {ended(lower(field.text))}", *about], []
+    elif WHICH.match(row["question"]) and 1.4 * scores[order[0]] > scores[best]:
+        best = order[0]
     at = order.index(best)
     if LEANS.match(best) and at:
         used = [order[at - 1], best]
     else:
-        others = {s: scores[s] for s in order if s != best and not (LEANS.match(s) and s != order[min(at + 1, len(order) - 1)])}
-        second = max(others, key=lambda s: others[s], default="")
-        if second and others[second] > 0.6 * scores[best]:
-            used = sorted([best, second], key=order.index)
+        new = {w: value for w, value in wanted.items() if w not in words(best)}
+        gains = {
+            s: (likeness(s, new) + scores[s]) * (1.15 if abs(i - at) == 1 else 1) / 2
+            for i, s in enumerate(order)
+            if s != best and (i == at + 1 or not LEANS.match(s))
+        }
+        second = max(gains, key=lambda s: gains[s], default="")
+        used = [best, second] if second and gains[second] > 0.55 * max(scores.values()) else [best]
+    used.sort(key=order.index)
     lines = [ended(upper(s)) for s in used]
     if found.call and not any(found.call in line for line in lines):
         lines.append(f"This is about {tick(found.call)}.")
@@ -299,20 +169,24 @@ def how(authored: list[str], found: Section, answering: list[str], used: list[st
     order = list(found.sentences)
     after = max((order.index(s) for s in answering), default=-1) + 1
     nearby = [s for s in order[after:] + order[:after] if s not in used and s not in found.notes]
-    for sentence in sorted(nearby[: 1 if found.call else 2], key=order.index):
-        used.append(sentence)
-        out.append(ended(upper(sentence)))
-    return out
+    taken: list[str] = answering[-1:]
+    for sentence in nearby:
+        follows = order[order.index(sentence) - 1] in taken[-1:]
+        if len(taken) < (2 if found.call else 3) and (follows or not LEANS.match(sentence) or len(nearby) == 1):
+            taken.append(sentence)
+    taken = taken[len(answering[-1:]) :]
+    used += taken
+    return out + [ended(upper(s)) for s in taken]
 
 
-def describe(field: Field, name: str, reply: bool) -> str:
+def describe(field: Field, reply: bool) -> str:
     """The first sentence of the description, what is the default, and whether it is required."""
     text = field.text
     first = next(cut(text)).rstrip(".")
     if len(first) > 110:
         first = re.split(r"; |: |, ", first)[0]
     default = re.search(r"[Dd]efault(?: is)? (`[^`]+`|[\w-]+)\.", text)
-    first += f"; default {default[1]}" if default and default[1] not in first else ""
+    first += f"; default {default[1]}" if default and "default" not in first.lower() else ""
     return lower(first) + ("; required" if field.required and not reply else "")
 
 
@@ -320,30 +194,40 @@ def clause(name: str, found: Section, used: list[str]) -> str:
     """The words of the section around `name`, rather of a sentence that is not used; "" where it stands in none."""
     whole = re.compile(rf"(?<![\w/]){re.escape(name)}(?![\w/])")
     for sentence in sorted((s for s in found.sentences if whole.search(s)), key=lambda s: s in used):
-        pieces = [p for p in re.split(r"; |: |, (?=and |but |which |so |or )", sentence) if whole.search(p)]
-        piece = min((p for p in pieces if len(p.split()) > 3), key=len, default=sentence)
+        pieces = [p for p in re.split(r"; |: |, ", sentence) if whole.search(p)]
+        pieces = [p for p in pieces if len(p.split()) > 5 and not re.match(r"(?i)(?:if|when|with|which) ", p)]
+        piece = min(pieces, key=len, default=sentence)
         piece = re.sub(r"^(?:and|but|so|or) ", "", piece).rstrip(".")
         return lower(re.sub(rf"^(?:The \w+ )?`?{re.escape(name)}`? (?:is |are )?", "", piece))
     return ""
 
 
+def bulleted(authored: list[str]) -> list[str]:
+    """The names that the authored answer explains."""
+    return re.findall(r"(?m)^- `([^`]+)`", authored[2])
+
+
 def parameters(authored: list[str], found: Section, used: list[str]) -> list[str]:
     """The bullets: what the authored answer lists, then the rest of the table, else the words around a name."""
-    names = re.findall(r"(?m)^- `([^`]+)`", authored[2])
+    names = bulleted(authored)
     out: dict[str, str] = {}
     for name in names:
-        field = next((f for f in found.fields if f.name == name), None) or next(
-            (f for f in found.fields if name in f.cells), None
-        )
-        if field and describe(field, name, found.reply) not in out.values():
-            out.setdefault(name, describe(field, name, found.reply))
-    for field in found.fields:
-        if len(out) < 4 and field.name in found.ticks:
-            out.setdefault(field.name, describe(field, field.name, found.reply))
-    for name in names if len(out) < 2 else []:
+        exact = [f for f in found.fields if f.name == name]
+        for field in (exact or [f for f in found.fields if name in f.cells])[:1]:
+            text = describe(field, found.reply)
+            if text not in (name, *out.values()):
+                out[name] = text
+    regular = len({f.name for f in found.fields} & found.ticks) == len(found.fields) > 0
+    for field in found.fields if regular else ():
+        if len(out) < 4:
+            out.setdefault(field.name, describe(field, found.reply))
+    for name in names if len(out) < 2 else ():
         text = clause(name, found, used)
         if name not in out and text and text not in out.values():
             out[name] = text
+    for field in found.fields:
+        if len(out) < 2 and field.name in found.ticks:
+            out.setdefault(field.name, describe(field, found.reply))
     return [f"- {tick(name)}: {text}" for name, text in list(out.items())[:5]]
 
 
