@@ -27,6 +27,7 @@ HOW = re.compile(
     re.I,
 )
 WHICH = re.compile(r"(?:which|what) \w+ (?:are|is|can|do)\b", re.I)
+NAME = re.compile(r"[A-Z][a-z]+|[\w.:*{}#!?/-]*[A-Za-z][\w.:*{}#!?/-]*")
 LEANS = re.compile(r"^(?:It|They|This|These|Those|That|Such|Otherwise|Then|Both|He|She|There|The way back)\b")
 ALARM = re.compile(r"\b(?:refused|errors?|cannot|only|must|not|never|fails?|otherwise|at most|[45]\d\d)\b", re.I)
 MOST_WORDS, LEAST_WORDS = 170, 40  # of a response
@@ -86,7 +87,7 @@ def listed(names: Iterable[str]) -> str:
 def proper() -> frozenset[str]:
     """Words that are always written with a capital, also inside sentences."""
     text = " ".join(c.text for p in sorted(KNOWLEDGE.rglob("*.*")) for c in chunks_of(str(p.relative_to(KNOWLEDGE))))
-    plain = set(re.findall(r"[a-z]+", text))
+    plain = set(re.findall(r"(?<![\w./@-])[a-z]+(?![\w/@-]|\.\w)", text))
     return frozenset(w for w in re.findall(r"(?<=[a-z,] )[A-Z][a-z]+\b", text) if w.lower() not in plain)
 
 
@@ -108,17 +109,23 @@ def meant(row: dict[str, Any], authored: list[str], found: Section, least: float
     """The one row of the table that answers the question better than any sentence does (`least`), if there is one."""
     wanted = want((1.0, authored[0]), (0.7, row["question"]), (0.5, " ".join([authored[1], *bulleted(authored)])))
     asked = want((1.0, row["question"]), (1.0, authored[0]))
-    if found.listing and {f.name for f in found.fields}.issuperset(bulleted(authored)):
-        asked = want((1.0, row["question"]))  # the answer tells the list: only the question points at one row
+    names, question = bulleted(authored), want((1.0, row["question"]))
     fits = {}
     for field in found.fields:
-        shared = sum(weight(w) * asked.get(w, 0) for w in set(words(f"{field.name} {field.text}")))
+        leads = names[:1] == [field.name] and not tells_list(names, found)  # else the question must point at the row
+        pointed = asked if leads else question
+        shared = sum(weight(w) * pointed.get(w, 0) for w in set(words(f"{field.name} {field.text}")))
         if field.name in found.ticks and shared > 3.5 and len(field.text) < LONGEST - 40:
             fits[field] = likeness(f"{field.name} {field.text}", wanted)
     best = sorted(fits, key=lambda f: -fits[f])
     if not best or fits[best[0]] < 1.2 * least or (len(best) > 1 and fits[best[0]] < 1.1 * fits[best[1]]):
         return None
     return best[0]
+
+
+def tells_list(names: list[str], found: Section) -> bool:
+    """Whether the authored answer explains the names that the section lists."""
+    return found.listing and {f.name for f in found.fields}.issuperset(names)
 
 
 def summary(row: dict[str, Any], authored: list[str], found: Section) -> tuple[list[str], list[str]]:
@@ -132,7 +139,9 @@ def summary(row: dict[str, Any], authored: list[str], found: Section) -> tuple[l
     elif field := meant(row, authored, found, scores.get(best, 0)):
         about = [f"It is used with {tick(found.call)}."] if found.call else []
         return [f"{tick(field.name)} means: {ended(lower(field.text))}", *about], []
-    elif WHICH.match(row["question"]) and 1.4 * scores[order[0]] > scores[best]:
+    elif WHICH.match(row["question"]) and (
+        tells_list(bulleted(authored), found) or 1.4 * scores[order[0]] > scores[best]
+    ):
         best = order[0]
     at = order.index(best)
     if LEANS.match(best) and at:
@@ -172,7 +181,9 @@ def how(authored: list[str], found: Section, answering: list[str], used: list[st
     taken: list[str] = answering[-1:]
     for sentence in nearby:
         follows = order[order.index(sentence) - 1] in taken[-1:]
-        if len(taken) < (2 if found.call else 3) and (follows or not LEANS.match(sentence) or len(nearby) == 1):
+        if len(taken) < len(answering[-1:]) + (1 if found.call else 2) and (
+            follows or not LEANS.match(sentence) or len(nearby) == 1
+        ):
             taken.append(sentence)
     taken = taken[len(answering[-1:]) :]
     used += taken
@@ -190,15 +201,17 @@ def describe(field: Field, reply: bool) -> str:
     return lower(first) + ("; required" if field.required and not reply else "")
 
 
-def clause(name: str, found: Section, used: list[str]) -> str:
-    """The words of the section around `name`, rather of a sentence that is not used; "" where it stands in none."""
+def clause(name: str, found: Section, said: Iterable[str]) -> str:
+    """The words of the section around `name`, but no whole sentence that is said already; "" where there are none."""
     whole = re.compile(rf"(?<![\w/]){re.escape(name)}(?![\w/])")
-    for sentence in sorted((s for s in found.sentences if whole.search(s)), key=lambda s: s in used):
+    for sentence in sorted((s for s in found.sentences if whole.search(s)), key=lambda s: s in said):
         pieces = [p for p in re.split(r"; |: |, ", sentence) if whole.search(p)]
         pieces = [p for p in pieces if len(p.split()) > 5 and not re.match(r"(?i)(?:if|when|with|which) ", p)]
         piece = min(pieces, key=len, default=sentence)
+        if piece == sentence and sentence in said:
+            continue
         piece = re.sub(r"^(?:and|but|so|or) ", "", piece).rstrip(".")
-        return lower(re.sub(rf"^(?:The \w+ )?`?{re.escape(name)}`? (?:is |are )?", "", piece))
+        return lower(re.sub(rf"^(?:The \w+ )?`?{re.escape(name)}`? (?:is|are) ", "", piece))
     return ""
 
 
@@ -221,13 +234,14 @@ def parameters(authored: list[str], found: Section, used: list[str]) -> list[str
     for field in found.fields if regular else ():
         if len(out) < 4:
             out.setdefault(field.name, describe(field, found.reply))
-    for name in names if len(out) < 2 else ():
-        text = clause(name, found, used)
-        if name not in out and text and text not in out.values():
-            out[name] = text
-    for field in found.fields:
-        if len(out) < 2 and field.name in found.ticks:
-            out.setdefault(field.name, describe(field, found.reply))
+    for said in (used, ()):
+        for name in names if len(out) < 2 else ():
+            text = clause(name, found, said)
+            if name not in out and text and text not in out.values():
+                out[name] = text
+        for field in found.fields if len(out) < 2 else ():
+            if len(out) < 4 and NAME.fullmatch(field.name):
+                out.setdefault(field.name, describe(field, found.reply))
     return [f"- {tick(name)}: {text}" for name, text in list(out.items())[:5]]
 
 
