@@ -28,7 +28,9 @@ HOW = re.compile(
 )
 WHICH = re.compile(r"(?:which|what) \w+ (?:are|is|can|do)\b", re.I)
 NAME = re.compile(r"[A-Z][a-z]+|[\w.:*{}#!?/-]*[A-Za-z][\w.:*{}#!?/-]*")
-LEANS = re.compile(r"^(?:It|They|This|These|Those|That|Such|Otherwise|Then|Both|He|She|There|The way back)\b")
+LEANS = re.compile(
+    r"^(?:It|They|This|These|Those|That|Such|Otherwise|Then|Both|He|She|There|The way back|In that case)\b"
+)
 ALARM = re.compile(r"\b(?:refused|errors?|cannot|only|must|not|never|fails?|otherwise|at most|[45]\d\d)\b", re.I)
 MOST_WORDS, LEAST_WORDS = 170, 40  # of a response
 
@@ -136,6 +138,8 @@ def summary(row: dict[str, Any], authored: list[str], found: Section) -> tuple[l
     best = max(scores, key=lambda s: scores[s], default="")
     if found.call and HOW.search(row["question"]):
         best = order[0]  # it names the call and what it does
+        if field := meant(row, authored, found, max((scores[s] for s in order[1:]), default=0)):
+            return [best, f"{tick(field.name)} means: {ended(lower(field.text))}"], [best]
     elif field := meant(row, authored, found, scores.get(best, 0)):
         about = [f"It is used with {tick(found.call)}."] if found.call else []
         return [f"{tick(field.name)} means: {ended(lower(field.text))}", *about], []
@@ -173,11 +177,14 @@ def how(authored: list[str], found: Section, answering: list[str], used: list[st
             out.append(f"Put {listed(found.placeholders)} in the path.")
         if given:
             out.append(f"{'The answer holds' if found.reply else 'Give'} {listed(given[:4])}.")
+        if len(out) == 1 and (braces := re.findall(r"{(\w+)}", found.call)):
+            out.append(f"Put {listed(braces)} in the path.")
         if len(out) > 1:
             return out
     order = list(found.sentences)
     after = max((order.index(s) for s in answering), default=-1) + 1
-    nearby = [s for s in order[after:] + order[:after] if s not in used and s not in found.notes]
+    free = [s for s in order if s not in used and s not in found.notes]
+    nearby = [s for s in free if order.index(s) >= after] or free
     taken: list[str] = answering[-1:]
     for sentence in nearby:
         follows = order[order.index(sentence) - 1] in taken[-1:]
