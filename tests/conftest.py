@@ -1,8 +1,11 @@
 """What several tests share: the checkout's folder, and environments without anybody's keys."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: threads that wait for a busy core spin
 
 ROOT = Path(__file__).resolve().parents[1]
 _KEYS = ("OPENAI_API_KEY", "OPENAI_API_BASE", "OPENAI_BASE_URL", "OPENAI_API_VERSION", "OPENAI_PROXY")

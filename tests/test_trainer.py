@@ -251,7 +251,8 @@ def test_parameters_change_loss_falls_and_the_folder_is_what_peft_opens(
     with torch.inference_mode():
         ours, theirs = trained.model(input_ids=ids).logits, opened(input_ids=ids).logits
         ours_again = load_model(model, made).model(input_ids=ids).logits
-    assert torch.equal(ours, theirs) and torch.equal(ours, ours_again)
+    assert torch.equal(ours, theirs)
+    torch.testing.assert_close(ours_again, ours, rtol=1e-5, atol=1e-5)  # merged into the weights: rounding alone
     tok = AutoTokenizer.from_pretrained(made)
     assert tok.chat_template == trained.tokenizer.chat_template
 

@@ -151,6 +151,8 @@ class TransformersGenerator:
             options |= {"do_sample": True, "temperature": self.config.temperature, "top_p": 1.0, "top_k": 0}
         else:
             options |= {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+        if self.model.device.type == "cpu" and getattr(self.model, "_can_compile_fullgraph", False):
+            options |= {"cache_implementation": "static", "disable_compile": True}  # fixed size: no copy for each token
         with torch.inference_mode():
             return self.model.generate(
                 input_ids=inputs,

@@ -8,6 +8,7 @@ from typing import Any
 
 from copilot.config import Lora, Model
 from copilot.errors import CopilotError, StaleError
+from copilot.model.attention import use_grouped_attention
 from copilot.prompt.render import PLAIN_TEMPLATE
 
 WITHOUT_GPU = "go on with -c configs/tiny.yaml, or set model.backend=transformers and model.load_in_4bit=false"
@@ -121,6 +122,10 @@ def load_model(config: Model, adapter: Path | None = None) -> Loaded:
     tokenizer = load_tokenizer(adapter or folder)
     if adapter is not None:
         model = _with_adapter(model, adapter)
+        if dtype.itemsize == 4 and not config.load_in_4bit:  # in fewer bits a merged weight would lose its change
+            model = model.merge_and_unload()  # the same function, without two more products for each layer and token
+    if model.device.type == "cpu":
+        use_grouped_attention(model)
     model.eval()
     return Loaded(model, tokenizer, backend, str(model.device), str(dtype).removeprefix("torch."))
 

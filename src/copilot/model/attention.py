@@ -1,0 +1,49 @@
+"""One new token and a cache of keys and values in, its attention out: no copies of grouped heads, for a CPU.
+
+transformers repeats the keys and values of grouped heads for every token, and its growing cache copies all of them.
+Here the query is grouped instead, over a cache of fixed size. Source: Ainslie et al. 2023 (grouped-query attention).
+"""
+
+from typing import Any
+
+NAME = "grouped"
+
+
+def use_grouped_attention(model: Any) -> bool:
+    """Switch a transformers model to it; False where the model does not take other attention functions."""
+    from transformers import AttentionInterface
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
+
+    if not getattr(model, "_supports_attention_backend", False):
+        return False
+    AttentionInterface.register(NAME, grouped_attention)
+    ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, sdpa_mask)
+    model.set_attn_implementation(NAME)
+    return True
+
+
+def grouped_attention(
+    module: Any, query: Any, key: Any, value: Any, attention_mask: Any, scaling: float | None = None, **options: Any
+) -> tuple[Any, None]:
+    """Scaled dot-product attention of query (b, heads, n, dim) over key and value (b, groups, t, dim).
+
+    Returns (b, n, heads, dim). More than one token at a time (a prompt, training) goes to transformers' own function.
+    """
+    import torch
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    batch, heads, tokens, dim = query.shape
+    if tokens > 1 or options.get("dropout") or options.get("position_bias") is not None:
+        return sdpa_attention_forward(  # type: ignore[no-any-return]
+            module, query, key, value, attention_mask, scaling=scaling, **options
+        )
+    groups = key.shape[1]
+    grouped = query.view(batch, groups, heads // groups, dim) * (dim**-0.5 if scaling is None else scaling)
+    scores = torch.matmul(grouped, key.transpose(2, 3)).float()  # (b, groups, heads / groups, t)
+    if attention_mask is not None:
+        if attention_mask.dtype == torch.bool:
+            scores = scores.masked_fill(~attention_mask, float("-inf"))
+        else:
+            scores = scores + attention_mask
+    weights = torch.softmax(scores, -1).to(value.dtype)
+    return torch.matmul(weights, value).view(batch, 1, heads, dim), None
