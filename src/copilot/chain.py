@@ -168,7 +168,7 @@ def print_plan(work: Work, stages: Sequence[str], force: bool) -> None:
 
 
 def _print_results(work: Work, terminal: Terminal) -> None:
-    from copilot.evaluation.report import table, verdict
+    from copilot.evaluation.report import as_served, table, verdict
 
     evaluation, demo = work.artefact("evaluate"), work.folder / "demo.md"
     if demo.is_file():
@@ -177,6 +177,7 @@ def _print_results(work: Work, terminal: Terminal) -> None:
         summary = found["summary"]
         terminal.out.print(table(summary["base"], summary["tuned"]))
         print(verdict(summary["base"], summary["tuned"]))
+        print(as_served(summary["served"]))
     print("Written:")
     for path in (work.artefact("index"), work.artefact("train"), evaluation, demo, work.folder / "run.json"):
         if path.exists():

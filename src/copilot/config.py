@@ -132,6 +132,15 @@ class Lora(Part):
     alpha: float = Field(32, gt=0, description="scale; the update is multiplied by alpha / r")
     dropout: float = Field(0.0, ge=0, lt=1, description="share of adapter inputs dropped in training")
     target_modules: list[str] | Literal["all-linear"] = Field("all-linear", description="layers that get an adapter")
+    layers_to_transform: list[int] | None = Field(
+        None, min_length=1, description="blocks that get one, from 0; null: all. Needs target_modules by name"
+    )
+
+    @model_validator(mode="after")
+    def _blocks_need_names(self) -> "Lora":
+        if self.layers_to_transform is not None and self.target_modules == "all-linear":
+            raise ValueError("layers_to_transform needs target_modules as a list of names, e.g. [q_proj, v_proj]")
+        return self
 
 
 class Train(Part):
@@ -169,6 +178,16 @@ class AnswerPart(Part):
     sections: list[str] = Field(list(SECTIONS), min_length=1, description="headings of an answer, in order")
     max_new_tokens: Positive = Field(512, description="longest answer, tokens")
     temperature: float = Field(0.0, ge=0, le=2, description="0: the likeliest token each time")
+    enforce: Literal["structure+identifiers", "structure", "off"] = Field(
+        "structure+identifiers",
+        description="what the program holds the model to: the sections, and names in backticks that the passages hold",
+    )
+    refuse: bool = Field(True, description="whether the model may begin by saying that the documents do not say")
+
+    @field_validator("enforce", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, value: Any) -> Any:
+        return "off" if value is False else value  # YAML reads a bare off as false
 
     @field_validator("sections")
     @classmethod

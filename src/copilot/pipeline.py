@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -229,22 +230,25 @@ def _fitting_adapter(work: Work, strict: bool, say: Callable[[str], None]) -> di
 
 
 def run_evaluate(config: Config, console: Console, flag: str = "") -> dict[str, Any]:
-    """The held-out questions to base and tuned model → `evaluation.json`."""
+    """The held-out questions to base and tuned model, free, and to the tuned one as it serves → `evaluation.json`."""
     from copilot.evaluation.metrics import score
     from copilot.evaluation.report import to_dict
+
+    free = config.answer.model_copy(update={"enforce": "off", "refuse": True})
 
     work = Work(config, flag)
     with locked(work.folder, "evaluate", console.say):
         key = work.key("evaluate")
         questions = spread(read_questions(Path(config.evaluation.questions)), config.evaluation.limit)
+        base = replace(open_answerer(config, flag, tuned=False, strict=True), config=free)
+        served = open_answerer(config, flag, strict=True)
         scored = {}
-        for name in ("base", "tuned"):
-            answerer = open_answerer(config, flag, tuned=name == "tuned", strict=True)
+        for name, answerer in (("base", base), ("tuned", replace(served, config=free)), ("served", served)):
             with console.progress(f"asking the {name} model", len(questions)) as step:
                 answers = answerer.ask_all([q.question for q in questions], step)
             scored[name] = [(a, score(q, a, config.answer.sections)) for q, a in zip(questions, answers, strict=True)]
         unchanged(key, work.key("evaluate"), "a document, the questions or the adapter's rows")
-        result = {**_made_from(work, "evaluate"), **to_dict(questions, scored["base"], scored["tuned"])}
+        result = {**_made_from(work, "evaluate"), **to_dict(questions, **scored)}
         write_json(work.artefact("evaluate"), result)
         console.say(f"evaluate: {len(questions)} questions → {work.artefact('evaluate')}")
         return result

@@ -36,7 +36,8 @@ def generate(folder: Path, samples: list[Sample], batch: int) -> list[str]:
 
 def bodies(text: str) -> list[str]:
     """What stands under each heading, numbers of steps left out."""
-    return [re.sub(r"(?m)^\d\. ", "", block.partition("\n")[2]).replace("\n", " ") for block in text.strip().split("\n\n")]
+    parts = [block.partition("\n")[2] for block in text.strip().split("\n\n")]
+    return [re.sub(r"(?m)^\d\. ", "", part).replace("\n", " ") for part in parts]
 
 
 def grade(s: Sample, text: str) -> dict[str, float]:

@@ -55,7 +55,7 @@ def worker(seed: int, size: int, tokenizer: str, out: mp.Queue) -> None:
 
 
 def english_pool(out: Path, packages: list[str], pool_file: Path | None, workers: int) -> int:
-    """Put docstring sentences of the standard library and of `packages`, and those of `pool_file`, into out/english.json."""
+    """Put sentences of docstrings (the standard library, `packages`) and of `pool_file` into out/english.json."""
     paths = sysconfig.get_paths()
     std, site = Path(paths["stdlib"]), Path(np.__file__).parent.parent
     files = (
@@ -220,7 +220,8 @@ def train(args: argparse.Namespace) -> dict[str, float]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     args.out.mkdir(parents=True, exist_ok=True)
     if args.english:
-        print(f"{english_pool(Path(tempfile.mkdtemp()), args.english, args.pool, args.workers)} English sentences", flush=True)
+        found = english_pool(Path(tempfile.mkdtemp()), args.english, args.pool, args.workers)
+        print(f"{found} English sentences", flush=True)
     queue, procs = start_workers(args)
     if device == "cuda":
         print(f"attention against dense reference: {check_attention():.2e}", flush=True)

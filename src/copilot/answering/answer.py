@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from copilot.answering.identifiers import nameable
 from copilot.config import AnswerPart, Prompt
 from copilot.model.generator import Generator
+from copilot.prompt.grammar import answer_grammar
 from copilot.prompt.render import render
 from copilot.prompt.sections import parse
 from copilot.types import Answer, Hit, Message, Section, Usage
@@ -28,7 +30,7 @@ class Answerer:
         hits, messages = self._prompt(question)
         pieces: list[str] = []
         first = 0.0
-        for piece in self.generator.stream(messages):
+        for piece in self.generator.stream(messages, self._grammar(question, hits)):
             if piece and not first:
                 first = time.monotonic() - began
             pieces.append(piece)
@@ -42,7 +44,9 @@ class Answerer:
         """All answers, in order; times are the batch's mean."""
         began = time.monotonic()
         prompts = [self._prompt(question) for question in questions]
-        texts = self.generator.batch([messages for _, messages in prompts], step)
+        grammars = [self._grammar(question, hits) for question, (hits, _) in zip(questions, prompts, strict=True)]
+        held = [grammar for grammar in grammars if grammar is not None]
+        texts = self.generator.batch([messages for _, messages in prompts], step, held or None)
         each = (time.monotonic() - began) / max(len(questions), 1)
         return [
             self._answer(question, made.text, hits, Usage(made.prompt_tokens, made.completion_tokens, each, each))
@@ -53,6 +57,15 @@ class Answerer:
         hits = self.retrieve(question) if self.retrieve else []
         passages = [hit.chunk.passage for hit in hits] if self.retrieve else None
         return hits, render(question, passages, self.prompt, self.config)
+
+    def _grammar(self, question: str, hits: Sequence[Hit]) -> str | None:
+        """What the answer is held to; without passages no name can be checked, so its shape alone."""
+        if self.config.enforce == "off":
+            return None
+        names = None
+        if self.retrieve and self.config.enforce == "structure+identifiers":
+            names = nameable("\n".join([*(hit.chunk.passage for hit in hits), question]))
+        return answer_grammar(self.config.sections, names, self.config.refuse or not self.retrieve)
 
     def _answer(self, question: str, text: str, hits: Sequence[Hit], usage: Usage) -> Answer:
         sections = parse(text, self.config.sections) or loose_sections(text)

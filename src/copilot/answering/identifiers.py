@@ -23,6 +23,15 @@ _STATUS = re.compile(
 )
 _NAMED_STATUS = re.compile(rf"(?<![\w.,/])({_CODE})\s+\(?(?:(?:{_PHRASES})\b|(?:error|status|status code)s?\b)", re.I)
 
+LONGEST = 80  # characters of a name
+_CAMEL, _SNAKE = r"[a-z]+[A-Z]\w*|[A-Z][a-z0-9]+[A-Z]\w*", r"[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+"
+_CAPITALS, _DOTTED, _HEADER = r"[A-Z]{2}[A-Z0-9]*", r"[a-z]\w+(?:\.[a-z]\w+)+", r"[A-Z][a-z]+(?:-[A-Z][a-z]+)+"
+_SHAPED = re.compile(rf"(?<![\w./{{-])({_CAMEL}|{_SNAKE}|{_CAPITALS}|{_DOTTED}|{_HEADER})\b")
+_KEY = re.compile(r'"([\w.-]+)"\s*:')
+_CELL = re.compile(r"^\|[ \t]*`?([^|`\n]+?)`?[ \t]*\|", re.M)
+_TYPES = "string|text|integer|number|boolean|bool|time|date|datetime|array|object|list|uuid|float|file|yes|no"
+_TYPED = re.compile(rf"^[ \t]*(?![A-Z][a-z]+\b)([\w.{{}}-]+)[ \t]+(?:{_TYPES})\b", re.M)
+
 
 def in_text(text: str) -> tuple[str, ...]:
     """The identifiers that `text` names, in order, each once.
@@ -34,6 +43,19 @@ def in_text(text: str) -> tuple[str, ...]:
     plain = _FENCE.sub("", text)
     found = sorted((*_spans(plain), *_paths(plain), *_statuses(plain)), key=lambda item: item[:2])
     return tuple(dict.fromkeys(name for _, _, name in found))
+
+
+def nameable(context: str) -> tuple[str, ...]:
+    """What an answer over `context` may name in backticks, in order, each once.
+
+    What `in_text` finds there; words in camelCase, snake_case, dot.case, Header-Case or CAPITALS; keys of JSON; first
+    cells of tables, also of tables whose lines a PDF has lost. At most LONGEST characters each.
+    """
+    found = list(in_text(context))
+    for pattern in (_SHAPED, _KEY, _CELL, _TYPED):
+        found += [match[1].strip() for match in pattern.finditer(_FENCE.sub("", context))]
+    names = (n for n in dict.fromkeys(found) if re.search(r"\w", n) and "`" not in n and len(n) <= LONGEST)
+    return tuple(name for name in names if supported(name, context))
 
 
 def supported(identifier: str, context: str) -> bool:

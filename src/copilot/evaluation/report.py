@@ -69,24 +69,33 @@ def verdict(base: Summary, tuned: Summary) -> str:
     return "After tuning " + "; ".join(said) + "."
 
 
+def as_served(served: Summary) -> str:
+    """One sentence with what a reader meets: the tuned model held to its shape and to the names of its passages."""
+    shown = [f"{LABELS[name]} {served[name]['mean']:.2f}" for name in _JUDGED if name in served]
+    return f"As served (held to what answer.enforce says): {', '.join(shown)}."
+
+
 def to_dict(
     questions: Sequence[Question],
     base: Sequence[tuple[Answer, Score]],
     tuned: Sequence[tuple[Answer, Score]],
+    served: Sequence[tuple[Answer, Score]],
 ) -> dict[str, Any]:
     """The content of evaluation.json, ready for `json.dump`; changes are tuned minus base, intervals of 95 %.
 
-    All three are in the same order. Raises ValueError when they do not belong together.
+    `base` and `tuned` wrote freely, `served` is the tuned model held to what `answer.enforce` says. All are in the
+    order of the questions. Raises ValueError when they do not belong together.
     """
     rows = []
-    for question, first, second in zip(questions, base, tuned, strict=True):
-        if not question.id == first[1].id == second[1].id:
-            raise ValueError(f"scores of {first[1].id} and {second[1].id} beside question {question.id}")
+    for question, *three in zip(questions, base, tuned, served, strict=True):
+        if {score.id for _, score in three} != {question.id}:
+            raise ValueError(f"scores of {', '.join(score.id for _, score in three)} beside question {question.id}")
         row = {"id": question.id, "question": question.question, "answerable": question.answerable}
-        rows.append({**row, "base": _entry(*first), "tuned": _entry(*second)})
-    before, after = summary([score for _, score in base]), summary([score for _, score in tuned])
+        entries = zip(("base", "tuned", "served"), three, strict=True)
+        rows.append({**row, **{name: _entry(*pair) for name, pair in entries}})
+    before, after, real = (summary([score for _, score in part]) for part in (base, tuned, served))
     changes = {name: after[name]["mean"] - before[name]["mean"] for name in before if name in after}
-    return {"summary": {"base": before, "tuned": after, "change": changes}, "questions": rows}
+    return {"summary": {"base": before, "tuned": after, "served": real, "change": changes}, "questions": rows}
 
 
 def _entry(answer: Answer, score: Score) -> dict[str, Any]:

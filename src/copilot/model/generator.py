@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from copilot.config import AnswerPart
 from copilot.errors import CopilotError
+from copilot.model.constrain import Constraint, Vocabulary
 from copilot.model.dataset import prompt_tokens
 from copilot.model.load import Loaded
 from copilot.types import Message
@@ -23,12 +24,17 @@ class Generated:
 class Generator(Protocol):
     """What answers need of a language model."""
 
-    def stream(self, messages: Sequence[Message]) -> Iterator[str]:
-        """The answer piece by piece."""
+    def stream(self, messages: Sequence[Message], grammar: str | None = None) -> Iterator[str]:
+        """The answer piece by piece, held to a Lark grammar where one is given."""
         ...
 
-    def batch(self, prompts: Sequence[Sequence[Message]], step: Callable[[int], None]) -> list[Generated]:
-        """All answers, in order; `step(n)` is told of n more done."""
+    def batch(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        step: Callable[[int], None],
+        grammars: Sequence[str] | None = None,
+    ) -> list[Generated]:
+        """All answers, in order, each held to its grammar where there are any; `step(n)` is told of n more done."""
         ...
 
     def count(self, messages: Sequence[Message]) -> int:
@@ -46,6 +52,7 @@ class TransformersGenerator:
     def __init__(self, loaded: Loaded, config: AnswerPart, max_length: int, seed: int, batch_size: int = 16) -> None:
         self.model, self.tokenizer = loaded.model, loaded.tokenizer
         self.config, self.max_length, self.seed, self.batch_size = config, max_length, seed, batch_size
+        self.vocabulary: Vocabulary | None = None  # made when a grammar asks for it
 
     def count(self, messages: Sequence[Message]) -> int:
         """Tokens of the prompt."""
@@ -55,7 +62,7 @@ class TransformersGenerator:
         """Tokens of an answer."""
         return len(self.tokenizer.encode(text, add_special_tokens=False))
 
-    def stream(self, messages: Sequence[Message]) -> Iterator[str]:
+    def stream(self, messages: Sequence[Message], grammar: str | None = None) -> Iterator[str]:
         """The answer piece by piece, from a thread of transformers' own streamer."""
         from threading import Event, Thread
 
@@ -84,7 +91,8 @@ class TransformersGenerator:
         def work() -> None:
             try:
                 options = {"streamer": streamer, "stopping_criteria": [nobody_listens]}
-                self._generate(inputs, torch.ones_like(inputs), self._room(len(ids)), **options)
+                grammars = None if grammar is None else [grammar]
+                self._generate(inputs, torch.ones_like(inputs), self._room(len(ids)), grammars, **options)
             except BaseException as error:  # carried to the caller below
                 failure.append(error)
                 streamer.end()
@@ -100,7 +108,10 @@ class TransformersGenerator:
             raise failure[0]
 
     def batch(
-        self, prompts: Sequence[Sequence[Message]], step: Callable[[int], None] = lambda n: None
+        self,
+        prompts: Sequence[Sequence[Message]],
+        step: Callable[[int], None] = lambda n: None,
+        grammars: Sequence[str] | None = None,
     ) -> list[Generated]:
         """All answers, in order; prompts of like length share a batch."""
         import torch
@@ -117,7 +128,8 @@ class TransformersGenerator:
             inputs = torch.tensor([[pad] * (longest - len(ids[i])) + ids[i] for i in part])  # (b, t), padded left
             mask = torch.tensor([[0] * (longest - len(ids[i])) + [1] * len(ids[i]) for i in part])
             rooms = [self._room(len(ids[i])) for i in part]
-            out = self._generate(inputs.to(self.model.device), mask.to(self.model.device), max(rooms))
+            rules = None if grammars is None else [grammars[i] for i in part]
+            out = self._generate(inputs.to(self.model.device), mask.to(self.model.device), max(rooms), rules)
             for i, room, full in zip(part, rooms, out[:, longest:].tolist(), strict=True):
                 row = full[:room]  # what it would have written alone
                 row = row[: next((n for n, token in enumerate(row) if token in self._stops), len(row))]
@@ -143,9 +155,16 @@ class TransformersGenerator:
         """Tokens that an answer may have after a prompt of so many."""
         return max(min(self.config.max_new_tokens, self.max_length - prompt), 1)
 
-    def _generate(self, inputs: Any, mask: Any, room: int, **options: Any) -> Any:
+    def _constraint(self, grammars: Sequence[str], prompt: int, room: int) -> Constraint:
+        if self.vocabulary is None:
+            self.vocabulary = Vocabulary(self.tokenizer, self.model.config.vocab_size, self._stops)
+        return Constraint(self.vocabulary, grammars, len(self.config.sections), prompt, room)
+
+    def _generate(self, inputs: Any, mask: Any, room: int, grammars: Sequence[str] | None, **options: Any) -> Any:
         import torch
 
+        if grammars is not None:
+            options["logits_processor"] = [self._constraint(grammars, inputs.shape[1], room)]
         if self.config.temperature > 0:
             torch.manual_seed(self.seed)
             options |= {"do_sample": True, "temperature": self.config.temperature, "top_p": 1.0, "top_k": 0}

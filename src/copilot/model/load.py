@@ -147,6 +147,7 @@ def add_adapter(loaded: Loaded, lora: Lora, seed: int, gradient_checkpointing: b
             lora_alpha=lora.alpha,
             lora_dropout=lora.dropout,
             target_modules=target,
+            layers_to_transform=lora.layers_to_transform,
             bias="none",
             random_state=seed,
             use_gradient_checkpointing="unsloth" if gradient_checkpointing else False,
@@ -162,6 +163,7 @@ def add_adapter(loaded: Loaded, lora: Lora, seed: int, gradient_checkpointing: b
             lora_alpha=lora.alpha,
             lora_dropout=lora.dropout,
             target_modules=target,
+            layers_to_transform=lora.layers_to_transform,
             bias="none",
             task_type="CAUSAL_LM",
         )
