@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 from tiny_lm import hit, response
@@ -19,14 +20,22 @@ class Scripted:
 
     def __init__(self, text: str) -> None:
         self.text, self.prompts = text, list[Sequence[Message]]()
+        self.grammars: list[str] = []
 
-    def stream(self, messages: Sequence[Message]) -> Iterator[str]:
+    def stream(self, messages: Sequence[Message], grammar: str | None = None) -> Iterator[str]:
         self.prompts.append(messages)
+        self.grammars += [grammar] if grammar else []
         yield ""
         yield from self.text.splitlines(keepends=True)
 
-    def batch(self, prompts: Sequence[Sequence[Message]], step: Callable[[int], None]) -> list[Generated]:
+    def batch(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        step: Callable[[int], None],
+        grammars: Sequence[str] | None = None,
+    ) -> list[Generated]:
         self.prompts += prompts
+        self.grammars += grammars or []
         step(len(prompts))
         return [Generated(self.text.strip(), self.count(p), self.count_text(self.text)) for p in prompts]
 
@@ -41,6 +50,20 @@ def answerer(text: str, hits: list[Hit] | None = HITS, adapter: str | None = Non
     said = Scripted(text)
     retrieve = None if hits is None else lambda question: hits
     return Answerer(said, retrieve, Prompt(), AnswerPart(), "tiny", adapter), said
+
+
+def test_grammar_names_what_the_passages_and_the_question_hold() -> None:
+    asked, said = answerer(response(1))
+    asked.ask("What is maxRings?")
+    asked.ask_all(["And `bell_id`?"])
+    free, silent = answerer(response(1), hits=None)
+    free.ask("What is maxRings?")
+    assert all(f'"### {title}"' in grammar for grammar in said.grammars + silent.grammars for title in SECTIONS)
+    assert '"maxRings"' in said.grammars[0] and '"bell_id"' in said.grammars[1] and '"maxRings"' not in said.grammars[1]
+    assert "NAME: /" in silent.grammars[0]  # nothing to check a name against
+    off = replace(asked, config=AnswerPart(enforce="off"))
+    off.ask("What is maxRings?")
+    assert len(said.grammars) == 2
 
 
 def test_answer_has_text_sections_hits_and_usage() -> None:

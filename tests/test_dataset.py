@@ -196,11 +196,11 @@ def test_training_and_asking_read_the_same_prompt_tokens(tmp_path: Path) -> None
     class Reader:
         """Keeps the prompt tokens that it is asked for."""
 
-        def stream(self, messages: list[Message]) -> Any:
+        def stream(self, messages: list[Message], grammar: Any = None) -> Any:
             read.append(prompt_tokens(messages, tok))
             return iter(["x"])
 
-        def batch(self, prompts: Any, step: Any) -> Any:
+        def batch(self, prompts: Any, step: Any, grammars: Any = None) -> Any:
             raise AssertionError
 
         def count(self, messages: Any) -> int:

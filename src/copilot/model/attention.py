@@ -1,9 +1,11 @@
-"""One new token and a cache of keys and values in, its attention out: no copies of grouped heads, for a CPU.
+"""What a CPU needs to generate fast: attention of one token without copies, and prompts that are read one by one.
 
 transformers repeats the keys and values of grouped heads for every token, and its growing cache copies all of them.
 Here the query is grouped instead, over a cache of fixed size. Source: Ainslie et al. 2023 (grouped-query attention).
+A batch of padded prompts needs a mask, with which every token looks at all others; a prompt alone looks back only.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 NAME = "grouped"
@@ -47,3 +49,32 @@ def grouped_attention(
             scores = scores + attention_mask
     weights = torch.softmax(scores, -1).to(value.dtype)
     return torch.matmul(weights, value).view(batch, 1, heads, dim), None
+
+
+def read_prompts(model: Any, prompts: Sequence[Sequence[int]], size: int) -> Any:
+    """A StaticCache for `size` tokens that holds all of each prompt but its last token, aligned at their ends."""
+    import torch
+    from transformers import DynamicCache, StaticCache
+
+    rows = []
+    for ids in prompts:
+        own = DynamicCache(config=model.config)
+        if len(ids) > 1:
+            model(input_ids=torch.tensor([ids[:-1]]), past_key_values=own, use_cache=True, logits_to_keep=1)
+        rows.append(own)
+    longest = max(len(ids) for ids in prompts) - 1
+    cache = StaticCache(config=model.config, max_cache_len=size)
+    for i, layer in enumerate(cache.layers if longest else ()):
+        keys, values = (_aligned([getattr(own.layers[i], name) for own in rows], longest) for name in ("keys", "values"))
+        layer.update(keys, values)
+    return cache
+
+
+def _aligned(parts: Sequence[Any], longest: int) -> Any:
+    """(1, groups, t, dim) each, as (rows, groups, longest, dim) with zeros before the shorter ones."""
+    known = next(part for part in parts if part is not None and part.shape[2] == longest)
+    out = known.new_zeros(len(parts), known.shape[1], longest, known.shape[3])
+    for row, part in enumerate(parts):
+        if part is not None:
+            out[row, :, longest - part.shape[2] :] = part[0]
+    return out

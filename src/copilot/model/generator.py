@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from copilot.config import AnswerPart
 from copilot.errors import CopilotError
+from copilot.model.attention import read_prompts
 from copilot.model.constrain import Constraint, Vocabulary
 from copilot.model.dataset import prompt_tokens
 from copilot.model.load import Loaded
@@ -170,9 +171,11 @@ class TransformersGenerator:
             options |= {"do_sample": True, "temperature": self.config.temperature, "top_p": 1.0, "top_k": 0}
         else:
             options |= {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
-        if self.model.device.type == "cpu" and getattr(self.model, "_can_compile_fullgraph", False):
-            options |= {"cache_implementation": "static", "disable_compile": True}  # fixed size: no copy for each token
         with torch.inference_mode():
+            if self.model.device.type == "cpu" and getattr(self.model, "_can_compile_fullgraph", False):
+                prompts = [row[kept.bool()].tolist() for row, kept in zip(inputs, mask, strict=True)]
+                cache = read_prompts(self.model, prompts, inputs.shape[1] + room)
+                options |= {"past_key_values": cache, "disable_compile": True}
             return self.model.generate(
                 input_ids=inputs,
                 attention_mask=mask,
