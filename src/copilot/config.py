@@ -120,7 +120,7 @@ class Model(Part):
     )
     load_in_4bit: bool = Field(True, description="nf4 base weights; needs an NVIDIA GPU")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="auto: bfloat16 where the processor multiplies it fast, else float32"
+        "auto", description="auto: bfloat16 on a GPU and to train where a CPU multiplies it fast, else float32"
     )
     max_length: Positive = Field(4096, description="longest prompt with its answer, tokens; nothing is cut silently")
 

@@ -127,7 +127,7 @@ def run_train(
         rows, held_out = training_rows(config, console, flag, tokenizer)
         planned = plan(rows, held_out, config.train, config.model)
         show(planned)
-        loaded = load_model(config.model)
+        loaded = load_model(config.model, training=True)
         unchanged(key, work.key("train"), "a document, a row or the base model")
         console.say(f"train: {backend} on {loaded.device}, {loaded.dtype}, {planned.steps} steps")
         index = read_manifest(work.artefact("index"))

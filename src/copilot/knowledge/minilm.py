@@ -10,6 +10,7 @@ from copilot.errors import CopilotError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+MOST = 8  # windows at once: sorted by length, few of them waste little on padding
 OFFLINE = "all-MiniLM-L6-v2"
 OFFLINE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # its model.safetensors
 
@@ -36,7 +37,7 @@ class MiniLM:
             raise CopilotError(f"{folder}: cannot be loaded: {error}", "copy or download the folder again") from None
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
-        self.batch_size = batch_size
+        self.batch_size = min(batch_size, MOST)
         self.max_tokens = min(max_tokens, int(self.model.config.max_position_embeddings))
         self.long_texts = 0  # texts that needed more than one window
 
