@@ -1,13 +1,14 @@
 """A grammar for each row of a batch in; a logits processor for transformers out, so that each text obeys its own.
 
-Masks: llguidance (about 50 microseconds a token). Besides, nothing of NGRAM tokens is written twice in a section,
-which is how a small model gets out of a loop, and a section ends in time for those after it.
+Masks: llguidance (about 50 microseconds a token). Besides, nothing of NGRAM tokens is written twice in a section and
+no short loop goes on, which is how a small model gets out of it, and a section ends in time for those after it.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 NGRAM = 12  # tokens
+PERIODS = 4  # tokens of the longest loop that is stopped at its fourth turn
 RESERVE = 40  # tokens kept for each section that is still to come
 TAIL = 16  # tokens before the end of its room at which a section closes
 SPAN = 32  # tokens before that at which no further name is begun
@@ -91,6 +92,9 @@ class _Row:
         mask = bits[: len(stops)].astype(bool)
         narrower = mask.copy()
         narrower[list(self.seen.get(tuple(self.written[1 - NGRAM :]), ()))] = False
+        for period in range(1, PERIODS + 1):  # three times the same is enough
+            if len(self.written) >= 3 * period and self.written[-3 * period :] == self.written[-period:] * 3:
+                narrower[self.written[-period]] = False
         choices = [narrower]
         spare = self.room - self.to_come * RESERVE - TAIL
         if spare <= SPAN and self.ticks % 2 == 0:
