@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from copilot.answering.identifiers import supported
 from copilot.config import SECTIONS
 from copilot.prompt.sections import parse
 from copilot.runs import sha256_file
@@ -36,7 +38,7 @@ def copilot(command: str, output: Path, *arguments: str) -> "subprocess.Complete
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, "subprocess.CompletedProcess[str]"]:
     """The output folder after `copilot pipeline`, and what that said."""
     output = tmp_path_factory.mktemp("smoke")
-    rows = (ROOT / "data" / "sft" / "train.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    rows = (ROOT / "data" / "sft" / "tiny.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (output / "train.jsonl").write_text("".join(rows[:: len(rows) // ROWS]), encoding="utf-8")
     return output, copilot("pipeline", output)
 
@@ -58,6 +60,11 @@ def test_the_pipeline_runs_through(ran: tuple[Path, "subprocess.CompletedProcess
     assert manifest["loss_after"] < manifest["loss_before"] and manifest["adapter_norm"] > 0
     evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
     assert len(evaluation["questions"]) == 4
+    figures = {name: part for name, part in evaluation["summary"].items() if name != "change"}
+    assert figures["base"]["structure"]["mean"] == 0  # an honest before: the base answers under other headings
+    assert figures["served"]["structure"]["mean"] == 1  # by construction
+    assert figures["served"]["identifier_precision"]["mean"] == 1
+    assert all(part["recall_at_k"]["mean"] >= 0.5 for part in figures.values())
     run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     documents = ROOT / "data" / "knowledge_base"
     assert run["documents"] == {
@@ -74,7 +81,9 @@ def test_the_answer_has_the_four_headings_and_its_source(ran: tuple[Path, "subpr
     assert parse(answer["answer"], SECTIONS) is not None
     assert all(section["text"] for section in answer["sections"])
     assert len(answer["hits"]) == 2 and answer["hits"][0]["document"] == "messaging/contacts.md"
-    assert answer["usage"]["completion_tokens"] <= 320
+    assert answer["usage"]["completion_tokens"] <= 384
+    context = "\n".join(hit["text"] for hit in answer["hits"])
+    assert all(supported(name, context) for name in re.findall(r"`([^`]+)`", answer["answer"]))
 
 
 def test_a_second_run_skips_every_stage_at_once(ran: tuple[Path, "subprocess.CompletedProcess[str]"]) -> None:

@@ -53,10 +53,11 @@ Made on one GPU with
 
 The tree holds generator 1.4. Versions 1.1 and 1.2, which made the tokenizer and the first runs, had more guessable
 paths, one set of headings and fewer everyday words, and are not kept: these commands repeat the model in kind, not to
-the bit. Each run goes on from the weights of the one before. Each run is bounded by time, so its number of steps depends on the machine.
+the bit. Each run goes on from the weights of the one before. Each is bounded by time, so its number of steps depends
+on the machine.
 
 ## Figures
-Greedy answers to {samples} generated questions, seed {eval_seed}; invented words unseen, list of common nouns shared:
+Greedy answers to {samples} questions of generator 1.4, seed {eval_seed}; invented words unseen, common nouns shared:
 `python tools/pretrain/evaluate.py data/models/tiny --n {samples} --seed {eval_seed}`
 
 | figure | share |

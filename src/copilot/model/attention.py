@@ -65,8 +65,8 @@ def read_prompts(model: Any, prompts: Sequence[Sequence[int]], size: int) -> Any
     longest = max(len(ids) for ids in prompts) - 1
     cache = StaticCache(config=model.config, max_cache_len=size)
     for i, layer in enumerate(cache.layers if longest else ()):
-        keys, values = (_aligned([getattr(own.layers[i], name) for own in rows], longest) for name in ("keys", "values"))
-        layer.update(keys, values)
+        layers = [own.layers[i] for own in rows]
+        layer.update(*(_aligned([getattr(own, name) for own in layers], longest) for name in ("keys", "values")))
     return cache
 
 
