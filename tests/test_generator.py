@@ -182,3 +182,20 @@ def test_pieces_come_before_the_end_and_join_to_the_text(loaded: Loaded) -> None
     assert len([p for p in pieces if p]) > 1
     (whole,) = generator(loaded, max_new_tokens=200, temperature=1.5).batch([messages(1)])
     assert "".join(pieces).strip() == whole.text
+
+
+def test_the_same_prompts_are_read_once(loaded: Loaded) -> None:
+    made = generator(loaded, max_new_tokens=6)
+    first = made.batch([messages(1), messages(2)])
+    seen: list[int] = []
+    handle = loaded.model.register_forward_pre_hook(
+        lambda module, args, options: seen.append(options["input_ids"].shape[1]), with_kwargs=True
+    )
+    try:
+        assert made.batch([messages(1), messages(2)]) == first
+        assert set(seen) == {1}  # decoding steps alone
+        assert made.batch([messages(2), messages(3)])[0] == first[1]
+        assert len([n for n in seen if n > 1]) == 1  # the new prompt
+        assert len(made.read) == 2
+    finally:
+        handle.remove()

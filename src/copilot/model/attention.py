@@ -51,17 +51,24 @@ def grouped_attention(
     return torch.matmul(weights, value).view(batch, 1, heads, dim), None
 
 
-def read_prompts(model: Any, prompts: Sequence[Sequence[int]], size: int) -> Any:
-    """A StaticCache for `size` tokens that holds all of each prompt but its last token, aligned at their ends."""
+def read_prompts(model: Any, prompts: Sequence[Sequence[int]], size: int, known: dict[Any, Any] | None = None) -> Any:
+    """A StaticCache for `size` tokens that holds all of each prompt but its last token, aligned at their ends.
+
+    `known` keeps what was read, for the same prompts the next time; it holds no more than the last batch.
+    """
     import torch
     from transformers import DynamicCache, StaticCache
 
-    rows = []
+    rows, known = [], {} if known is None else known
     for ids in prompts:
-        own = DynamicCache(config=model.config)
-        if len(ids) > 1:
-            model(input_ids=torch.tensor([ids[:-1]]), past_key_values=own, use_cache=True, logits_to_keep=1)
+        own = known.get(tuple(ids))
+        if own is None:
+            own = DynamicCache(config=model.config)
+            if len(ids) > 1:
+                model(input_ids=torch.tensor([ids[:-1]]), past_key_values=own, use_cache=True, logits_to_keep=1)
         rows.append(own)
+    known.clear()
+    known.update(zip(map(tuple, prompts), rows, strict=True))
     longest = max(len(ids) for ids in prompts) - 1
     cache = StaticCache(config=model.config, max_cache_len=size)
     for i, layer in enumerate(cache.layers if longest else ()):

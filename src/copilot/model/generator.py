@@ -54,6 +54,7 @@ class TransformersGenerator:
         self.model, self.tokenizer = loaded.model, loaded.tokenizer
         self.config, self.max_length, self.seed, self.batch_size = config, max_length, seed, batch_size
         self.vocabulary: Vocabulary | None = None  # made when a grammar asks for it
+        self.read: dict[Any, Any] = {}  # the last prompts, as the model has read them
 
     def count(self, messages: Sequence[Message]) -> int:
         """Tokens of the prompt."""
@@ -174,7 +175,7 @@ class TransformersGenerator:
         with torch.inference_mode():
             if self.model.device.type == "cpu" and getattr(self.model, "_can_compile_fullgraph", False):
                 prompts = [row[kept.bool()].tolist() for row, kept in zip(inputs, mask, strict=True)]
-                cache = read_prompts(self.model, prompts, inputs.shape[1] + room)
+                cache = read_prompts(self.model, prompts, inputs.shape[1] + room, self.read)
                 options |= {"past_key_values": cache, "disable_compile": True}
             return self.model.generate(
                 input_ids=inputs,
