@@ -109,7 +109,7 @@ def test_a_hub_name_without_network_is_one_sentence(
 
     from huggingface_hub import constants
 
-    import copilot.model.hub as hub
+    import copilot.hub as hub
 
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))

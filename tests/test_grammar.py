@@ -11,6 +11,7 @@ from llguidance import LLMatcher
 from copilot.answering.answer import Answerer
 from copilot.answering.identifiers import nameable, supported
 from copilot.config import SECTIONS, AnswerPart, Prompt
+from copilot.errors import CopilotError
 from copilot.model.constrain import Vocabulary
 from copilot.model.generator import TransformersGenerator
 from copilot.model.load import Loaded, load_model
@@ -141,3 +142,18 @@ def test_no_stretch_of_tokens_twice_in_a_section(loaded: Loaded) -> None:
 def test_grammar_text_is_readable() -> None:
     lines = answer_grammar(["A", "B"], ["x"]).splitlines()
     assert lines[0] == 'start: section0 "\\n\\n" section1' and lines[-1] == 'NAME: "x"'
+
+
+def test_tokens_are_read_as_the_tokenizer_decodes_them(loaded: Loaded, vocabulary: Vocabulary) -> None:
+    texts = [loaded.tokenizer.decode([i]) for i in range(len(loaded.tokenizer))]
+    assert vocabulary.ticks.tolist()[: len(texts)] == [text.count("`") for text in texts]
+    assert vocabulary.line_end.tolist()[: len(texts)] == ["\n" in text for text in texts]
+    assert vocabulary.ticks.any() and vocabulary.line_end.any()
+
+
+def test_a_tokenizer_without_a_fast_version_is_refused() -> None:
+    class Slow:
+        is_fast = False
+
+    with pytest.raises(CopilotError, match="no fast version"):
+        Vocabulary(Slow(), 10, {2})

@@ -165,7 +165,7 @@ def test_tokenizer_without_padding_pads_with_its_end(folder: Path, tmp_path: Pat
 ASK = """
 import sys
 from copilot.errors import CopilotError
-from copilot.model.hub import download
+from copilot.hub import download
 try:
     print(download("somebody/some-model", ["*.json"], patience=1.0))
 except CopilotError as error:

@@ -144,6 +144,6 @@ def hub_folder(name: str) -> Path:
     """A local folder as it is, else the hub's model, downloaded once. Raises CopilotError when there is no network."""
     if Path(name).is_dir():
         return Path(name)
-    from copilot.model.hub import download
+    from copilot.hub import download
 
     return download(name, ["*.json", "*.safetensors", "*.txt"])

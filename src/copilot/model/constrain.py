@@ -7,6 +7,8 @@ no short loop goes on, which is how a small model gets out of it, and a section 
 from collections.abc import Sequence
 from typing import Any
 
+from copilot.errors import CopilotError
+
 NGRAM = 12  # tokens
 PERIODS = 4  # tokens of the longest loop that is stopped at its fourth turn
 RESERVE = 40  # tokens kept for each section that is still to come
@@ -18,13 +20,17 @@ class Vocabulary:
     """A tokenizer as llguidance needs it, and which of its tokens end a line or a section."""
 
     def __init__(self, tokenizer: Any, size: int, stops: set[int]) -> None:
-        """`size` is the width of the model's scores. Raises ValueError for a tokenizer without a fast version."""
+        """`size` is the width of the model's scores. Raises CopilotError for a tokenizer without a fast version."""
         import numpy as np
         from llguidance.hf import from_tokenizer
 
+        if not getattr(tokenizer, "is_fast", False):
+            what = "the model's tokenizer has no fast version, which is needed to hold answers to their shape"
+            raise CopilotError(what, "set answer.enforce=off, or use a model with a tokenizer.json")
         self.engine = from_tokenizer(tokenizer, n_vocab=size, eos_token=sorted(stops))
         self.stops = sorted(stops)
-        texts = [tokenizer.decode([i]) if i < len(tokenizer) else "" for i in range(size)]
+        known = [[i] for i in range(min(size, len(tokenizer)))]
+        texts = tokenizer.backend_tokenizer.decode_batch(known, skip_special_tokens=False) + [""] * (size - len(known))
         self.line_end = np.array(["\n" in text for text in texts])
         self.section_end = np.array(["\n\n" in text for text in texts])
         self.ticks = np.array([text.count("`") for text in texts])

@@ -75,7 +75,7 @@ def model_folder(config: Model) -> Path:
     if not folder.is_dir():
         if folder.is_absolute():
             raise CopilotError(f"no model folder at {folder}", "mend `model.name` in the YAML")
-        from copilot.model.hub import download
+        from copilot.hub import download
 
         folder = download(config.name, ["*.json", "*.safetensors", "*.jinja", "tokenizer*"])
     if not any(folder.glob("*.safetensors")):
