@@ -50,13 +50,13 @@ def tokenizer(texts: Sequence[str] = (), template: str | None = None) -> Any:
     return made
 
 
-def save_model(folder: Path, seed: int = 0, template: str | None = None) -> Path:
-    """A model folder as a user has it: config, safetensors, tokenizer."""
+def save_model(folder: Path, seed: int = 0, template: str | None = None, texts: Sequence[str] = ()) -> Path:
+    """A model folder as a user has it: config, safetensors, tokenizer (trained on `texts` besides)."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.set_num_threads(1)  # nothing here is large enough to share, and waiting for the other threads costs most
-    tok = tokenizer(template=template)
+    tok = tokenizer(texts, template)
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tok),

@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
-SECTIONS = ("Summary", "How it works", "Key parameters / fields", "Common mistakes or troubleshooting tips")
+from tiny_lm import save_model
+
+from copilot.config import SECTIONS
+from copilot.model.load import quiet_libraries
 
 DOCUMENTS = {
     "lamps.md": "# Lamps\n\nA lamp gives light.\n\n## Switch on\n\n`PUT /lamps/on` lights it, given `lampId`.\n",
@@ -43,45 +46,6 @@ def questions() -> list[dict[str, object]]:
     ]
 
 
-def make_model(folder: Path, texts: list[str]) -> None:
-    """A Llama of 2 layers and 32 numbers with random weights, and a byte-level tokenizer trained on `texts`."""
-    from copilot.model.load import quiet_libraries
-
-    quiet_libraries()
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    special = ["<s>", "</s>"]
-    trainer = trainers.BpeTrainer(
-        vocab_size=600,
-        special_tokens=special,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", clean_up_tokenization_spaces=False
-    ).save_pretrained(folder)
-    torch.manual_seed(7)
-    config = LlamaConfig(
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=1024,
-        bos_token_id=0,
-        eos_token_id=1,
-        tie_word_embeddings=True,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-
-
 def make_project(root: Path) -> Path:
     """Write the project and return its YAML."""
     (root / "docs").mkdir(parents=True)
@@ -89,7 +53,9 @@ def make_project(root: Path) -> Path:
         (root / "docs" / name).write_text(text, encoding="utf-8")
     for name, made in (("train.jsonl", rows()), ("questions.jsonl", questions())):
         (root / name).write_text("".join(json.dumps(row) + "\n" for row in made), encoding="utf-8")
-    make_model(root / "model", [*DOCUMENTS.values(), *(row["question"] + "\n" + row["response"] for row in rows())])
+    quiet_libraries()
+    said = [row["question"] + "\n" + row["response"] for row in rows()]
+    save_model(root / "model", 7, texts=[*DOCUMENTS.values(), *said])
     (root / "copilot.yaml").write_text(YAML, encoding="utf-8")
     return root / "copilot.yaml"
 

@@ -82,14 +82,18 @@ def swapped_folder(target: Path, manifest: dict[str, Any]) -> Iterator[Path]:
         fresh = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.new-"))
         yield fresh
         os.chmod(fresh, 0o755)
-        sizes = {str(p.relative_to(fresh)): p.stat().st_size for p in sorted(fresh.rglob("*")) if p.is_file()}
-        write_json(fresh / MANIFEST, {**manifest, "files": sizes})
+        write_json(fresh / MANIFEST, {**manifest, "files": file_sizes(fresh)})
         _swap(fresh, target)
     except OSError as error:
         raise disk_error(error, target) from error
     finally:
         if fresh:
             shutil.rmtree(fresh, ignore_errors=True)
+
+
+def file_sizes(folder: Path) -> dict[str, int]:
+    """Relative path → bytes of every file below `folder`, by which one that was cut short is known."""
+    return {str(p.relative_to(folder)): p.stat().st_size for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def _swap(fresh: Path, target: Path) -> None:

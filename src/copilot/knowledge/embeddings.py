@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from copilot.config import Embeddings
-from copilot.errors import CopilotError
+from copilot.errors import CopilotError, first_line
 from copilot.knowledge.minilm import MiniLM, offline_folder
 
 TIMEOUT = 60.0  # s that a provider has to answer one batch; its client tries three times
@@ -67,8 +67,8 @@ def _client(config: Embeddings) -> Embedder:
     try:
         client: Embedder = init_embeddings(config.model, **options)
     except Exception as error:  # each provider has its own exceptions for wrong settings
-        why = str(error).strip().splitlines()[0]
-        raise CopilotError(f"cannot open {config.model}: {why}", "check the `embeddings` section") from None
+        why = f"cannot open {config.model}: {first_line(error)}"
+        raise CopilotError(why, "check the `embeddings` section") from None
     return client
 
 
@@ -133,8 +133,7 @@ class Remote:
             why = str(body.get("message") or error.message).strip().splitlines()[0]
             raise CopilotError(f"{self.where} answers {error.status_code}: {why}", remedy) from None
         except (openai.OpenAIError, ValueError, KeyError, TypeError) as error:
-            why = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise CopilotError(f"{self.where} gives no embeddings: {why}", remedy) from None
+            raise CopilotError(f"{self.where} gives no embeddings: {first_line(error)}", remedy) from None
         if len(vectors) != count:
             raise CopilotError(f"{self.where} gives {len(vectors)} vectors for {count} texts", remedy)
         return vectors

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from copilot.errors import StaleError
-from copilot.runs import write_json
+from copilot.runs import file_sizes, write_json
 
 WHOLE = "whole.json"  # written last into a checkpoint
 OWNER = "fingerprint.json"
@@ -23,7 +23,7 @@ OWNER = "fingerprint.json"
 
 def mark_whole(checkpoint: Path, step: int) -> None:
     """Write down that the checkpoint is complete, with the size of each of its files."""
-    files = {str(p.relative_to(checkpoint)): p.stat().st_size for p in checkpoint.rglob("*") if p.is_file()}
+    files = file_sizes(checkpoint)
     files.pop(WHOLE, None)
     write_json(checkpoint / WHOLE, {"step": step, "files": files})
 

@@ -17,7 +17,7 @@ SPAN = 32  # tokens before that at which no further name is begun
 
 
 class Vocabulary:
-    """A tokenizer as llguidance needs it, and which of its tokens end a line or a section."""
+    """A tokenizer as llguidance needs it, and which of its tokens end a line, a section or a text."""
 
     def __init__(self, tokenizer: Any, size: int, stops: set[int]) -> None:
         """`size` is the width of the model's scores. Raises CopilotError for a tokenizer without a fast version."""
@@ -28,7 +28,7 @@ class Vocabulary:
             what = "the model's tokenizer has no fast version, which is needed to hold answers to their shape"
             raise CopilotError(what, "set answer.enforce=off, or use a model with a tokenizer.json")
         self.engine = from_tokenizer(tokenizer, n_vocab=size, eos_token=sorted(stops))
-        self.stops = sorted(stops)
+        self.stops = np.isin(np.arange(size), sorted(stops))
         known = [[i] for i in range(min(size, len(tokenizer)))]
         texts = tokenizer.backend_tokenizer.decode_batch(known, skip_special_tokens=False) + [""] * (size - len(known))
         self.line_end = np.array(["\n" in text for text in texts])
@@ -90,8 +90,7 @@ class _Row:
         """Which tokens may come next, (vocab,) of bool; never none."""
         import numpy as np
 
-        stops = np.zeros(len(self.vocabulary.line_end), dtype=bool)
-        stops[self.vocabulary.stops] = True
+        stops = self.vocabulary.stops
         if self.matcher.is_stopped():
             return stops
         bits = np.unpackbits(np.frombuffer(self.matcher.compute_bitmask(), dtype=np.uint8), bitorder="little")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from copilot.config import Lora, Model
-from copilot.errors import CopilotError, StaleError
+from copilot.errors import CopilotError, StaleError, first_line
 from copilot.model.attention import use_grouped_attention
 from copilot.prompt.render import PLAIN_TEMPLATE
 
@@ -93,7 +93,8 @@ def load_tokenizer(folder: Path) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as error:
-        raise CopilotError(f"{folder}: no usable tokenizer: {_first(error)}", "copy tokenizer.json there") from None
+        why = f"{folder}: no usable tokenizer: {first_line(error)}"
+        raise CopilotError(why, "copy tokenizer.json there") from None
     if not tokenizer.chat_template:
         tokenizer.chat_template = PLAIN_TEMPLATE
     if tokenizer.pad_token is None:
@@ -172,7 +173,7 @@ def add_adapter(loaded: Loaded, lora: Lora, seed: int, gradient_checkpointing: b
             model = get_peft_model(base, config)
         except ValueError as error:
             raise CopilotError(
-                f"train.lora.target_modules: {_first(error)}", "use all-linear, or layers of this model"
+                f"train.lora.target_modules: {first_line(error)}", "use all-linear, or layers of this model"
             ) from None
     return Loaded(model, loaded.tokenizer, loaded.backend, loaded.device, loaded.dtype)
 
@@ -192,7 +193,8 @@ def _transformers(config: Model, folder: Path, dtype: Any) -> Any:
     try:
         model, found = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True, **options)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise CopilotError(f"{folder}: cannot be opened as a language model: {_first(error)}", CHECK_NAME) from None
+        why = f"{folder}: cannot be opened as a language model: {first_line(error)}"
+        raise CopilotError(why, CHECK_NAME) from None
     if missing := sorted(found["missing_keys"]):
         raise CopilotError(f"{folder}: {len(missing)} weights are missing, {missing[0]} among them", CHECK_NAME)
     return model
@@ -205,7 +207,8 @@ def _with_adapter(model: Any, adapter: Path) -> Any:
     try:
         return PeftModel.from_pretrained(model, str(adapter))
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise StaleError(f"{adapter}: does not fit this model: {_first(error)}", "run copilot train again") from None
+        why = f"{adapter}: does not fit this model: {first_line(error)}"
+        raise StaleError(why, "run copilot train again") from None
 
 
 def _unsloth(config: Model, folder: Path, dtype: Any) -> Any:
@@ -215,7 +218,3 @@ def _unsloth(config: Model, folder: Path, dtype: Any) -> Any:
         model_name=str(folder), max_seq_length=config.max_length, dtype=dtype, load_in_4bit=config.load_in_4bit
     )
     return model
-
-
-def _first(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
