@@ -1,0 +1,93 @@
+"""A linear layer with LoRA as one operator for torch and its compiler: base weights dense or in 4 bits, never copied.
+
+PEFT adds the adapter's part as a tensor of its own, in float32; here it is added in place, in the type of the input.
+Source: Hu et al. 2021 (LoRA), Dettmers et al. 2023 (QLoRA: the base dequantised where it is used).
+"""
+
+from functools import cache
+from typing import Any
+
+
+@cache
+def register_lora_linear() -> None:
+    """Make `y, t = torch.ops.copilot.lora_linear(x, weight, absmax, blocksize, kind, shape, a, b, scale)`, once.
+
+    x (..., in); weight (out, in), or packed 4-bit values with their absmax; a (r, in), b (out, r); y = x W' + scale t b',
+    t = x a'. Gradients are those of x, a and b.
+    """
+    import torch
+    from torch import Tensor
+
+    def dense(
+        weight: Tensor, absmax: Tensor | None, blocksize: int, kind: str, shape: list[int], like: Tensor
+    ) -> Tensor:
+        if absmax is None:
+            return weight.to(like.dtype)
+        return torch.ops.bitsandbytes.dequantize_4bit(weight, absmax, blocksize, kind, shape, like.dtype)
+
+    @torch.library.custom_op("copilot::lora_linear", mutates_args=())
+    def forward(
+        x: Tensor, weight: Tensor, absmax: Tensor | None, blocksize: int, kind: str, shape: list[int],
+        a: Tensor, b: Tensor, scale: float,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        flat = x.reshape(-1, shape[1])
+        t = flat @ a.to(x.dtype).t()  # (n, r)
+        y = flat @ dense(weight, absmax, blocksize, kind, shape, x).t()  # (n, out)
+        y.addmm_(t, b.to(x.dtype).t(), alpha=scale)
+        return y.view(*x.shape[:-1], shape[0]), t
+
+    @forward.register_fake
+    def _(
+        x: Tensor, weight: Tensor, absmax: Tensor | None, blocksize: int, kind: str, shape: list[int],
+        a: Tensor, b: Tensor, scale: float,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        return x.new_empty(*x.shape[:-1], shape[0]), x.new_empty(x.shape.numel() // shape[1], a.shape[0])
+
+    @torch.library.custom_op("copilot::lora_linear_backward", mutates_args=())
+    def backward(
+        dy: Tensor, x: Tensor, t: Tensor, weight: Tensor, absmax: Tensor | None, blocksize: int, kind: str,
+        shape: list[int], a: Tensor, b: Tensor, scale: float,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        flat, out = x.reshape(-1, shape[1]), dy.reshape(-1, shape[0])
+        u = (out @ b.to(dy.dtype)).mul_(scale)  # (n, r)
+        dx = out @ dense(weight, absmax, blocksize, kind, shape, dy)  # (n, in)
+        dx.addmm_(u, a.to(dy.dtype))
+        da, db = u.t() @ flat, (out.t() @ t).mul_(scale)
+        return dx.view(x.shape), da.to(a.dtype), db.to(b.dtype)
+
+    @backward.register_fake
+    def _(
+        dy: Tensor, x: Tensor, t: Tensor, weight: Tensor, absmax: Tensor | None, blocksize: int, kind: str,
+        shape: list[int], a: Tensor, b: Tensor, scale: float,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        return x.new_empty(x.shape), torch.empty_like(a), torch.empty_like(b)
+
+    def keep(ctx: Any, inputs: Any, output: Any) -> None:
+        x, weight, absmax, blocksize, kind, shape, a, b, scale = inputs
+        ctx.save_for_backward(x, output[1], weight, absmax, a, b)
+        ctx.rest = (blocksize, kind, shape, scale)
+
+    def gradients(ctx: Any, dy: Any, dt: Any) -> tuple[Any, ...]:
+        x, t, weight, absmax, a, b = ctx.saved_tensors
+        blocksize, kind, shape, scale = ctx.rest
+        dx, da, db = backward(dy.contiguous(), x, t, weight, absmax, blocksize, kind, shape, a, b, scale)
+        return dx, None, None, None, None, None, da, db, None
+
+    forward.register_autograd(gradients, setup_context=keep)
+
+
+def base_weight(layer: Any) -> tuple[Any, Any, int, str, list[int]]:
+    """(weight, absmax, blocksize, kind, shape) of a torch or bitsandbytes 4-bit linear layer, as `lora_linear` takes them.
+
+    A doubly quantised absmax is unfolded once (4 bytes for each 64 weights).
+    """
+    weight = layer.weight
+    state = getattr(weight, "quant_state", None)
+    if state is None:
+        return weight.detach(), None, 0, "", list(weight.shape)
+    absmax = state.absmax
+    if state.nested:
+        from bitsandbytes.functional import dequantize_blockwise
+
+        absmax = dequantize_blockwise(absmax, state.state2) + state.offset
+    return weight.data, absmax.float(), state.blocksize, state.quant_type, list(state.shape)

@@ -1,0 +1,190 @@
+"""A PEFT model in; the same model reading packs out: many rows at once, fast, each as if it were alone.
+
+For the time of training the base model's `forward` takes a pack (`packs.lay`) and gives the loss; layers are compiled
+on a GPU, attention looks back within a row only, LoRA layers are one operator, and logits are made in pieces, of
+answer tokens alone. Parameters, their names and their optimizer stay PEFT's and TRL's.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from types import MethodType
+from typing import Any
+
+from copilot.errors import CopilotError
+from copilot.model.lora_op import base_weight, register_lora_linear
+
+NAME = "packed"
+KINDS = ("llama", "mistral", "qwen2", "qwen3", "phi3", "smollm3")  # logits are the head's product, attention is plain
+IGNORED = -100
+LOGITS_BYTES = 1 << 30  # of one piece of logits in float32
+
+
+def check_packable(config: Any) -> None:
+    """Raises CopilotError for a model whose forward is not known to be what `packed` does."""
+    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
+    if config.model_type not in KINDS or window:
+        raise CopilotError(
+            f"train.packing does not know this kind of model ({config.model_type}"
+            f"{', with a sliding window' if window else ''})",
+            "set train.packing=false",
+        )
+
+
+@contextmanager
+def reading_packs(model: Any, compiled: bool) -> Iterator[None]:
+    """Within the block `model(**pack, count=n)` is the pack's summed loss over answer tokens divided by n."""
+    base = model.get_base_model()
+    check_packable(base.config)
+    implementation = base.config._attn_implementation
+    register_lora_linear()
+    _register_attention()
+    base.set_attn_implementation(NAME)
+    layers = base.get_decoder().layers
+    adapted = [module for module in base.modules() if _fast(module)]
+    hook = base.get_input_embeddings().register_forward_hook(lambda module, args, out: out.requires_grad_())
+    base.forward = MethodType(_loss_of_pack, base)
+    for module in adapted:
+        module.packed_weight = base_weight(module.base_layer)
+        module.forward = MethodType(_lora_forward, module)
+    for layer in layers if compiled else ():
+        layer.compile(dynamic=False)
+    try:
+        yield
+    finally:
+        hook.remove()
+        del base.forward
+        for module in adapted:
+            del module.forward, module.packed_weight
+        for layer in layers:
+            layer._compiled_call_impl = None
+        base.set_attn_implementation(implementation)
+
+
+def _fast(module: Any) -> bool:
+    """Whether a module is a LoRA layer that the operator computes: one adapter, no dropout, no DoRA."""
+    from peft.tuners.lora import LoraLayer
+    from torch.nn import Dropout, Linear
+
+    if not isinstance(module, LoraLayer) or len(module.active_adapters) != 1:
+        return False
+    name = module.active_adapters[0]
+    base = module.get_base_layer()
+    plain = isinstance(base, Linear) and (base.weight.is_floating_point() or hasattr(base.weight, "quant_state"))
+    dropout = module.lora_dropout[name]
+    bias = getattr(module, "lora_bias", {}).get(name, False)
+    return plain and not isinstance(dropout, Dropout) and not bias and not module.use_dora.get(name, False)
+
+
+def _lora_forward(module: Any, x: Any) -> Any:
+    import torch
+
+    name = module.active_adapters[0]
+    a, b, scale = module.lora_A[name].weight, module.lora_B[name].weight, module.scaling[name]
+    y, _ = torch.ops.copilot.lora_linear(x, *module.packed_weight, a, b, scale)
+    bias = module.base_layer.bias
+    return y if bias is None else y + bias
+
+
+def _loss_of_pack(
+    base: Any, input_ids: Any, position_ids: Any, targets: Any, count: Any, **rows: Any
+) -> dict[str, Any]:
+    hidden = base.get_decoder()(input_ids=input_ids, position_ids=position_ids, use_cache=False, **rows)[0]
+    places = (targets[0] != IGNORED).nonzero().squeeze(1)  # (n,)
+    head = base.get_output_embeddings().weight
+    return {"loss": _chunked_loss().apply(hidden[0, places], head, targets[0, places]) / count}
+
+
+def _register_attention() -> None:
+    import torch
+    from transformers import AttentionInterface
+    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+
+    AttentionInterface.register(NAME, _on_gpu() if torch.cuda.is_available() else packed_attention)
+    ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, lambda *args, **options: None)
+
+
+def packed_attention(
+    module: Any, query: Any, key: Any, value: Any, attention_mask: Any, scaling: float | None = None, **options: Any
+) -> tuple[Any, None]:
+    """Causal attention within each row of a pack, one after the other: query (1, heads, t, dim) → (1, t, heads, dim)."""
+    import torch
+
+    edges = options["cu_seq_lens_q"].tolist()
+    parts = [
+        torch.nn.functional.scaled_dot_product_attention(
+            query[:, :, start:end],
+            key[:, :, start:end],
+            value[:, :, start:end],
+            is_causal=True,
+            scale=scaling,
+            enable_gqa=query.shape[1] != key.shape[1],
+        )
+        for start, end in zip(edges, edges[1:], strict=False)
+        if end > start
+    ]
+    return torch.cat(parts, 2).transpose(1, 2), None
+
+
+def _on_gpu() -> Any:
+    """The same by torch's own kernel for rows of different lengths. Source: Dao 2023 (FlashAttention-2)."""
+    import inspect
+
+    from torch.nn.attention.varlen import varlen_attn
+
+    grouped = {"enable_gqa": True} if "enable_gqa" in inspect.signature(varlen_attn).parameters else {}
+
+    def attention(
+        module: Any, query: Any, key: Any, value: Any, attention_mask: Any, scaling: float | None = None, **options: Any
+    ) -> tuple[Any, None]:
+        starts, longest = options["cu_seq_lens_q"], options["max_length_q"]
+        q, k, v = (part.transpose(1, 2).squeeze(0) for part in (query, key, value))  # (t, heads, dim)
+        out = varlen_attn(q, k, v, starts, starts, longest, longest, scale=scaling, window_size=(-1, 0), **grouped)
+        return out.unsqueeze(0), None
+
+    return attention
+
+
+@cache
+def _chunked_loss() -> Any:
+    """Summed cross-entropy of hidden (n, dim) against targets (n,) under a frozen head (vocab, dim), in pieces.
+
+    The gradient is made on the way forward, so that no logits are kept. Source: Hsu et al. 2024 (Liger kernel).
+    """
+    import torch
+
+    def piece(logits: Any, targets: Any) -> tuple[Any, Any]:
+        """Loss of a piece, and its gradient in place of the logits; IGNORED targets count nothing."""
+        kept = (targets != IGNORED).unsqueeze(1)
+        scores = logits.float()
+        norm = torch.logsumexp(scores, 1, keepdim=True)
+        place = torch.where(kept, targets.unsqueeze(1), 0)
+        loss = torch.where(kept, norm - scores.gather(1, place), 0).sum()
+        hit = torch.arange(scores.shape[1], device=scores.device).unsqueeze(0) == place
+        return loss, torch.where(kept, torch.exp(scores - norm) - hit.float(), 0).to(logits.dtype)
+
+    fused = torch.compile(piece, dynamic=False)
+
+    class ChunkedLoss(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, hidden: Any, head: Any, targets: Any) -> Any:
+            rows = max(min(LOGITS_BYTES // (4 * head.shape[0]), 4096) // 128 * 128, 128)
+            gradient = torch.empty_like(hidden)
+            total = torch.zeros((), device=hidden.device)
+            for at in range(0, len(hidden), rows):
+                part, wanted = hidden[at : at + rows], targets[at : at + rows]
+                short = rows - len(part) if hidden.is_cuda else 0  # one shape for the compiler
+                if short:
+                    part = torch.nn.functional.pad(part, (0, 0, 0, short))
+                    wanted = torch.nn.functional.pad(wanted, (0, short), value=IGNORED)
+                loss, slope = (fused if hidden.is_cuda else piece)(part @ head.t(), wanted)
+                total += loss
+                gradient[at : at + rows] = (slope @ head)[: rows - short]
+            ctx.save_for_backward(gradient)
+            return total
+
+        @staticmethod
+        def backward(ctx: Any, slope: Any) -> Any:
+            return ctx.saved_tensors[0] * slope, None, None
+
+    return ChunkedLoss

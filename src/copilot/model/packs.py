@@ -1,0 +1,113 @@
+"""Rows of different lengths in; packs of one fixed size out, each row beside others and none looking at another.
+
+A pack has a static shape, which a compiler and a GPU want, and nearly no padding. Rows are put into bins by best fit
+decreasing (Johnson 1974), so a bin is one optimizer step of about as many rows as the configuration says.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from copilot.model.dataset import Row
+
+IGNORED = -100
+STRIDE = 128  # sizes are multiples of it
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What all packs of a training have in common."""
+
+    tokens: int  # of a pack, padding included
+    longest: int  # tokens of the longest row, rounded up
+    slots: int  # most rows and pieces of padding in a pack
+
+
+def rounded(tokens: float) -> int:
+    """`tokens` up to the next multiple of STRIDE."""
+    return -(-int(tokens) // STRIDE) * STRIDE
+
+
+def fill(lengths: Sequence[int], size: int) -> list[list[int]]:
+    """Indices of `lengths` in bins of at most `size` tokens, by best fit decreasing. No length may exceed `size`."""
+    bins: list[list[int]] = []
+    room: list[int] = []
+    for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        fitting = [b for b in range(len(bins)) if room[b] >= lengths[i]]
+        best = min(fitting, key=lambda b: room[b], default=None)
+        if best is None:
+            bins.append([])
+            room.append(size)
+            best = len(bins) - 1
+        bins[best].append(i)
+        room[best] -= lengths[i]
+    return bins
+
+
+def steps_of(lengths: Sequence[int], rows_per_step: int, seed: int) -> list[list[int]]:
+    """Indices of the rows of each step of one pass: about `rows_per_step` rows, about as many tokens in each.
+
+    The order of rows of like length, and of the steps, is drawn with `seed`.
+    """
+    order = list(range(len(lengths)))
+    random.Random(seed).shuffle(order)
+    shuffled = [lengths[i] for i in order]
+    count = max(round(len(lengths) / rows_per_step), 1)
+    size = max(rounded(sum(lengths) / count * 1.01), rounded(max(lengths)))
+    steps = [[order[i] for i in bin] for bin in fill(shuffled, size)]
+    random.Random(seed).shuffle(steps)
+    return steps
+
+
+def shape_of(lengths: Sequence[int], steps: Sequence[Sequence[int]], most: int) -> Shape:
+    """The shape that holds each step in as few packs as `most` tokens a pack allow, with little padding."""
+    longest = rounded(max(lengths))
+    largest = max(sum(lengths[i] for i in step) for step in steps)
+    packs = -(-largest // max(most, longest))
+    tokens = max(rounded(largest / packs), longest)
+    held = [[lengths[i] for i in step] for step in steps]
+    slots = max(len(bin) for step in held for bin in fill(step, tokens)) + -(-tokens // longest)
+    return Shape(tokens, longest, -(-slots // 8) * 8)
+
+
+def lay(rows: Sequence[tuple[Sequence[int], int]], shape: Shape, pad: int) -> dict[str, Any]:
+    """One pack of (ids, tokens without loss) as the tensors that the packed forward takes.
+
+    `input_ids`, `position_ids`, `targets` are (1, tokens); `cu_seq_lens_q` and `_k` (slots + 1,) are where each row
+    begins and the last ends, padding cut into rows of its own and the slots left over empty. A target is the token
+    that follows, or IGNORED.
+    """
+    import torch
+
+    ids: list[int] = []
+    targets: list[int] = []
+    positions: list[int] = []
+    starts = [0]
+    for tokens, prompt in rows:
+        ids += tokens
+        targets += [IGNORED] * max(prompt - 1, 0) + list(tokens[max(prompt, 1) :]) + [IGNORED]
+        positions += range(len(tokens))
+        starts.append(len(ids))
+    while len(ids) < shape.tokens:
+        piece = min(shape.longest, shape.tokens - len(ids))
+        ids += [pad] * piece
+        targets += [IGNORED] * piece
+        positions += range(piece)
+        starts.append(len(ids))
+    starts += [shape.tokens] * (shape.slots + 1 - len(starts))
+    cumulative = torch.tensor(starts, dtype=torch.int32)
+    return {
+        "input_ids": torch.tensor([ids]),
+        "position_ids": torch.tensor([positions]),
+        "targets": torch.tensor([targets]),
+        "cu_seq_lens_q": cumulative,
+        "cu_seq_lens_k": cumulative,
+        "max_length_q": shape.longest,
+        "max_length_k": shape.longest,
+    }
+
+
+def packs(rows: Sequence[tuple[Sequence[int], int]], shape: Shape, pad: int) -> list[dict[str, Any]]:
+    """As many packs of `shape` as the rows need."""
+    return [lay([rows[i] for i in bin], shape, pad) for bin in fill([len(ids) for ids, _ in rows], shape.tokens)]
