@@ -12,8 +12,8 @@ from typing import Any
 def register_lora_linear() -> None:
     """Make `y, t = torch.ops.copilot.lora_linear(x, weight, absmax, blocksize, kind, shape, a, b, scale)`, once.
 
-    x (..., in); weight (out, in), or packed 4-bit values with their absmax; a (r, in), b (out, r); y = x W' + scale t b',
-    t = x a'. Gradients are those of x, a and b.
+    x (..., in); weight (out, in), or packed 4-bit values with their absmax; a (r, in), b (out, r).
+    t = x a', y = x W' + scale t b'. Gradients are those of x, a and b.
     """
     import torch
     from torch import Tensor
@@ -23,7 +23,8 @@ def register_lora_linear() -> None:
     ) -> Tensor:
         if absmax is None:
             return weight.to(like.dtype)
-        return torch.ops.bitsandbytes.dequantize_4bit(weight, absmax, blocksize, kind, shape, like.dtype)
+        full: Tensor = torch.ops.bitsandbytes.dequantize_4bit(weight, absmax, blocksize, kind, shape, like.dtype)
+        return full
 
     @torch.library.custom_op("copilot::lora_linear", mutates_args=())
     def forward(
@@ -77,7 +78,7 @@ def register_lora_linear() -> None:
 
 
 def base_weight(layer: Any) -> tuple[Any, Any, int, str, list[int]]:
-    """(weight, absmax, blocksize, kind, shape) of a torch or bitsandbytes 4-bit linear layer, as `lora_linear` takes them.
+    """What `lora_linear` takes of a torch or bitsandbytes 4-bit linear layer: weight, absmax, blocksize, kind, shape.
 
     A doubly quantised absmax is unfolded once (4 bytes for each 64 weights).
     """

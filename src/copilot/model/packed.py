@@ -8,6 +8,7 @@ answer tokens alone. Parameters, their names and their optimizer stay PEFT's and
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from itertools import pairwise
 from types import MethodType
 from typing import Any
 
@@ -107,7 +108,7 @@ def _register_attention() -> None:
 def packed_attention(
     module: Any, query: Any, key: Any, value: Any, attention_mask: Any, scaling: float | None = None, **options: Any
 ) -> tuple[Any, None]:
-    """Causal attention within each row of a pack, one after the other: query (1, heads, t, dim) → (1, t, heads, dim)."""
+    """Causal attention within each row of a pack, row by row: query (1, heads, t, dim) → (1, t, heads, dim)."""
     import torch
 
     edges = options["cu_seq_lens_q"].tolist()
@@ -120,7 +121,7 @@ def packed_attention(
             scale=scaling,
             enable_gqa=query.shape[1] != key.shape[1],
         )
-        for start, end in zip(edges, edges[1:], strict=False)
+        for start, end in pairwise(edges)
         if end > start
     ]
     return torch.cat(parts, 2).transpose(1, 2), None
@@ -132,14 +133,14 @@ def _on_gpu() -> Any:
 
     from torch.nn.attention.varlen import varlen_attn
 
-    grouped = {"enable_gqa": True} if "enable_gqa" in inspect.signature(varlen_attn).parameters else {}
+    grouped: dict[str, Any] = {"enable_gqa": True} if "enable_gqa" in inspect.signature(varlen_attn).parameters else {}
 
     def attention(
         module: Any, query: Any, key: Any, value: Any, attention_mask: Any, scaling: float | None = None, **options: Any
     ) -> tuple[Any, None]:
         starts, longest = options["cu_seq_lens_q"], options["max_length_q"]
         q, k, v = (part.transpose(1, 2).squeeze(0) for part in (query, key, value))  # (t, heads, dim)
-        out = varlen_attn(q, k, v, starts, starts, longest, longest, scale=scaling, window_size=(-1, 0), **grouped)
+        out: Any = varlen_attn(q, k, v, starts, starts, longest, longest, scale=scaling, window_size=(-1, 0), **grouped)
         return out.unsqueeze(0), None
 
     return attention

@@ -4,6 +4,7 @@ One item of its dataset is one optimizer step on one device: the rows that `pack
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,6 +49,11 @@ def collator(
     return collate
 
 
+def on(pack: dict[str, Any], device: Any) -> dict[str, Any]:
+    """The pack with its tensors on `device`."""
+    return {k: v.to(device, non_blocking=True) if hasattr(v, "to") else v for k, v in pack.items()}
+
+
 def halved(shape: Shape) -> Shape | None:
     """Packs of half the tokens; None where the longest row would not fit."""
     tokens = rounded(shape.tokens / 2)
@@ -58,7 +64,7 @@ def packed_trainer(base: type, shape: Shape, pad: int, say: Callable[[str], None
     """A subclass of TRL's trainer whose `training_step` reads packs of `shape`."""
     import torch
 
-    class PackedTrainer(base):  # type: ignore[misc, valid-type]
+    class PackedTrainer(base):  # type: ignore[misc]
         """Each step in as many packs as its rows need; the gradients of all of them make the step."""
 
         pack_shape = shape
@@ -83,15 +89,8 @@ def packed_trainer(base: type, shape: Shape, pad: int, say: Callable[[str], None
             total = torch.zeros((), device=self.args.device)
             for n, part in enumerate(parts, 1):
                 last = n == len(parts)
-                moved = {
-                    k: v.to(self.args.device, non_blocking=True) if hasattr(v, "to") else v for k, v in part.items()
-                }
-                if last:
-                    loss = self._backward(model, moved, count)
-                else:
-                    with self.accelerator.no_sync(model):
-                        loss = self._backward(model, moved, count)
-                total += loss
+                with nullcontext() if last else self.accelerator.no_sync(model):
+                    total += self._backward(model, on(part, self.args.device), count)
             return total
 
         def _backward(self, model: Any, part: dict[str, Any], count: Any) -> Any:
@@ -109,14 +108,12 @@ def held_out_loss(model: Any, rows: Sequence[Tokens], shape: Shape, pad: int, de
     count = sum(len(ids) - max(prompt, 1) for ids, prompt in rows)
     total = 0.0
     for part in packs(rows, shape, pad):
-        moved = {k: v.to(device) if hasattr(v, "to") else v for k, v in part.items()}
-        total += float(model(**moved, count=1)["loss"].detach())
+        total += float(model(**on(part, device), count=1)["loss"].detach())
     return total / count
 
 
 def fitting(rows: Sequence[Tokens], shape: Shape) -> Shape:
     """`shape` with room for as many rows as any pack of these would hold."""
-    most = max(len(bin) for bin in fill([len(ids) for ids, _ in rows], shape.tokens)) + -(
-        -shape.tokens // shape.longest
-    )
+    held = fill([len(ids) for ids, _ in rows], shape.tokens)
+    most = max(map(len, held)) + -(-shape.tokens // shape.longest)
     return replace(shape, slots=max(shape.slots, -(-most // 8) * 8))

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from copilot.model.dataset import Row
-
 IGNORED = -100
 STRIDE = 128  # sizes are multiples of it
 
