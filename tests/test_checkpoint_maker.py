@@ -1,0 +1,138 @@
+"""Small shapes in; the checkpoint maker's folders out: names and sizes of Llama-3.2-1B, special tokens, text kept."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from copilot.config import Model
+from copilot.model.load import load_model, load_tokenizer, quiet_libraries
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import make_checkpoint as maker  # noqa: E402
+
+VOCAB = 3000
+SMALL = ["--layers", "2", "--hidden", "32", "--heads", "4", "--kv-heads", "2", "--head-dim", "8", "--ffn", "48"]
+
+
+def make(folder: Path, *more: str) -> Path:
+    command = [sys.executable, str(ROOT / "benchmarks" / "make_checkpoint.py"), str(folder), *SMALL]
+    done = subprocess.run([*command, "--vocab", str(VOCAB), *more], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    quiet_libraries()
+    return make(tmp_path_factory.mktemp("checkpoint"), "--text", "0.4")
+
+
+def weights(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+def test_the_shape_is_llama_3_2_1b() -> None:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(**maker.config_of(maker.Shape()))
+    with torch.device("meta"):
+        model = LlamaForCausalLM(config)
+    expected = {name: tuple(w.shape) for name, w in model.state_dict().items() if name != "lm_head.weight"}
+    assert dict(maker.weight_shapes(maker.Shape())) == expected
+    assert sum(p.numel() for p in model.parameters()) == 1_235_814_400
+    rope = config.rope_parameters
+    assert (rope["rope_theta"], rope["factor"], rope["original_max_position_embeddings"]) == (500000.0, 32.0, 8192)
+
+
+def test_special_tokens_are_llama_3s() -> None:
+    known = {
+        128000: "<|begin_of_text|>",
+        128001: "<|end_of_text|>",
+        128002: "<|reserved_special_token_0|>",
+        128004: "<|finetune_right_pad_id|>",
+        128005: "<|reserved_special_token_2|>",
+        128006: "<|start_header_id|>",
+        128007: "<|end_header_id|>",
+        128008: "<|eom_id|>",
+        128009: "<|eot_id|>",
+        128010: "<|python_tag|>",
+        128011: "<|reserved_special_token_3|>",
+        128255: "<|reserved_special_token_247|>",
+    }
+    listed = maker.special_tokens()
+    assert len(set(listed)) == 256
+    assert {i: listed[i - 128000] for i in known} == known
+
+
+def test_the_folder_opens_as_a_base_model(folder: Path) -> None:
+    loaded = load_model(Model(name=str(folder), backend="transformers", load_in_4bit=False, dtype="bfloat16"))
+    assert loaded.model.config.vocab_size == VOCAB
+    assert loaded.model.generation_config.eos_token_id == loaded.tokenizer.eos_token_id == VOCAB - 255
+    assert loaded.tokenizer.bos_token_id == VOCAB - 256
+    assert "chat_template" not in (folder / "tokenizer_config.json").read_text(encoding="utf-8")
+    assert not list(folder.glob("*.jinja"))
+    made = weights(folder)
+    assert made.keys() == dict(maker.weight_shapes(maker.Shape(layers=2))).keys()
+    assert float(made["model.embed_tokens.weight"].float().std()) == pytest.approx(0.02, rel=0.02)
+    assert bool((made["model.norm.weight"] == 1).all())
+
+
+def test_text_comes_back_and_ids_are_dense(folder: Path) -> None:
+    tokenizer = load_tokenizer(folder)
+    assert sorted(tokenizer.get_vocab().values()) == list(range(VOCAB))
+    document = (ROOT / "data" / "knowledge_base" / "messaging" / "contacts.md").read_text(encoding="utf-8")
+    for text in (document, "naïve façade 🙂 日本語\t`GET /a/{b}`\r\n\r\n  12345", ""):
+        ids = tokenizer.encode(text, add_special_tokens=False)
+        assert tokenizer.decode(ids) == text
+        assert all(i < VOCAB - 256 for i in ids)
+    assert tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id
+    spoken = tokenizer.encode("<|eot_id|>", add_special_tokens=False)
+    assert spoken == [VOCAB - 256 + 9]
+
+
+def test_entries_that_fill_the_vocabulary_change_no_text() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    short = maker.train_tokenizer(3000, 20_000)
+    long = maker.train_tokenizer(40_000, 20_000)  # far more entries than so little text has merges
+    assert long.get_vocab_size() == 40_000
+    merges = len(json.loads(long.to_str())["model"]["merges"])
+    assert merges < 40_000 - 256 - 256
+    assert long.decode(long.encode(text, add_special_tokens=False).ids) == text
+    assert max(long.encode(text, add_special_tokens=False).ids) < 256 + merges
+    first = short.encode(text[:400], add_special_tokens=False).tokens
+    assert "".join(first) == "".join(long.encode(text[:400], add_special_tokens=False).tokens)
+
+
+def test_answers_can_be_held_to_a_grammar(folder: Path) -> None:
+    from copilot.model.constrain import Constraint, Vocabulary
+    from copilot.prompt.grammar import answer_grammar
+
+    tokenizer = load_tokenizer(folder)
+    vocabulary = Vocabulary(tokenizer, VOCAB, {tokenizer.eos_token_id})
+    row = Constraint(vocabulary, [answer_grammar(["Summary", "Use"], ["contactId"])], 2, 0, 100).rows[0]
+    for token in tokenizer.encode("### Summary\nSend `contactId`.\n\n### Use\nOnce.", add_special_tokens=False):
+        assert row.allowed()[token], tokenizer.decode([token])
+        row.take([token])
+
+
+def test_a_made_tokenizer_is_taken_and_a_seed_gives_the_same_weights(folder: Path, tmp_path: Path) -> None:
+    made = make(tmp_path / "again", "--tokenizer", str(folder / "tokenizer.json"))
+    assert (made / "tokenizer.json").read_bytes() == (folder / "tokenizer.json").read_bytes()
+    assert (made / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+    other = make(tmp_path / "other", "--tokenizer", str(folder / "tokenizer.json"), "--seed", "1")
+    assert (other / "model.safetensors").read_bytes() != (folder / "model.safetensors").read_bytes()
+
+
+def test_the_tokenizer_alone(tmp_path: Path, folder: Path) -> None:
+    made = make(tmp_path / "alone", "--tokenizer", str(folder / "tokenizer.json"), "--tokenizer-only")
+    assert not (made / "model.safetensors").exists()
+    assert load_tokenizer(made).pad_token == "<|finetune_right_pad_id|>"
