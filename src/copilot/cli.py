@@ -220,3 +220,7 @@ def main() -> None:
     except BrokenPipeError:  # whoever read our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(int(Exit.FAILED))
+
+
+if __name__ == "__main__":
+    main()
