@@ -44,6 +44,7 @@ def reading_packs(model: Any, compiled: bool) -> Iterator[None]:
     layers = base.get_decoder().layers
     adapted = [module for module in base.modules() if _fast(module)]
     hook = base.get_input_embeddings().register_forward_hook(lambda module, args, out: out.requires_grad_())
+    before = base.__dict__.get("forward")  # TRL may have put one there
     base.forward = MethodType(_loss_of_pack, base)
     for module in adapted:
         module.packed_weight = base_weight(module.base_layer)
@@ -55,6 +56,8 @@ def reading_packs(model: Any, compiled: bool) -> Iterator[None]:
     finally:
         hook.remove()
         del base.forward
+        if before is not None:
+            base.forward = before
         for module in adapted:
             del module.forward, module.packed_weight
         for layer in layers:

@@ -1,0 +1,190 @@
+"""Packs: rows in bins, each row as if it were alone, the loss and the gradients those of plain PEFT."""
+
+import random
+from typing import Any
+
+import pytest
+import tiny_lm
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from copilot.errors import CopilotError
+from copilot.model.loss import answer_loss
+from copilot.model.memory import bytes_per_token, fit
+from copilot.model.packed import check_packable, reading_packs
+from copilot.model.packed_trainer import fitting, halved, held_out_loss
+from copilot.model.packs import IGNORED, STRIDE, Shape, fill, lay, packs, shape_of, steps_of
+
+Rows = list[tuple[list[int], int]]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: Any) -> Any:
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    folder = tiny_lm.save_model(tmp_path_factory.mktemp("packed") / "model")
+    config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
+    made = get_peft_model(AutoModelForCausalLM.from_pretrained(folder), config)
+    torch.manual_seed(1)
+    for name, parameter in made.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    return made
+
+
+def some_rows(vocab: int, lengths: tuple[int, ...] = (50, 120, 77, 200, 33, 90), seed: int = 0) -> Rows:
+    draw = random.Random(seed)
+    return [([draw.randrange(3, vocab) for _ in range(n)], n // 2) for n in lengths]
+
+
+def gradients(model: Any) -> dict[str, Any]:
+    return {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+
+def one_by_one(model: Any, rows: Rows, count: int) -> tuple[float, dict[str, Any]]:
+    import torch
+
+    model.zero_grad()
+    total = 0.0
+    for ids, prompt in rows:
+        tokens = torch.tensor([ids])
+        labels = tokens.clone()
+        labels[:, :prompt] = IGNORED
+        inputs = {"input_ids": tokens, "attention_mask": torch.ones_like(tokens), "labels": labels}
+        loss = answer_loss(model.get_base_model(), inputs, count)
+        loss.backward()
+        total += float(loss.detach())
+    return total, gradients(model)
+
+
+def in_packs(model: Any, rows: Rows, shape: Shape, count: int) -> tuple[float, dict[str, Any]]:
+    model.zero_grad()
+    total = 0.0
+    with reading_packs(model, compiled=False):
+        for pack in packs(rows, shape, 0):
+            loss = model(**pack, count=count)["loss"]
+            loss.backward()
+            total += float(loss.detach())
+    return total, gradients(model)
+
+
+def shape_for(rows: Rows, most: int) -> Shape:
+    return shape_of([len(ids) for ids, _ in rows], [list(range(len(rows)))], most)
+
+
+@pytest.mark.parametrize("most", [256, 4096])
+def test_loss_and_gradients_are_those_of_rows_one_by_one(model: Any, most: int) -> None:
+    rows = some_rows(model.config.vocab_size)
+    count = sum(len(ids) - prompt for ids, prompt in rows)
+    loss, slopes = one_by_one(model, rows, count)
+    packed, packed_slopes = in_packs(model, rows, shape_for(rows, most), count)
+    assert packed == pytest.approx(loss, rel=1e-5)
+    assert slopes.keys() == packed_slopes.keys()
+    for name, slope in slopes.items():
+        assert (slope - packed_slopes[name]).abs().max() <= 1e-4 * slope.abs().max(), name
+
+
+def test_a_row_does_not_see_the_others(model: Any) -> None:
+    rows = some_rows(model.config.vocab_size)
+    silent = [(rows[0][0], len(rows[0][0])), *rows[1:]]
+    other = [(some_rows(model.config.vocab_size, seed=7)[0][0], len(rows[0][0])), *rows[1:]]
+    shape = shape_for(rows, 4096)
+    one, two = in_packs(model, silent, shape, 1), in_packs(model, other, shape, 1)
+    assert one[0] == two[0]
+    assert all((one[1][name] == two[1][name]).all() for name in one[1])
+
+
+def test_the_model_is_as_before_afterwards(model: Any) -> None:
+    import torch
+
+    ids = torch.tensor([[5, 6, 7, 8]])
+    before = model(input_ids=ids).logits
+    state = set(model.state_dict())
+    with reading_packs(model, compiled=False):
+        assert set(model.state_dict()) == state
+    assert torch.equal(model(input_ids=ids).logits, before)
+
+
+def test_held_out_loss_is_the_mean_over_answer_tokens(model: Any) -> None:
+    rows = some_rows(model.config.vocab_size)
+    loss, _ = one_by_one(model, rows, sum(len(ids) - prompt for ids, prompt in rows))
+    with reading_packs(model, compiled=False):
+        measured = held_out_loss(model, rows, fitting(rows, shape_for(rows, 256)), 0, "cpu")
+    assert measured == pytest.approx(loss, rel=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(2, 300), min_size=1, max_size=60), st.integers(1, 12), st.integers(0, 5))
+def test_every_row_is_in_one_step_and_packs_hold_them(lengths: list[int], per_step: int, seed: int) -> None:
+    steps = steps_of(lengths, per_step, seed)
+    assert sorted(i for step in steps for i in step) == list(range(len(lengths)))
+    assert steps == steps_of(lengths, per_step, seed)
+    shape = shape_of(lengths, steps, 512)
+    assert shape.tokens % STRIDE == 0 and shape.longest >= max(lengths)
+    for step in steps:
+        rows = [([1] * lengths[i], 1) for i in step]
+        made = packs(rows, shape, 0)
+        for pack in made:
+            assert pack["input_ids"].shape == pack["targets"].shape == (1, shape.tokens)
+            starts = pack["cu_seq_lens_q"]
+            assert len(starts) == shape.slots + 1 and int(starts[-1]) == shape.tokens
+            assert int((starts[1:] - starts[:-1]).max()) <= shape.longest
+        assert sum(int((pack["targets"] != IGNORED).sum()) for pack in made) == sum(len(ids) - 1 for ids, _ in rows)
+
+
+def test_few_tokens_are_padding() -> None:
+    lengths = [random.Random(i).randint(836, 2048) for i in range(200)]
+    steps = steps_of(lengths, 8, 0)
+    shape = shape_of(lengths, steps, 1 << 20)
+    assert abs(len(steps) - 25) <= 1
+    assert sum(lengths) / (len(steps) * shape.tokens) > 0.95
+
+
+def test_best_fit_leaves_no_bin_over_full() -> None:
+    assert fill([5, 3, 3, 2, 2], 6) == [[0], [1, 2], [3, 4]]
+
+
+def test_smaller_packs_until_the_longest_row() -> None:
+    shape = Shape(tokens=1024, longest=384, slots=8)
+    smaller = halved(shape)
+    assert smaller is not None and smaller.tokens == 512
+    least = halved(smaller)
+    assert least is not None and least.tokens == 384
+    assert halved(least) is None
+
+
+def test_targets_are_the_answer_tokens_alone() -> None:
+    pack = lay([([7, 8, 9, 10], 2), ([4, 5], 1)], Shape(128, 128, 8), 0)
+    assert pack["targets"][0, :6].tolist() == [IGNORED, 9, 10, IGNORED, 5, IGNORED]
+    assert pack["position_ids"][0, :7].tolist() == [0, 1, 2, 3, 0, 1, 0]
+    assert pack["cu_seq_lens_q"].tolist() == [0, 4, 6, 128, 128, 128, 128, 128, 128]
+
+
+class Kind:
+    """A model's configuration, as far as memory and packing ask."""
+
+    def __init__(self, model_type: str = "llama", sliding_window: int | None = None) -> None:
+        self.model_type, self.sliding_window = model_type, sliding_window
+        self.hidden_size, self.intermediate_size, self.num_hidden_layers = 2048, 8192, 16
+        self.num_attention_heads, self.num_key_value_heads, self.head_dim = 32, 8, 64
+
+
+def test_a_model_with_other_attention_is_refused() -> None:
+    check_packable(Kind())
+    for other in (Kind("gemma2"), Kind("mistral", sliding_window=4096)):
+        with pytest.raises(CopilotError, match=r"train\.packing does not know"):
+            check_packable(other)
+
+
+def test_memory_chooses_packs_and_checkpointing() -> None:
+    gib = 1 << 30
+    large = fit(Kind(), 16384, 2048, 76 * gib, None)
+    assert (large.tokens, large.checkpointing) == (16384, False)
+    small = fit(Kind(), 16384, 2048, 5 * gib, None)
+    assert small.checkpointing and 2048 <= small.tokens <= 16384
+    assert fit(Kind(), 16384, 2048, gib // 4, None).tokens == 2048  # never under the longest row
+    assert fit(Kind(), 16384, 2048, None, None).tokens == 16384
+    assert not fit(Kind(), 16384, 2048, 5 * gib, False).checkpointing
+    assert bytes_per_token(Kind(), True) < bytes_per_token(Kind(), False) / 5
