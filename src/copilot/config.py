@@ -116,7 +116,7 @@ class Model(Part):
 
     name: str = Field("unsloth/Llama-3.2-1B", min_length=1, description="hub name or folder with safetensors weights")
     backend: Literal["auto", "unsloth", "transformers"] = Field(
-        "auto", description="auto: unsloth where there is a GPU and the `gpu` extra, else transformers"
+        "auto", description="auto: transformers; unsloth for training without packs, where there is a GPU and the extra"
     )
     load_in_4bit: bool = Field(True, description="nf4 base weights; needs an NVIDIA GPU")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
@@ -164,12 +164,30 @@ class Train(Part):
     weight_decay: float = Field(0.0, ge=0, description="decay of adapter weights")
     max_grad_norm: float = Field(1.0, gt=0, description="gradients longer than this are shortened")
     optim: str = Field("adamw_torch", description="optimizer, by its transformers name")
-    gradient_checkpointing: bool = Field(False, description="less memory, about a third slower")
-    packing: bool = Field(False, description="several rows in one sequence (TRL)")
+    gradient_checkpointing: bool | Literal["auto"] = Field(
+        "auto", description="less memory, about a third slower; auto: when the free memory asks for it"
+    )
+    packing: bool = Field(
+        True, description="rows side by side in packs of one size, none reading another: several times faster on a GPU"
+    )
+    pack_tokens: Positive = Field(16384, description="most tokens of a pack; less is taken when memory is short")
     logging_steps: Positive = Field(1, description="steps between log lines")
+    eval_steps: float = Field(
+        0.1, gt=0, description="steps between measurements of the held-out loss; below 1: share of all steps"
+    )
+    early_stopping_patience: Positive | None = Field(
+        None, description="end after so many measurements without a lower loss, and keep the best adapter; null: go on"
+    )
     save_steps: Positive = Field(20, description="steps between checkpoints for `--resume`")
     save_total_limit: Positive = Field(2, description="checkpoints kept while training")
     report_to: Literal["none", "tensorboard", "wandb"] = Field("none", description="where TRL also sends its log")
+
+    @field_validator("eval_steps")
+    @classmethod
+    def _whole_above_one(cls, value: float) -> float:
+        if value > 1 and value != int(value):
+            raise ValueError("must be a whole number of steps, or a share below 1")
+        return value
 
 
 class AnswerPart(Part):

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,17 +37,22 @@ def quiet_libraries() -> None:
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
 
 
-def choose_backend(config: Model) -> str:
-    """`unsloth` or `transformers`. Raises CopilotError when what the YAML asks for cannot run here."""
+def choose_backend(config: Model, whole_rows: bool = False) -> str:
+    """`unsloth` or `transformers`; `whole_rows` when it is to train without packs, which unsloth is there for.
+
+    Raises CopilotError when what the YAML asks for cannot run here.
+    """
     import torch
 
     def there(package: str) -> bool:
         return importlib.util.find_spec(package) is not None
 
-    return backend_for(config, torch.cuda.is_available(), there("unsloth"), there("bitsandbytes"))
+    has = [there("unsloth"), there("bitsandbytes")]
+    patched = "unsloth" in sys.modules  # it changes transformers' own classes for all of the process
+    return backend_for(config, torch.cuda.is_available(), *has, whole_rows=whole_rows or patched)
 
 
-def backend_for(config: Model, gpu: bool, has_unsloth: bool, has_bitsandbytes: bool) -> str:
+def backend_for(config: Model, gpu: bool, has_unsloth: bool, has_bitsandbytes: bool, whole_rows: bool = False) -> str:
     """The backend for a machine that has these things. Raises CopilotError when the YAML asks for what it lacks."""
     if config.load_in_4bit and not gpu:
         raise CopilotError("model.load_in_4bit needs an NVIDIA GPU, and none is found here", WITHOUT_GPU)
@@ -57,13 +63,13 @@ def backend_for(config: Model, gpu: bool, has_unsloth: bool, has_bitsandbytes: b
         raise CopilotError("model.load_in_4bit needs bitsandbytes", "pip install 'tech-clarity-copilot[gpu]'")
     if config.backend != "auto":
         return config.backend
-    return "unsloth" if gpu and has_unsloth else "transformers"
+    return "unsloth" if gpu and has_unsloth and whole_rows else "transformers"
 
 
-def prepare(config: Model) -> str:
+def prepare(config: Model, whole_rows: bool = False) -> str:
     """Import what must come first (unsloth before transformers) and name the backend."""
     quiet_libraries()
-    backend = choose_backend(config)
+    backend = choose_backend(config, whole_rows)
     if backend == "unsloth":
         import unsloth  # noqa: F401
     return backend
@@ -115,9 +121,9 @@ def choose_dtype(config: Model, training: bool = False) -> Any:
     return torch.bfloat16 if training and fast else torch.float32
 
 
-def load_model(config: Model, adapter: Path | None = None, training: bool = False) -> Loaded:
+def load_model(config: Model, adapter: Path | None = None, training: bool = False, whole_rows: bool = False) -> Loaded:
     """The base model, with the adapter on it where one is given, ready to generate or, if `training`, to be tuned."""
-    backend = prepare(config)
+    backend = prepare(config, whole_rows)
     folder = model_folder(config)
     dtype = choose_dtype(config, training)
     model = _unsloth(config, folder, dtype) if backend == "unsloth" else _transformers(config, folder, dtype)
@@ -132,8 +138,8 @@ def load_model(config: Model, adapter: Path | None = None, training: bool = Fals
     return Loaded(model, tokenizer, backend, str(model.device), str(dtype).removeprefix("torch."))
 
 
-def add_adapter(loaded: Loaded, lora: Lora, seed: int, gradient_checkpointing: bool) -> Loaded:
-    """The same model with a fresh LoRA adapter to train."""
+def add_adapter(loaded: Loaded, lora: Lora, seed: int, gradient_checkpointing: bool, packing: bool = False) -> Loaded:
+    """The same model with a fresh LoRA adapter to train; with `packing` its other weights keep their type."""
     import torch
 
     torch.manual_seed(seed)
@@ -158,7 +164,7 @@ def add_adapter(loaded: Loaded, lora: Lora, seed: int, gradient_checkpointing: b
         from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
         base = loaded.model
-        if getattr(base, "is_loaded_in_4bit", False):
+        if getattr(base, "is_loaded_in_4bit", False) and not packing:
             base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=gradient_checkpointing)
         config = LoraConfig(
             r=lora.r,
