@@ -31,7 +31,11 @@ def run(
     config = train_config(num_train_epochs=2.75, save_steps=2, save_total_limit=3, lora=lora)
     loaded = load_model(model_config(root / "model"))
     kept, out = held_out_split(rows_of(root / "train.jsonl", loaded.tokenizer), 0.1)
-    step = lambda at, total, loss: on_step(at)  # noqa: E731
+
+    def step(at: int, total: int, loss: float, held_out: float | None = None) -> None:
+        if held_out is None:
+            on_step(at)
+
     return train_adapter(loaded, kept, out, config, model_config(root / "model"), 5, checkpoints, "mark", resume, step)
 
 
@@ -51,7 +55,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(root: Path) -> tuple[dict[str, Any], Trained]:
     """What the training gives when nothing happens to it."""
     loaded, done = run(root, root / "whole", resume=False)
-    assert done.steps == STEPS and len(done.log) == STEPS
+    assert done.steps == STEPS and len(done.log) == STEPS + 1
     return weights(loaded), done
 
 
@@ -77,8 +81,8 @@ def same(loaded: Loaded, done: Trained, whole: tuple[dict[str, Any], Trained]) -
     found = weights(loaded)
     assert found.keys() == wanted.keys()
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
-    keys = ("step", "loss", "grad_norm", "learning_rate")
-    assert [[e[k] for k in keys] for e in done.log] == [[e[k] for k in keys] for e in untouched.log]
+    keys = ("step", "loss", "grad_norm", "learning_rate", "held_out_loss")
+    assert [[e.get(k) for k in keys] for e in done.log] == [[e.get(k) for k in keys] for e in untouched.log]
     assert (done.steps, done.loss_before, done.loss_after) == (STEPS, untouched.loss_before, untouched.loss_after)
     assert done.adapter_norm == untouched.adapter_norm
 

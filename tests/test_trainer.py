@@ -2,6 +2,8 @@
 
 import json
 import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ from copilot.errors import CopilotError, StaleError
 from copilot.model import artefact
 from copilot.model.dataset import Row, held_out_split
 from copilot.model.load import Loaded, add_adapter, load_model
-from copilot.model.trainer import Trained, _dataset, _held_out_loss, _sft_trainer, answer_loss, plan, train_adapter
+from copilot.model.loss import answer_loss, batch_of, giving_loss, held_out_sum
+from copilot.model.plan import plan
+from copilot.model.trainer import Trained, _dataset, make_trainer, train_adapter
 
 
 @pytest.fixture(scope="module")
@@ -27,16 +31,22 @@ def rows(folder: Path) -> list[Row]:
     return rows_of(write_rows(folder.parent / "train.jsonl", 14), load_model(model_config(folder)).tokenizer)
 
 
-def trainer_for(folder: Path, rows: list[Row], config: Train, checkpoints: Path, **model: Any) -> Any:
-    loaded = add_adapter(load_model(model_config(folder, **model)), config.lora, 1, False)
-    silent = (lambda at, total, loss: None, lambda: False)
-    return _sft_trainer(loaded, rows, [], config, model_config(folder), 1, checkpoints, *silent)
+@contextmanager
+def trainer_for(
+    folder: Path, rows: list[Row], config: Train, checkpoints: Path, held_out: Sequence[Row] = ()
+) -> Iterator[Any]:
+    loaded = add_adapter(load_model(model_config(folder)), config.lora, 1, False)
+    with make_trainer(loaded, rows, config, model_config(folder), 1, checkpoints, held_out) as trainer:
+        yield trainer
+
+
+def silent(step: int, steps: int, loss: float, held_out: float | None = None) -> None:
+    pass
 
 
 def train(folder: Path, rows: list[Row], tmp: Path, held: float = 0.15, **options: Any) -> tuple[Loaded, Trained]:
     kept, out = held_out_split(rows, held)
     loaded, config = load_model(model_config(folder)), train_config(**options)
-    silent = lambda at, total, loss: None  # noqa: E731
     return train_adapter(loaded, kept, out, config, model_config(folder), 1, tmp / "checkpoints", "f", False, silent)
 
 
@@ -94,14 +104,14 @@ def test_plan_counts_the_steps_that_are_made(
 ) -> None:
     options = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": gather}
     config = train_config(num_train_epochs=epochs, max_steps=max_steps, **options)
-    trainer = trainer_for(folder, rows[:count], config, tmp_path / "c")
-    assert trainer.train().global_step == plan(rows[:count], [], config, model_config(folder)).steps
+    with trainer_for(folder, rows[:count], config, tmp_path / "c") as trainer:
+        assert trainer.train().global_step == plan(rows[:count], [], config, model_config(folder)).steps
 
 
 # The loss
 
 
-def batch_of(rows: list[Row], pad: int) -> dict[str, Any]:
+def by_hand(rows: list[Row], pad: int) -> dict[str, Any]:
     """A right-padded batch by hand."""
     import torch
 
@@ -124,7 +134,7 @@ def test_loss_and_gradients_equal_those_of_transformers(folder: Path, rows: list
     torch.manual_seed(3)
     for parameter in lora.values():  # a fresh B is zero, and so would be the gradient of A
         parameter.data.normal_(0, 0.1)
-    batch = batch_of(rows[:3], loaded.tokenizer.pad_token_id)
+    batch = by_hand(rows[:3], loaded.tokenizer.pad_token_id)
     for count in (None, torch.tensor(777)):
         theirs = loaded.model(**batch, **({} if count is None else {"num_items_in_batch": count})).loss
         wanted = torch.autograd.grad(theirs, list(lora.values()))
@@ -144,16 +154,17 @@ def test_loss_of_a_model_that_bends_its_logits(rows: list[Row]) -> None:
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
     config = Gemma2Config(vocab_size=400, num_key_value_heads=2, head_dim=8, final_logit_softcapping=0.5, **sizes)
-    net, batch = Gemma2ForCausalLM(config).eval(), batch_of(rows[:3], 0)
+    net, batch = Gemma2ForCausalLM(config).eval(), by_hand(rows[:3], 0)
     with torch.inference_mode():
         assert abs(answer_loss(net, batch).item() - net(**batch).loss.item()) < 1e-5
 
 
 def test_trl_feeds_the_rows_uncut_with_loss_on_the_answer_alone(folder: Path, rows: list[Row], tmp_path: Path) -> None:
     config = train_config(per_device_train_batch_size=3)
-    trainer = trainer_for(folder, rows[:6], config, tmp_path / "c")
+    with trainer_for(folder, rows[:6], config, tmp_path / "c") as trainer:
+        batches = list(trainer.get_train_dataloader())
     fed = set()
-    for batch in trainer.get_train_dataloader():
+    for batch in batches:
         for ids, mask, labels in zip(batch["input_ids"], batch["attention_mask"], batch["labels"], strict=True):
             kept = int(mask.sum())
             assert mask[:kept].all()
@@ -163,6 +174,12 @@ def test_trl_feeds_the_rows_uncut_with_loss_on_the_answer_alone(folder: Path, ro
     assert fed == wanted
 
 
+def test_batch_equals_one_made_by_hand(rows: list[Row]) -> None:
+    wanted, found = by_hand(rows[:3], 0), batch_of(rows[:3], 0, "cpu")
+    assert found.keys() == wanted.keys()
+    assert all((found[name] == wanted[name]).all() for name in wanted)
+
+
 def test_accumulated_step_is_the_mean_over_all_answer_tokens(folder: Path, rows: list[Row], tmp_path: Path) -> None:
     """One SGD step over two batches equals one step on transformers' loss over all their rows at once."""
     import torch
@@ -170,26 +187,62 @@ def test_accumulated_step_is_the_mean_over_all_answer_tokens(folder: Path, rows:
     rate = 0.1
     options = {"optim": "sgd", "learning_rate": rate, "lr_scheduler_type": "constant", "warmup_steps": 0}
     config = train_config(max_steps=1, max_grad_norm=1e9, **options)
-    trainer = trainer_for(folder, rows[:4], config, tmp_path / "c")
-    lora = {n: p for n, p in trainer.model.named_parameters() if p.requires_grad}
+    loaded = add_adapter(load_model(model_config(folder)), config.lora, 1, False)
+    lora = {n: p for n, p in loaded.model.named_parameters() if p.requires_grad}
     torch.manual_seed(3)
     for parameter in lora.values():
         parameter.data.normal_(0, 0.1)
     start = {n: p.detach().clone() for n, p in lora.items()}
-    loss = trainer.model(**batch_of(rows[:4], 0)).loss
+    loss = loaded.model(**by_hand(rows[:4], 0)).loss
     gradients = torch.autograd.grad(loss, list(lora.values()))
-    trainer.train()
+    with make_trainer(loaded, rows[:4], config, model_config(folder), 1, tmp_path / "c") as trainer:
+        trainer.train()
     assert abs(trainer.state.log_history[0]["loss"] - loss.item()) < 1e-4
     for (name, parameter), gradient in zip(lora.items(), gradients, strict=True):
         assert torch.allclose(parameter.detach(), start[name] - rate * gradient, atol=1e-5), name
 
 
-def test_held_out_loss_is_the_mean_over_answer_tokens(folder: Path, rows: list[Row], tmp_path: Path) -> None:
-    trainer = trainer_for(folder, rows[:2], train_config(), tmp_path / "c")
-    wanted = trainer.model(**batch_of(rows[2:6], 0)).loss.item()
-    found = _held_out_loss(trainer, rows[2:6])
+def test_loss_comes_through_the_model_that_is_called_and_goes_again(folder: Path, rows: list[Row]) -> None:
+    """A wrapper sees the call (so DDP would), and afterwards the model gives logits as before."""
+    import torch
+
+    calls = []
+
+    class Wrapper(torch.nn.Module):
+        def __init__(self, module: Any) -> None:
+            super().__init__()
+            self.module = module
+
+        def forward(self, **inputs: Any) -> Any:
+            calls.append(sorted(inputs))
+            return self.module(**inputs)
+
+    model = add_adapter(load_model(model_config(folder)), train_config().lora, 1, False).model
+    batch = by_hand(rows[:3], 0)
+    wanted, before = model(**batch), dict(vars(model.get_base_model()))
+    with giving_loss(model):
+        with giving_loss(model):
+            loss = Wrapper(model)(**batch, count=None)["loss"]
+        assert torch.equal(model(**batch)["loss"], loss)
+    assert calls == [["attention_mask", "count", "input_ids", "labels"]]
+    assert abs(loss.item() - wanted.loss.item()) < 1e-5
+    assert vars(model.get_base_model()).keys() == before.keys()
+    assert torch.equal(model(**batch).logits, wanted.logits)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_held_out_loss_is_the_mean_over_answer_tokens(
+    folder: Path, rows: list[Row], tmp_path: Path, batch: int
+) -> None:
+    config = train_config(per_device_train_batch_size=batch)
+    with trainer_for(folder, rows[:2], config, tmp_path / "c", rows[2:6]) as trainer:
+        found = trainer.held_out_loss()
+    wanted = trainer.model(**by_hand(rows[2:6], 0)).loss.item()
     assert found is not None and abs(found - wanted) < 1e-5
-    assert _held_out_loss(trainer, []) is None
+    total, count = held_out_sum(trainer.model, rows[2:6], 2, 0).tolist()
+    assert abs(total / count - wanted) < 1e-5
+    with trainer_for(folder, rows[:2], config, tmp_path / "d") as trainer:
+        assert trainer.held_out_loss() is None
 
 
 def test_dataset_masks_the_prompt(rows: list[Row]) -> None:
@@ -210,9 +263,9 @@ def test_parameters_change_loss_falls_and_the_folder_is_what_peft_opens(
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    steps: list[tuple[int, int, float]] = []
+    steps: list[tuple[Any, ...]] = []
     kept, out = held_out_split(rows, 0.15)
-    config, model = train_config(num_train_epochs=3), model_config(folder)
+    config, model = train_config(num_train_epochs=3, eval_steps=4), model_config(folder)
     loaded = load_model(model)
     base = {n: p.detach().clone() for n, p in loaded.model.named_parameters()}
     trained, done = train_adapter(
@@ -221,10 +274,15 @@ def test_parameters_change_loss_falls_and_the_folder_is_what_peft_opens(
     assert done.loss_before is not None and done.loss_after is not None and done.loss_after < done.loss_before
     assert done.adapter_norm > 0 and math.isfinite(done.adapter_norm)
     planned = plan(kept, out, config, model)
-    assert done.steps == planned.steps == 9
-    assert [s[0] for s in steps] == list(range(1, 10)) and {s[1] for s in steps} == {9}
-    assert [entry["loss"] for entry in done.log] == [s[2] for s in steps]
-    assert done.log[-1]["loss"] < done.log[0]["loss"]
+    assert done.steps == planned.steps == done.kept_step == 9
+    logged = [s for s in steps if len(s) == 3]
+    assert [s[0] for s in logged] == list(range(1, 10)) and {s[1] for s in steps} == {9}
+    assert done.curve == ((0, done.loss_before), *((s[0], s[3]) for s in steps if len(s) == 4))
+    assert [step for step, _ in done.curve] == [0, 4, 8, 9] and done.curve[-1][1] == done.loss_after
+    assert [entry["step"] for entry in done.log] == list(range(10))
+    assert [entry["loss"] for entry in done.log[1:]] == [s[2] for s in logged]
+    assert tuple((e["step"], e["held_out_loss"]) for e in done.log if "held_out_loss" in e) == done.curve
+    assert done.log[-1]["loss"] < done.log[1]["loss"]
     named = trained.model.named_parameters()
     frozen = {n.removeprefix("base_model.model.").replace(".base_layer", ""): p for n, p in named}
     assert all(torch.equal(frozen[name], weights) for name, weights in base.items()), "the base must not change"
@@ -237,10 +295,11 @@ def test_parameters_change_loss_falls_and_the_folder_is_what_peft_opens(
     assert names >= {"README.md", "training_log.jsonl", "loss.png", "config.yaml", "manifest.json"}
     assert not {p.suffix for p in made.rglob("*")} & {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"}
     log = [json.loads(line) for line in (made / "training_log.jsonl").read_text("utf-8").splitlines()]
-    assert [e["step"] for e in log] == list(range(1, 10))
+    assert log == [dict(entry) for entry in done.log]
     assert (made / "loss.png").read_bytes().startswith(b"\x89PNG")
     card = (made / "README.md").read_text("utf-8")
-    assert "base_model:" in card and f"{done.loss_before:.3f} before" in card and str(folder.parent) not in card
+    assert "base_model:" in card and f"{done.loss_before:.3f} before" in card and f"{done.curve[1][1]:.3f} at 4" in card
+    assert str(folder.parent) not in card
     assert (made / "config.yaml").read_text("utf-8") == whole.to_yaml()
     assert artefact.load_manifest(made, "")["adapter_norm"] == done.adapter_norm
 

@@ -88,6 +88,7 @@ def train_config(**changes: Any) -> Train:
         "per_device_train_batch_size": 2,
         "gradient_accumulation_steps": 2,
         "min_steps": 1,
+        "packing": False,
         "lora": {"r": 4, "alpha": 8},
     }
     return Train(**{**options, **changes})

@@ -71,6 +71,7 @@ train:
   held_out: 0.2
   max_steps: 8
   learning_rate: 0.05
+  packing: false
   lora: {r: 4, alpha: 8}
 answer: {max_new_tokens: 8}
 evaluation: {questions: questions.jsonl, limit: 2}

@@ -1,8 +1,8 @@
 """The product on one page: a Config in; index, adapter, answers, evaluation and demo out, each with what made it."""
 
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,10 +17,21 @@ from copilot.knowledge.index import Index
 from copilot.knowledge.retriever import Retrieve, make_retriever
 from copilot.model import artefact
 from copilot.model.checkpoints import last_checkpoint
-from copilot.model.dataset import Row, build_rows, held_out_split, read_examples, read_questions
+from copilot.model.dataset import (
+    Row,
+    build_rows,
+    from_lists,
+    held_out_split,
+    read_examples,
+    read_questions,
+    to_lists,
+)
 from copilot.model.generator import TransformersGenerator
 from copilot.model.load import load_model, load_tokenizer, model_folder, prepare, quiet_libraries
-from copilot.model.trainer import Plan, Trained, plan, train_adapter
+from copilot.model.plan import Plan, plan
+from copilot.model.processes import Processes, together
+from copilot.model.template import check_template
+from copilot.model.trainer import Trained, train_adapter
 from copilot.prompt.render import prompt_fingerprint
 from copilot.runs import locked, now, read_manifest, write_json, write_text
 from copilot.types import Answer, Question
@@ -108,31 +119,62 @@ def run_train(
     resume: bool = False,
     show: Callable[[Plan], None] = lambda p: None,
 ) -> None:
-    """Rows → LoRA adapter in `adapter/`, with its log, curve and model card."""
+    """Rows → LoRA adapter in `adapter/`, with its log, curve and model card.
+
+    Under torchrun or accelerate several processes train together; the first alone speaks and writes.
+    """
     work = Work(config, flag)
-    with locked(work.folder, "train", console.say):
-        key, recipe = work.key("train"), work.recipe()
-        if not force and work.state("train") == "fresh":
-            console.say(f"train: unchanged, nothing to do ({work.artefact('train')})")
-            return
-        checkpoints = work.folder / "checkpoints"
-        if resume:
-            try:
-                start = last_checkpoint(checkpoints, key)
-            except StaleError as error:
-                raise StaleError(error.message, f"run {work.command('train')}, without --resume") from None
-            console.say(f"train: {f'going on after {start.name}' if start else 'no whole checkpoint, from the start'}")
-        backend = prepare(config.model)
-        tokenizer = load_tokenizer(model_folder(config.model))
-        rows, held_out = training_rows(config, console, flag, tokenizer)
-        planned = plan(rows, held_out, config.train, config.model)
-        show(planned)
-        loaded = load_model(config.model, training=True)
-        unchanged(key, work.key("train"), "a document, a row or the base model")
-        console.say(f"train: {backend} on {loaded.device}, {loaded.dtype}, {planned.steps} steps")
-        index = read_manifest(work.artefact("index"))
-        assert index is not None
-        trained, done = _train_with_bar(config, console, loaded, rows, held_out, planned, checkpoints, key, resume)
+    with together() as processes:
+        if processes.first:
+            with locked(work.folder, "train", console.say):
+                _train(work, console, force, resume, show, processes)
+        else:
+            _train(work, Silent(), force, resume, lambda p: None, processes)
+
+
+class Silent:
+    """A Console for processes beside the first."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    @contextmanager
+    def progress(self, title: str, total: int) -> Iterator[Callable[..., None]]:
+        """Nothing."""
+        yield lambda n, note="": None
+
+
+def _train(
+    work: Work, console: Console, force: bool, resume: bool, show: Callable[[Plan], None], processes: Processes
+) -> None:
+    config, checkpoints = work.config, work.folder / "checkpoints"
+    if processes.told(lambda: not force and work.state("train") == "fresh"):
+        console.say(f"train: unchanged, nothing to do ({work.artefact('train')})")
+        return
+    key, recipe = work.key("train"), work.recipe()
+    if resume:
+        try:
+            start = last_checkpoint(checkpoints, key)
+        except StaleError as error:
+            raise StaleError(error.message, f"run {work.command('train')}, without --resume") from None
+        console.say(f"train: {f'going on after {start.name}' if start else 'no whole checkpoint, from the start'}")
+    backend = prepare(config.model)
+    tokenizer = load_tokenizer(model_folder(config.model))
+    made = processes.told(lambda: [to_lists(part) for part in training_rows(config, console, work.flags, tokenizer)])
+    rows, held_out = map(from_lists, made)
+    planned = plan(rows, held_out, config.train, config.model, processes.count)
+    show(planned)
+    loaded = load_model(config.model, training=True)
+    check_template(loaded.model, rows, tokenizer)
+    unchanged(key, work.key("train"), "a document, a row or the base model")
+    many = f", {processes.count} processes" if processes.count > 1 else ""
+    console.say(f"train: {backend} on {loaded.device}, {loaded.dtype}, {planned.steps} steps{many}")
+    index = read_manifest(work.artefact("index"))
+    assert index is not None
+    trained, done = _train_with_bar(
+        config, console, loaded, rows, held_out, planned, checkpoints, key, resume, processes
+    )
+    if processes.first:
         manifest = {
             "fingerprint": key,
             "recipe": recipe,
@@ -145,7 +187,7 @@ def run_train(
         }
         artefact.save_adapter(work.artefact("train"), trained, planned, done, config, manifest)
         shutil.rmtree(checkpoints, ignore_errors=True)
-        console.say(f"train: {_loss_sentence(done)} → {work.artefact('train')}")
+    console.say(f"train: {_loss_sentence(done)} → {work.artefact('train')}")
 
 
 def _train_with_bar(
@@ -158,24 +200,26 @@ def _train_with_bar(
     checkpoints: Path,
     key: str,
     resume: bool,
+    processes: Processes,
 ) -> tuple[Any, Trained]:
     with console.progress("training", planned.steps) as step:
-        seen = 0
+        seen, measured = 0, ""
 
-        def on_step(at: int, total: int, loss: float) -> None:
-            nonlocal seen
-            step(at - seen, note=f"loss {loss:.3f}")
+        def on_step(at: int, total: int, loss: float, held_out: float | None = None) -> None:
+            nonlocal seen, measured
+            measured = measured if held_out is None else f", held out {held_out:.3f}"
+            step(at - seen, note=f"loss {loss:.3f}{measured}")
             seen = at
 
-        return train_adapter(
-            loaded, rows, held_out, config.train, config.model, config.seed, checkpoints, key, resume, on_step
-        )
+        settings = (config.train, config.model, config.seed, checkpoints, key, resume)
+        return train_adapter(loaded, rows, held_out, *settings, on_step, processes)
 
 
 def _loss_sentence(done: Trained) -> str:
     if done.loss_before is None or done.loss_after is None:
         return f"{done.steps} steps; no held-out rows"
-    return f"{done.steps} steps, held-out loss {done.loss_before:.3f} → {done.loss_after:.3f}"
+    best = f", the best at step {done.kept_step}" if done.kept_step != done.steps else ""
+    return f"{done.steps} steps, held-out loss {done.loss_before:.3f} → {done.loss_after:.3f}{best}"
 
 
 def open_answerer(

@@ -7,7 +7,8 @@ from typing import Any
 from copilot.config import Config
 from copilot.errors import StaleError
 from copilot.model.load import Loaded
-from copilot.model.trainer import Plan, Trained
+from copilot.model.plan import Plan
+from copilot.model.trainer import Trained
 from copilot.runs import read_manifest, swapped_folder
 
 
@@ -17,6 +18,7 @@ def save_adapter(
     """Write the folder in one swap."""
     facts = {
         "steps": done.steps,
+        "kept_step": done.kept_step,
         "rows": plan.rows,
         "loss_before": done.loss_before,
         "loss_after": done.loss_after,
@@ -51,9 +53,12 @@ def _plot(path: Path, done: Trained) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(6, 3.5), layout="constrained")
-    axes.plot([e["step"] for e in done.log], [e["loss"] for e in done.log], label="training")
-    if done.loss_before is not None and done.loss_after is not None:
-        axes.plot([0, done.steps], [done.loss_before, done.loss_after], "o--", label="held out, before and after")
+    fed = [entry for entry in done.log if "loss" in entry]
+    axes.plot([e["step"] for e in fed], [e["loss"] for e in fed], label="training")
+    if done.curve:
+        axes.plot(*zip(*done.curve, strict=True), "o--", label="held out")
+    if done.kept_step != done.steps:
+        axes.axvline(done.kept_step, color="grey", linestyle=":", label=f"adapter kept: step {done.kept_step}")
     axes.set(xlabel="optimizer step", ylabel="loss (nats per answer token)", ylim=(0, None))
     axes.legend()
     figure.savefig(path, dpi=120)
@@ -66,6 +71,8 @@ def _card(config: Config, plan: Plan, done: Trained) -> str:
     change = "not measured"
     if done.loss_before is not None and done.loss_after is not None:
         change = f"{done.loss_before:.3f} before, {done.loss_after:.3f} after ({plan.held_out} rows)"
+    points = ", ".join(f"{loss:.3f} at {step}" for step, loss in done.curve)
+    kept = f" (the adapter is that of step {done.kept_step}, the best)" if done.kept_step != done.steps else ""
     return f"""---
 base_model: {name}
 library_name: peft
@@ -77,8 +84,9 @@ tags: [lora, sft, trl, tech-clarity-copilot]
 LoRA (r={config.train.lora.r}, alpha={config.train.lora.alpha:g}) on `{name}`, trained to answer in the sections
 {", ".join(config.answer.sections)}.
 
-- Rows: {plan.rows}; optimizer steps: {done.steps}; learning rate {config.train.learning_rate:g}
+- Rows: {plan.rows}; optimizer steps: {done.steps}{kept}; learning rate {config.train.learning_rate:g}
 - Held-out loss per answer token: {change}
+- Held-out loss by step: {points or "not measured"}
 - Context of a row: the {config.retriever.k} chunks that `copilot ask` would retrieve, by `{config.embeddings.provider}`
 
 `config.yaml` holds every setting, `training_log.jsonl` and `loss.png` the curve, `manifest.json` what it was made from.

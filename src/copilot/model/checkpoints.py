@@ -7,6 +7,7 @@ tensors and plain values and never an arbitrary pickle, and none of them reaches
 
 import json
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -49,12 +50,22 @@ def last_checkpoint(folder: Path, fingerprint: str) -> Path | None:
     return max(filter(is_whole, folder.glob("checkpoint-*")), key=_step, default=None)
 
 
+def rotate(folder: Path, keep: int, best: int | None) -> None:
+    """Leave the newest `keep` whole checkpoints and that of step `best`; the others go, broken ones too."""
+    whole = sorted(filter(is_whole, folder.glob("checkpoint-*")), key=_step)
+    kept = {*whole[-keep:], folder / f"checkpoint-{best}"}
+    for checkpoint in folder.glob("checkpoint-*"):
+        if checkpoint not in kept:
+            (checkpoint / WHOLE).unlink(missing_ok=True)  # first: half a folder must not be taken for a whole one
+            shutil.rmtree(checkpoint, ignore_errors=True)
+
+
 def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
 @contextmanager
-def held_interrupt() -> Iterator[Callable[[], bool]]:
+def held_interrupt(aloud: bool = True) -> Iterator[Callable[[], bool]]:
     """Within the block the first Ctrl-C is only noted, which the yielded function tells; the second ends at once."""
     pressed = False
 
@@ -63,7 +74,8 @@ def held_interrupt() -> Iterator[Callable[[], bool]]:
         if pressed:
             raise KeyboardInterrupt
         pressed = True
-        os.write(2, b"\nstopping after this step, with a checkpoint; Ctrl-C again stops at once\n")
+        if aloud:
+            os.write(2, b"\nstopping after this step, with a checkpoint; Ctrl-C again stops at once\n")
 
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False

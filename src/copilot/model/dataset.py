@@ -154,3 +154,13 @@ def held_out_split(rows: Sequence[Row], share: float) -> tuple[list[Row], list[R
     count = min(round(len(rows) * share), len(rows) - 1) if share else 0
     chosen = {int((i + 0.5) * len(rows) / count) for i in range(count)} if count > 0 else set()
     return [r for i, r in enumerate(rows) if i not in chosen], [rows[i] for i in sorted(chosen)]
+
+
+def to_lists(rows: Sequence[Row]) -> list[list[Any]]:
+    """Rows as JSON holds them."""
+    return [[row.line, row.messages, row.input_ids, row.prompt_length] for row in rows]
+
+
+def from_lists(made: Sequence[Sequence[Any]]) -> list[Row]:
+    """Rows of `to_lists`."""
+    return [Row(line, tuple(messages), tuple(ids), prompt) for line, messages, ids, prompt in made]

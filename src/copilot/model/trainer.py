@@ -2,31 +2,24 @@
 
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from copilot.config import Model, Train
 from copilot.errors import CopilotError, Exit
-from copilot.model.checkpoints import OWNER, held_interrupt, last_checkpoint, mark_whole
+from copilot.model.checkpoints import OWNER, held_interrupt, is_whole, last_checkpoint, rotate
 from copilot.model.dataset import Row
 from copilot.model.load import Loaded, add_adapter
+from copilot.model.loss import giving_loss, held_out_sum
+from copilot.model.processes import Processes
+from copilot.model.watch import Curve, OnStep, best_of, curve_of, exhausted, log_of, make_report, whole_curve
 from copilot.runs import write_json
 
-IGNORED = -100
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What training will do."""
-
-    rows: int
-    held_out: int  # rows
-    tokens: int
-    loss_tokens: int
-    longest: int  # tokens
-    steps: int  # optimizer steps
+_OWN = {"data", "held_out", "min_steps", "lora", "packing", "pack_tokens", "gradient_checkpointing"}  # not for TRL
+_OWN |= {"early_stopping_patience", "save_total_limit", "eval_steps", "max_steps"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,43 +27,12 @@ class Trained:
     """What training did."""
 
     steps: int
+    kept_step: int  # whose adapter it is: the best one when training may end early, else the last
     loss_before: float | None  # held-out, nats per token
-    loss_after: float | None
+    loss_after: float | None  # of the adapter kept
     adapter_norm: float  # L2 over all adapter weights that start at zero
-    log: tuple[dict[str, Any], ...]
-
-
-def plan(train: Sequence[Row], held_out: Sequence[Row], config: Train, model: Model, processes: int = 1) -> Plan:
-    """Count, and refuse what could not train. Raises CopilotError with the remedy."""
-    batch = config.per_device_train_batch_size * config.gradient_accumulation_steps * processes
-    batches = math.ceil(len(train) / (config.per_device_train_batch_size * processes))
-    per_epoch = max(math.ceil(batches / config.gradient_accumulation_steps), 1)
-    steps = config.max_steps if config.max_steps > 0 else math.ceil(per_epoch * config.num_train_epochs)
-    if config.packing:
-        raise CopilotError(
-            "train.packing: packed rows would read each other, for no flash attention is loaded here",
-            "set train.packing=false",
-        )
-    rows = [*train, *held_out]
-    for row in rows:
-        where = f"{config.data}:{row.line}"
-        length = len(row.input_ids)
-        if length > model.max_length:
-            raise CopilotError(
-                f"{where}: {length} tokens, but model.max_length is {model.max_length}: its answer would be cut",
-                f"set model.max_length to at least {length}, or lower retriever.k",
-            )
-        if len(row.input_ids) <= row.prompt_length:
-            raise CopilotError(f"{where}: no token of this row carries loss", "give it a longer response")
-    if steps < config.min_steps:
-        raise CopilotError(
-            f"{len(train)} rows in batches of {batch} for {config.num_train_epochs:g} epochs make {steps} optimizer "
-            f"step{'s' if steps != 1 else ''}, fewer than train.min_steps ({config.min_steps}): too few to learn from",
-            "raise train.num_train_epochs, lower train.gradient_accumulation_steps, add rows, or lower train.min_steps",
-        )
-    tokens = sum(len(r.input_ids) for r in train)
-    loss_tokens = sum(len(r.input_ids) - r.prompt_length for r in train)
-    return Plan(len(train), len(held_out), tokens, loss_tokens, max(len(r.input_ids) for r in rows), steps)
+    log: tuple[dict[str, Any], ...]  # by step; `loss` of training, `held_out_loss` where it was measured
+    curve: Curve  # held-out, from step 0 on
 
 
 def train_adapter(
@@ -83,27 +45,35 @@ def train_adapter(
     checkpoints: Path,
     fingerprint: str,
     resume: bool,
-    on_step: Callable[[int, int, float], None],
+    on_step: OnStep,
+    processes: Processes = Processes(),  # noqa: B008
 ) -> tuple[Loaded, Trained]:
-    """Train, and measure that it changed something; `on_step(step, steps, loss)` is told of each logged step.
+    """Train, and measure that it changed something; `on_step` is told of each logged step.
 
     Checkpoints go to `checkpoints`; with `resume` training goes on after the last whole one. Raises CopilotError when
     the adapter did not change or the held-out loss did not fall.
     """
     start = last_checkpoint(checkpoints, fingerprint) if resume else None
-    if start is None:
-        shutil.rmtree(checkpoints, ignore_errors=True)
-        checkpoints.mkdir(parents=True)
-        write_json(checkpoints / OWNER, fingerprint)
-    trained = add_adapter(loaded, config.lora, seed, config.gradient_checkpointing)
-    with held_interrupt() as interrupted:
-        trainer = _sft_trainer(trained, rows, held_out, config, model, seed, checkpoints, on_step, interrupted)
-        before = _held_out_loss(trainer, held_out)  # a fresh adapter changes nothing: this is the base, resumed or not
-        steps = _run(trainer, start, interrupted)
-    after = _held_out_loss(trainer, held_out)
-    norm = adapter_norm(trained.model)
-    log = tuple(entry for entry in trainer.state.log_history if "loss" in entry)
-    done = Trained(steps, before, after, norm, log)
+    processes.wait()
+    if processes.first:
+        _make_room(checkpoints, start, fingerprint)
+    processes.wait()
+    trained = add_adapter(loaded, config.lora, seed, config.gradient_checkpointing is True)
+    patience = config.early_stopping_patience
+    with (
+        held_interrupt(processes.first) as interrupted,
+        _memory_errors(),
+        make_trainer(trained, rows, config, model, seed, checkpoints, held_out, processes) as trainer,
+    ):
+        before = trainer.held_out_loss()  # a fresh adapter changes nothing: this is the base, resumed or not
+        report = make_report(on_step, interrupted, processes, before, patience, config.save_total_limit)
+        trainer.add_callback(report)
+        steps = _run(trainer, start, lambda: processes.any(interrupted()), before, patience)
+        curve = curve_of(trainer.state.log_history)
+        kept = _take_best(trainer, checkpoints, curve, steps) if patience else steps
+    after = dict(curve).get(kept)
+    log = log_of(trainer.state.log_history, before)
+    done = Trained(steps, kept, before, after, adapter_norm(trained.model), log, whole_curve(before, curve))
     _check(done)
     return trained, done
 
@@ -126,6 +96,86 @@ def _check(done: Trained) -> None:
         )
 
 
+def _make_room(checkpoints: Path, start: Path | None, fingerprint: str) -> None:
+    """An empty folder to start from, or one without what a kill left half written."""
+    if start is not None:
+        rotate(checkpoints, len(list(checkpoints.iterdir())), None)
+        return
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    checkpoints.mkdir(parents=True)
+    write_json(checkpoints / OWNER, fingerprint)
+
+
+@contextmanager
+def make_trainer(
+    trained: Loaded,
+    rows: Sequence[Row],
+    config: Train,
+    model: Model,
+    seed: int,
+    checkpoints: Path,
+    held_out: Sequence[Row] = (),
+    processes: Processes = Processes(),  # noqa: B008
+) -> Iterator[Any]:
+    """TRL's trainer, ready within the block; `held_out_loss()` is what it measures every `eval_steps`."""
+    from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+    args = _arguments(config, model, seed, checkpoints, bool(held_out))
+    own = _trainer_class(held_out, processes, args.use_cpu)
+    trainer = own(
+        model=trained.model,
+        args=args,
+        train_dataset=_dataset(rows),
+        eval_dataset=_dataset(held_out) if held_out else None,
+        processing_class=trained.tokenizer,
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    for callback in trainer.callback_handler.callbacks:
+        if type(callback).__name__ == "TensorBoardCallback" and callback.logging_dir is None:
+            callback.logging_dir = str(checkpoints.parent / "tensorboard")
+    with giving_loss(trained.model) if args.use_cpu else nullcontext():
+        yield trainer
+
+
+def _trainer_class(held_out: Sequence[Row], processes: Processes, cpu: bool) -> Any:
+    """SFTTrainer with our measure of the held-out loss, and on a CPU with our loss."""
+    from trl import SFTTrainer
+
+    class Measuring(SFTTrainer):  # type: ignore[misc]
+        control: Any
+
+        def held_out_loss(self) -> float | None:
+            """Mean loss over the answers of the held-out rows, nats per token; each process takes its share."""
+            if not held_out:
+                return None
+            share = held_out[processes.rank :: processes.count]
+            batch, pad = self.args.per_device_eval_batch_size, self.processing_class.pad_token_id
+            total, count = processes.sum(held_out_sum(self.model, share, batch, pad).tolist())
+            return total / count
+
+        def evaluate(self, *args: Any, **options: Any) -> dict[str, float]:
+            metrics = {"eval_loss": float(self.held_out_loss())}  # type: ignore[arg-type]
+            self.log(metrics)
+            self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+            return metrics
+
+    class CpuTrainer(Measuring):
+        """TRL's loss needs a GPU kernel (triton); ours is the same in plain torch."""
+
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            loss = model(**inputs, count=num_items_in_batch)["loss"]
+            if self.args.average_tokens_across_devices and num_items_in_batch is not None:
+                loss = (
+                    loss * self.accelerator.num_processes
+                )  # `count` is of all processes, whose gradients are averaged
+            return (loss, {}) if return_outputs else loss
+
+    return CpuTrainer if cpu else Measuring
+
+
 def _dataset(rows: Sequence[Row]) -> Any:
     from datasets import Dataset, disable_progress_bars
 
@@ -137,118 +187,50 @@ def _dataset(rows: Sequence[Row]) -> Any:
     return Dataset.from_list([{"input_ids": list(r.input_ids), "completion_mask": mask(r)} for r in rows])
 
 
-def _sft_trainer(
-    trained: Loaded,
-    rows: Sequence[Row],
-    held_out: Sequence[Row],
-    config: Train,
-    model: Model,
-    seed: int,
-    checkpoints: Path,
-    on_step: Callable[[int, int, float], None],
-    interrupted: Callable[[], bool],
-) -> Any:
-    from transformers import TrainerCallback
-    from transformers.trainer_callback import PrinterCallback, ProgressCallback
-    from trl import SFTTrainer
-
-    class Report(TrainerCallback):  # type: ignore[misc]
-        """Tells our progress bar, and marks a checkpoint whole once everything in it is written."""
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-            if logs and "loss" in logs:
-                on_step(state.global_step, state.max_steps, float(logs["loss"]))
-
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if interrupted():
-                control.should_save = control.should_training_stop = True
-
-        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if state.is_world_process_zero:
-                mark_whole(Path(args.output_dir) / f"checkpoint-{state.global_step}", state.global_step)
-
-    class CpuTrainer(SFTTrainer):  # type: ignore[misc]
-        """TRL's loss needs a GPU kernel (triton); here is the same in plain torch, logits of answer tokens only."""
-
-        def compute_loss(
-            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-        ) -> Any:
-            loss = answer_loss(self.accelerator.unwrap_model(model).get_base_model(), inputs, num_items_in_batch)
-            return (loss, {}) if return_outputs else loss
-
-    args = _arguments(config, model, seed, checkpoints)
-    trainer = (CpuTrainer if args.use_cpu else SFTTrainer)(
-        model=trained.model,
-        args=args,
-        train_dataset=_dataset(rows),
-        eval_dataset=_dataset(held_out) if held_out else None,
-        processing_class=trained.tokenizer,
-        callbacks=[Report()],
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.remove_callback(ProgressCallback)
-    return trainer
-
-
-def _arguments(config: Train, model: Model, seed: int, checkpoints: Path) -> Any:
+def _arguments(config: Train, model: Model, seed: int, checkpoints: Path, measured: bool) -> Any:
     """TRL's own settings: those of the YAML under their TRL names, and those that follow from the machine."""
     import torch
     from trl import SFTConfig
 
     gpu = torch.cuda.is_available()
-    names = set(Train.model_fields) - {"data", "held_out", "min_steps", "lora"}
-    options = {name: getattr(config, name) for name in names} | {"max_steps": config.max_steps or -1}
+    options = {name: getattr(config, name) for name in set(Train.model_fields) - _OWN}
     return SFTConfig(
         output_dir=str(checkpoints),
+        run_name=checkpoints.parent.name,
         seed=seed,
         data_seed=seed,
         max_length=model.max_length,
         completion_only_loss=True,
         per_device_eval_batch_size=config.per_device_train_batch_size,
-        eval_strategy="no",
+        eval_strategy="steps" if measured else "no",
+        eval_steps=config.eval_steps if measured else None,
         save_strategy="steps",
         save_only_model=False,
         bf16=gpu and torch.cuda.is_bf16_supported(),
         fp16=gpu and not torch.cuda.is_bf16_supported(),
         use_cpu=not gpu,
         dataloader_pin_memory=gpu,
+        ddp_find_unused_parameters=False,
         disable_tqdm=True,
         logging_first_step=True,
         prediction_loss_only=True,
+        max_steps=config.max_steps or -1,
+        gradient_checkpointing=config.gradient_checkpointing is True,
         **options,
     )
 
 
-def answer_loss(base: Any, inputs: dict[str, Any], count: Any = None) -> Any:
-    """Cross-entropy over tokens whose label is not -100, divided by `count` (None: by their number)."""
-    import torch
-
-    labels = inputs["labels"][:, 1:]  # (b, t - 1)
-    kept = labels != IGNORED
-    places = kept.any(dim=0).nonzero().squeeze(1)  # where any row has an answer token next
-    read = {name: inputs[name] for name in ("input_ids", "attention_mask")}
-    logits = base(**read, use_cache=False, logits_to_keep=places).logits  # (b, places, vocab)
-    logits = logits[kept[:, places]].float()  # (n, vocab)
-    total = torch.nn.functional.cross_entropy(logits, labels[kept], reduction="sum")
-    return total / (kept.sum() if count is None else count)
-
-
-def _run(trainer: Any, start: Path | None, interrupted: Callable[[], bool]) -> int:
+def _run(
+    trainer: Any, start: Path | None, interrupted: Callable[[], bool], before: float | None, patience: int | None
+) -> int:
     """Train to the end; how many steps were made in all, those before the checkpoint included."""
-    import torch
-
-    if start and _reopen_finished(trainer, start):
+    if start and _reopen_finished(trainer, start, before, patience):
         return int(trainer.state.global_step)
     try:
         trainer.train(resume_from_checkpoint=str(start) if start else None)
     except KeyboardInterrupt:
         raise CopilotError(
             "interrupted; the same command with --resume goes on after the last checkpoint", code=Exit.INTERRUPTED
-        ) from None
-    except torch.cuda.OutOfMemoryError:
-        raise CopilotError(
-            "the GPU's memory is too small for this training",
-            "set train.per_device_train_batch_size=1 or train.gradient_checkpointing=true",
         ) from None
     if interrupted():
         raise CopilotError(
@@ -259,32 +241,48 @@ def _run(trainer: Any, start: Path | None, interrupted: Callable[[], bool]) -> i
     return int(trainer.state.global_step)
 
 
-def _reopen_finished(trainer: Any, start: Path) -> bool:
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    """Too little memory, on a GPU or not, as one sentence with what to set."""
+    import torch
+
+    try:
+        yield
+    except RuntimeError as error:
+        gpu = isinstance(error, torch.OutOfMemoryError)
+        if not gpu and "DefaultCPUAllocator" not in str(error):
+            raise
+        raise CopilotError(
+            f"the memory of the {'GPU' if gpu else 'machine'} is too small for this training",
+            "set train.per_device_train_batch_size=1 or train.gradient_checkpointing=true",
+        ) from None
+
+
+def _reopen_finished(trainer: Any, start: Path, before: float | None, patience: int | None) -> bool:
     """Take over a checkpoint of the last step; False when steps are left (transformers would add one past the last)."""
-    from peft import load_peft_weights, set_peft_model_state_dict
     from transformers import TrainerState
 
     state = TrainerState.load_from_json(str(start / "trainer_state.json"))
-    if state.global_step < state.max_steps:
+    curve = whole_curve(before, curve_of(state.log_history))
+    if state.global_step < state.max_steps and not exhausted(curve, patience):
         return False
-    set_peft_model_state_dict(trainer.model, load_peft_weights(str(start), device=str(trainer.model.device)))
+    _take(trainer, start)
     trainer.state = state
     return True
 
 
-def _held_out_loss(trainer: Any, held_out: Sequence[Row]) -> float | None:
-    """Mean loss over the answers of the held-out rows, nats per token."""
-    if not held_out:
-        return None
-    import torch
+def _take_best(trainer: Any, checkpoints: Path, curve: Curve, last: int) -> int:
+    """Put the adapter with the lowest held-out loss in place; its step."""
+    step = best_of(curve)[0]
+    if step != last:
+        best = checkpoints / f"checkpoint-{step}"
+        if not is_whole(best):
+            raise CopilotError(f"{best}, the best checkpoint, is missing or damaged", "train again without --resume")
+        _take(trainer, best)
+    return step
 
-    model = trainer.model.eval()
-    total, count = 0.0, 0
-    with torch.inference_mode():
-        for row in held_out:
-            ids = torch.tensor([row.input_ids], device=model.device)
-            keep = len(row.input_ids) - row.prompt_length
-            logits = model(input_ids=ids, logits_to_keep=keep + 1).logits[0, :-1].float()
-            total += float(torch.nn.functional.cross_entropy(logits, ids[0, -keep:], reduction="sum"))
-            count += keep
-    return total / count
+
+def _take(trainer: Any, checkpoint: Path) -> None:
+    from peft import load_peft_weights, set_peft_model_state_dict
+
+    set_peft_model_state_dict(trainer.model, load_peft_weights(str(checkpoint), device=str(trainer.model.device)))
