@@ -13,6 +13,7 @@ Exit code 1 when a part failed.
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -56,10 +57,11 @@ class Chain:
     deadline: float  # s of time.monotonic
 
     def copilot(self, config: str, name: str, sets: dict[str, Any], env: dict[str, str] | None = None) -> Path:
-        """`copilot pipeline` in a process of its own; the run's folder."""
+        """`copilot pipeline` from nothing, in a process of its own; the run's folder."""
         given = {"run.name": name, "model.name": self.checkpoint, **sets, **(ON_CPU if self.cpu else {})}
         flags = [part for key, value in given.items() for part in ("--set", f"{key}={value}")]
         flags += [part for text in self.sets for part in ("--set", text)]
+        shutil.rmtree(self.work / name, ignore_errors=True)
         command = [
             "-m",
             "copilot.cli",
@@ -157,7 +159,7 @@ def opened(chain: Chain, by: str) -> str:
     scores = str(chain.work / f"{by}.npy")
     printed = chain.python([script, str(trained(chain) / "adapter"), scores, "--by", by, *four_bit])
     found = json.loads(printed.strip().splitlines()[-1])
-    said = f"{found['modules']} layers, weights as in the file"
+    said = f"{found['modules']} adapted layers, weights as in the file"
     if by == "merged":
         expect("the merged answer", found["merged"], found["answer"])
         return f"{said}; 32 greedy tokens the same merged; scores differ by {found['largest_difference']:.1e}"

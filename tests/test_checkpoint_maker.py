@@ -1,4 +1,4 @@
-"""Small shapes in; the checkpoint maker's folders out: names and sizes of Llama-3.2-1B, special tokens, text kept."""
+"""Small shapes in; checkpoints, and the parts of the chain that a GPU machine runs over them, out."""
 
 import json
 import subprocess
@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 
-from copilot.config import Model
+from copilot.config import Embeddings, Model
+from copilot.errors import CopilotError
+from copilot.knowledge.embeddings import load_embeddings
 from copilot.model.load import load_model, load_tokenizer, quiet_libraries
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
+import azure_server as server  # noqa: E402
 import make_checkpoint as maker  # noqa: E402
+import open_adapter as opener  # noqa: E402
 
 VOCAB = 3000
 SMALL = ["--layers", "2", "--hidden", "32", "--heads", "4", "--kv-heads", "2", "--head-dim", "8", "--ffn", "48"]
@@ -136,3 +140,59 @@ def test_the_tokenizer_alone(tmp_path: Path, folder: Path) -> None:
     made = make(tmp_path / "alone", "--tokenizer", str(folder / "tokenizer.json"), "--tokenizer-only")
     assert not (made / "model.safetensors").exists()
     assert load_tokenizer(made).pad_token == "<|finetune_right_pad_id|>"
+
+
+def test_the_server_speaks_azures_protocol(no_keys: pytest.MonkeyPatch) -> None:
+    """Through the real client: batches, words in common, and a wrong key told as Azure tells it."""
+    no_keys.setenv("OPENAI_API_VERSION", "2024-10-21")
+    with server.running(server.AzureServer()) as azure:
+        no_keys.setenv("AZURE_OPENAI_ENDPOINT", azure.url)
+        no_keys.setenv("AZURE_OPENAI_API_KEY", azure.key)
+        client = load_embeddings(Embeddings(model="azure_openai:text-embedding-3-small"))
+        near, far, question = client.embed_documents(["Delete a contact", "Clear cells", "how to delete contact"])
+        assert (len(near), azure.texts, azure.requests) == (1536, 3, 1)
+        assert near == pytest.approx(server.vector("Delete a contact").tolist())
+        assert dot(near, question) > 0.3 > dot(far, question)
+        no_keys.setenv("AZURE_OPENAI_API_KEY", "wrong")
+        with pytest.raises(CopilotError, match="401: Access denied"):
+            load_embeddings(Embeddings(model="azure_openai:text-embedding-3-small")).embed_query("a")
+        no_keys.setenv("AZURE_OPENAI_API_KEY", azure.key)
+        with pytest.raises(CopilotError, match="404: The API deployment"):
+            load_embeddings(Embeddings(model="azure_openai:another")).embed_query("a")
+
+
+def dot(a: list[float], b: list[float]) -> float:
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+def test_a_failed_part_does_not_stop_the_others(tmp_path: Path) -> None:
+    """A checkpoint that is not there: each part says why in one line and its tail, and the exit code is 1."""
+    script = str(ROOT / "benchmarks" / "gpu_chain.py")
+    command = [sys.executable, script, str(tmp_path / "nothing"), str(tmp_path / "out"), "--cpu"]
+    done = subprocess.run([*command, "--only", "original", "--only", "merged"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "FAIL  original" in done.stdout
+    assert "no model folder at" in done.stdout
+    assert "no pipeline left an adapter" in done.stdout
+    assert (tmp_path / "out" / "chain.txt").read_text(encoding="utf-8") == done.stdout
+    assert "$ python -m copilot.cli pipeline" in (tmp_path / "out" / "chain.log").read_text(encoding="utf-8")
+
+
+def test_an_adapter_opens_by_peft_and_merges(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    loaded = load_model(Model(name=str(folder), backend="transformers", load_in_4bit=False, dtype="float32"))
+    tuned = get_peft_model(loaded.model, LoraConfig(r=2, target_modules=["q_proj", "v_proj"], init_lora_weights=False))
+    tuned.save_pretrained(tmp_path / "adapter")
+    loaded.tokenizer.save_pretrained(tmp_path / "adapter")
+    found = []
+    for by in ("peft", "merged"):
+        flags = [str(tmp_path / "adapter"), str(tmp_path / "scores.npy"), "--by", by]
+        monkeypatch.setattr(sys, "argv", ["open_adapter.py", *flags])
+        opener.main()
+        found.append(json.loads(capsys.readouterr().out))
+    assert [one["modules"] for one in found] == [4, 4]
+    assert found[0]["adapter_changes_scores_by"] > 0.001 > found[1]["largest_difference"]
+    assert found[0]["answer"] == found[1]["answer"] == found[1]["merged"]
