@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -33,10 +33,15 @@ def rows(folder: Path) -> list[Row]:
 
 @contextmanager
 def trainer_for(
-    folder: Path, rows: list[Row], config: Train, checkpoints: Path, held_out: Sequence[Row] = ()
+    folder: Path,
+    rows: list[Row],
+    config: Train,
+    checkpoints: Path,
+    held_out: Sequence[Row] = (),
+    say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Any]:
     loaded = add_adapter(load_model(model_config(folder)), config.lora, 1, False)
-    with make_trainer(loaded, rows, config, model_config(folder), 1, checkpoints, held_out) as trainer:
+    with make_trainer(loaded, rows, config, model_config(folder), 1, checkpoints, held_out, say=say) as trainer:
         yield trainer
 
 
@@ -79,11 +84,48 @@ def test_too_few_steps(folder: Path, rows: list[Row]) -> None:
     assert plan(rows, [], few.model_copy(update={"min_steps": 2}), model_config(folder)).steps == 2
 
 
-def test_packing_is_refused(folder: Path, rows: list[Row]) -> None:
-    """Without flash attention TRL lets packed rows read each other, and says so only in a warning."""
-    with pytest.raises(CopilotError, match=r"train\.packing") as caught:
-        plan(rows, [], train_config(packing=True), model_config(folder))
-    assert "train.packing=false" in caught.value.hint
+@pytest.mark.parametrize("pack_tokens", [16384, 256])
+def test_packs_train_as_rows_do(folder: Path, rows: list[Row], tmp_path: Path, pack_tokens: int) -> None:
+    """The same steps of the same rows: the same losses and the same adapter, however the packs are cut."""
+    import torch
+
+    options = {"per_device_train_batch_size": len(rows), "gradient_accumulation_steps": 1, "num_train_epochs": 3}
+    found = []
+    for packing in (False, True):
+        config = train_config(packing=packing, pack_tokens=pack_tokens, **options)
+        with trainer_for(folder, rows, config, tmp_path / str(packing), held_out=rows[:3]) as trainer:
+            before = trainer.held_out_loss()
+            trainer.train()
+            log = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+            weights = {n: p.detach().clone() for n, p in trainer.model.named_parameters() if p.requires_grad}
+            found.append((before, log, weights, trainer.held_out_loss()))
+    (before, log, weights, after), (packed_before, packed_log, packed_weights, packed_after) = found
+    assert packed_before == pytest.approx(before, rel=1e-5) and packed_after == pytest.approx(after, rel=1e-4)
+    assert len(log) == 3 and packed_log == pytest.approx(log, rel=1e-4)
+    for name, weight in weights.items():
+        assert torch.allclose(weight, packed_weights[name], atol=2e-4), name
+
+
+def test_packs_that_do_not_fit_are_halved(folder: Path, rows: list[Row], tmp_path: Path) -> None:
+    """A model that refuses packs over 600 tokens, as a GPU without more memory would."""
+    import torch
+
+    config = train_config(packing=True, per_device_train_batch_size=len(rows))
+    said: list[str] = []
+    with trainer_for(folder, rows, config, tmp_path / "c", say=said.append) as trainer:
+        base = trainer.model.get_base_model()
+        forward = base.forward
+
+        def with_little_memory(**pack: Any) -> Any:
+            if pack["input_ids"].shape[1] > 600:
+                raise torch.OutOfMemoryError("out of memory")
+            return forward(**pack)
+
+        base.forward = with_little_memory
+        trainer.train()
+        base.forward = forward
+        assert trainer.pack_shape.tokens <= 600
+    assert any("do not fit, going on with" in line for line in said)
 
 
 def test_plan_counts(folder: Path, rows: list[Row]) -> None:
@@ -104,8 +146,10 @@ def test_plan_counts_the_steps_that_are_made(
 ) -> None:
     options = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": gather}
     config = train_config(num_train_epochs=epochs, max_steps=max_steps, **options)
-    with trainer_for(folder, rows[:count], config, tmp_path / "c") as trainer:
-        assert trainer.train().global_step == plan(rows[:count], [], config, model_config(folder)).steps
+    for packing in (False, True):
+        config = config.model_copy(update={"packing": packing})
+        with trainer_for(folder, rows[:count], config, tmp_path / "c") as trainer:
+            assert trainer.train().global_step == plan(rows[:count], [], config, model_config(folder)).steps
 
 
 # The loss

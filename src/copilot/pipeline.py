@@ -158,13 +158,14 @@ def _train(
         except StaleError as error:
             raise StaleError(error.message, f"run {work.command('train')}, without --resume") from None
         console.say(f"train: {f'going on after {start.name}' if start else 'no whole checkpoint, from the start'}")
-    backend = prepare(config.model)
+    whole_rows = not config.train.packing
+    backend = prepare(config.model, whole_rows)
     tokenizer = load_tokenizer(model_folder(config.model))
     made = processes.told(lambda: [to_lists(part) for part in training_rows(config, console, work.flags, tokenizer)])
     rows, held_out = map(from_lists, made)
     planned = plan(rows, held_out, config.train, config.model, processes.count)
     show(planned)
-    loaded = load_model(config.model, training=True)
+    loaded = load_model(config.model, training=True, whole_rows=whole_rows)
     check_template(loaded.model, rows, tokenizer)
     unchanged(key, work.key("train"), "a document, a row or the base model")
     many = f", {processes.count} processes" if processes.count > 1 else ""
@@ -212,7 +213,7 @@ def _train_with_bar(
             seen = at
 
         settings = (config.train, config.model, config.seed, checkpoints, key, resume)
-        return train_adapter(loaded, rows, held_out, *settings, on_step, processes)
+        return train_adapter(loaded, rows, held_out, *settings, on_step, processes, console.say)
 
 
 def _loss_sentence(done: Trained) -> str:

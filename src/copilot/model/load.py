@@ -47,9 +47,9 @@ def choose_backend(config: Model, whole_rows: bool = False) -> str:
     def there(package: str) -> bool:
         return importlib.util.find_spec(package) is not None
 
-    has = [there("unsloth"), there("bitsandbytes")]
+    has: dict[str, Any] = {"has_unsloth": there("unsloth"), "has_bitsandbytes": there("bitsandbytes")}
     patched = "unsloth" in sys.modules  # it changes transformers' own classes for all of the process
-    return backend_for(config, torch.cuda.is_available(), *has, whole_rows=whole_rows or patched)
+    return backend_for(config, torch.cuda.is_available(), **has, whole_rows=whole_rows or patched)
 
 
 def backend_for(config: Model, gpu: bool, has_unsloth: bool, has_bitsandbytes: bool, whole_rows: bool = False) -> str:

@@ -18,13 +18,7 @@ def register_lora_linear() -> None:
     import torch
     from torch import Tensor
 
-    def dense(
-        weight: Tensor, absmax: Tensor | None, blocksize: int, kind: str, shape: list[int], like: Tensor
-    ) -> Tensor:
-        if absmax is None:
-            return weight.to(like.dtype)
-        full: Tensor = torch.ops.bitsandbytes.dequantize_4bit(weight, absmax, blocksize, kind, shape, like.dtype)
-        return full
+    backward = _register_backward()
 
     @torch.library.custom_op("copilot::lora_linear", mutates_args=())
     def forward(
@@ -33,7 +27,7 @@ def register_lora_linear() -> None:
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         flat = x.reshape(-1, shape[1])
         t = flat @ a.to(x.dtype).t()  # (n, r)
-        y = flat @ dense(weight, absmax, blocksize, kind, shape, x).t()  # (n, out)
+        y = flat @ _dense(weight, absmax, blocksize, kind, shape, x).t()  # (n, out)
         y.addmm_(t, b.to(x.dtype).t(), alpha=scale)
         return y.view(*x.shape[:-1], shape[0]), t
 
@@ -43,25 +37,6 @@ def register_lora_linear() -> None:
         a: Tensor, b: Tensor, scale: float,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         return x.new_empty(*x.shape[:-1], shape[0]), x.new_empty(x.shape.numel() // shape[1], a.shape[0])
-
-    @torch.library.custom_op("copilot::lora_linear_backward", mutates_args=())
-    def backward(
-        dy: Tensor, x: Tensor, t: Tensor, weight: Tensor, absmax: Tensor | None, blocksize: int, kind: str,
-        shape: list[int], a: Tensor, b: Tensor, scale: float,
-    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-        flat, out = x.reshape(-1, shape[1]), dy.reshape(-1, shape[0])
-        u = (out @ b.to(dy.dtype)).mul_(scale)  # (n, r)
-        dx = out @ dense(weight, absmax, blocksize, kind, shape, dy)  # (n, in)
-        dx.addmm_(u, a.to(dy.dtype))
-        da, db = u.t() @ flat, (out.t() @ t).mul_(scale)
-        return dx.view(x.shape), da.to(a.dtype), db.to(b.dtype)
-
-    @backward.register_fake
-    def _(
-        dy: Tensor, x: Tensor, t: Tensor, weight: Tensor, absmax: Tensor | None, blocksize: int, kind: str,
-        shape: list[int], a: Tensor, b: Tensor, scale: float,
-    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-        return x.new_empty(x.shape), torch.empty_like(a), torch.empty_like(b)
 
     def keep(ctx: Any, inputs: Any, output: Any) -> None:
         x, weight, absmax, blocksize, kind, shape, a, b, scale = inputs
@@ -75,6 +50,41 @@ def register_lora_linear() -> None:
         return dx, None, None, None, None, None, da, db, None
 
     forward.register_autograd(gradients, setup_context=keep)
+
+
+def _dense(weight: Any, absmax: Any, blocksize: int, kind: str, shape: list[int], like: Any) -> Any:
+    """The base weight (out, in) in the type of `like`."""
+    import torch
+
+    if absmax is None:
+        return weight.to(like.dtype)
+    return torch.ops.bitsandbytes.dequantize_4bit(weight, absmax, blocksize, kind, shape, like.dtype)
+
+
+def _register_backward() -> Any:
+    import torch
+    from torch import Tensor
+
+    @torch.library.custom_op("copilot::lora_linear_backward", mutates_args=())
+    def backward(
+        dy: Tensor, x: Tensor, t: Tensor, weight: Tensor, absmax: Tensor | None, blocksize: int, kind: str,
+        shape: list[int], a: Tensor, b: Tensor, scale: float,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        flat, out = x.reshape(-1, shape[1]), dy.reshape(-1, shape[0])
+        u = (out @ b.to(dy.dtype)).mul_(scale)  # (n, r)
+        dx = out @ _dense(weight, absmax, blocksize, kind, shape, dy)  # (n, in)
+        dx.addmm_(u, a.to(dy.dtype))
+        da, db = u.t() @ flat, (out.t() @ t).mul_(scale)
+        return dx.view(x.shape), da.to(a.dtype), db.to(b.dtype)
+
+    @backward.register_fake
+    def _(
+        dy: Tensor, x: Tensor, t: Tensor, weight: Tensor, absmax: Tensor | None, blocksize: int, kind: str,
+        shape: list[int], a: Tensor, b: Tensor, scale: float,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        return x.new_empty(x.shape), torch.empty_like(a), torch.empty_like(b)
+
+    return backward
 
 
 def base_weight(layer: Any) -> tuple[Any, Any, int, str, list[int]]:

@@ -33,7 +33,7 @@ def check_packable(config: Any) -> None:
 
 
 @contextmanager
-def reading_packs(model: Any, compiled: bool) -> Iterator[None]:
+def reading_packs(model: Any, compiled: bool, checkpointing: bool = False) -> Iterator[None]:
     """Within the block `model(**pack, count=n)` is the pack's summed loss over answer tokens divided by n."""
     base = model.get_base_model()
     check_packable(base.config)
@@ -49,12 +49,16 @@ def reading_packs(model: Any, compiled: bool) -> Iterator[None]:
     for module in adapted:
         module.packed_weight = base_weight(module.base_layer)
         module.forward = MethodType(_lora_forward, module)
+    if checkpointing:
+        base.gradient_checkpointing_enable({"use_reentrant": False})
     for layer in layers if compiled else ():
         layer.compile(dynamic=False)
     try:
         yield
     finally:
         hook.remove()
+        if checkpointing:
+            base.gradient_checkpointing_disable()
         del base.forward
         if before is not None:
             base.forward = before

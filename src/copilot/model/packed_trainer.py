@@ -1,16 +1,24 @@
-"""Steps of rows in; a TRL trainer out that reads each step as packs, and smaller packs when memory runs out.
+"""Rows in; a TRL trainer out that reads each step as packs, and smaller packs when memory runs out.
 
 One item of its dataset is one optimizer step on one device: the rows that `packs.steps_of` put together.
 """
 
+import importlib.util
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
+from copilot.config import Train
 from copilot.model.dataset import Row
-from copilot.model.packs import IGNORED, Shape, fill, packs, rounded
+from copilot.model.memory import fit, free_memory
+from copilot.model.packed import check_packable
+from copilot.model.packs import IGNORED, Shape, fill, packs, rounded, shape_of, steps_of
+from copilot.model.processes import Processes
 
+COMPILE_FROM = 1_000_000  # tokens; compiling takes as long as it saves on about so many
 Tokens = tuple[Sequence[int], int]  # ids, and how many of them carry no loss
 
 
@@ -54,66 +62,125 @@ def on(pack: dict[str, Any], device: Any) -> dict[str, Any]:
     return {k: v.to(device, non_blocking=True) if hasattr(v, "to") else v for k, v in pack.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """How a training is packed."""
+
+    shape: Shape
+    steps: list[list[int]]  # rows of each step of one pass, on one device
+    checkpointing: bool
+    compiled: bool
+    said: str  # all of it in a sentence
+
+
+def choose_packing(
+    model: Any, rows: Sequence[Row], held_out: Sequence[Row], config: Train, seed: int, tokens: int
+) -> Packing:
+    """Packs for these rows in the memory that is free; `tokens` is what all of the training will read."""
+    check_packable(model.config)
+    per_step = config.per_device_train_batch_size * config.gradient_accumulation_steps
+    lengths = [len(row.input_ids) for row in rows]
+    steps = steps_of(lengths, per_step, seed)
+    longest = rounded(max(len(row.input_ids) for row in [*rows, *held_out]))
+    asked = None if config.gradient_checkpointing == "auto" else config.gradient_checkpointing
+    wanted = max(shape_of(lengths, steps, config.pack_tokens).tokens, longest)
+    fitted = fit(model.config, wanted, longest, free_memory(), asked)
+    shape = replace(shape_of(lengths, steps, fitted.tokens), longest=longest)
+    shape = fitting([(row.input_ids, row.prompt_length) for row in held_out], replace(shape, slots=shape.slots + 8))
+    compiled = tokens >= COMPILE_FROM and can_compile()
+    filled = sum(lengths) / sum(len(fill([lengths[i] for i in step], shape.tokens)) * shape.tokens for step in steps)
+    said = f"packs of {shape.tokens} tokens ({filled:.0%} filled)"
+    if fitted.free is not None:
+        need = shape.tokens * fitted.bytes_per_token / 2**30
+        said += f", about {need:.1f} GiB of activations in {fitted.free / 2**30:.1f} GiB free"
+    said += f", checkpointing {'on' if fitted.checkpointing else 'off'}"
+    return Packing(shape, steps, fitted.checkpointing, compiled, said + (", compiled" if compiled else ""))
+
+
+def can_compile() -> bool:
+    """Whether torch's compiler finds what it needs here: a GPU, triton and a C compiler."""
+    import torch
+
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    return torch.cuda.is_available() and bool(compiler) and importlib.util.find_spec("triton") is not None
+
+
 def halved(shape: Shape) -> Shape | None:
     """Packs of half the tokens; None where the longest row would not fit."""
     tokens = rounded(shape.tokens / 2)
     return replace(shape, tokens=max(tokens, shape.longest)) if shape.tokens > shape.longest else None
 
 
-def packed_trainer(base: type, shape: Shape, pad: int, say: Callable[[str], None]) -> type:
-    """A subclass of TRL's trainer whose `training_step` reads packs of `shape`."""
+def fitting(rows: Sequence[Tokens], shape: Shape) -> Shape:
+    """`shape` with room for as many rows as any pack of these would hold."""
+    held = fill([len(ids) for ids, _ in rows], shape.tokens)
+    most = max(map(len, held), default=0) + -(-shape.tokens // shape.longest)
+    return replace(shape, slots=max(shape.slots, -(-most // 8) * 8))
+
+
+def packed_trainer(
+    base: type, packing: Packing, held_out: Sequence[Row], processes: Processes, say: Callable[[str], None]
+) -> type:
+    """A subclass of TRL's trainer that reads packs, to train and to measure the held-out loss."""
     import torch
 
     class PackedTrainer(base):  # type: ignore[misc]
         """Each step in as many packs as its rows need; the gradients of all of them make the step."""
 
-        pack_shape = shape
+        pack_shape = packing.shape
 
         def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
             model.train()
-            rows = inputs["rows"].rows
+            return self._with_memory(lambda: self._step(model, inputs["rows"].rows, num_items_in_batch))
+
+        def held_out_loss(self) -> float | None:
+            """Mean loss over the answers of the held-out rows, nats per token; each process takes its share."""
+            if not held_out:
+                return None
+            rows = [(row.input_ids, row.prompt_length) for row in held_out[processes.rank :: processes.count]]
+            pad, device = self.processing_class.pad_token_id, self.args.device
+            self.model.train()
+            total, count = processes.sum(
+                self._with_memory(lambda: list(held_out_sum(self.model, rows, self.pack_shape, pad, device)))
+            )
+            return float(total / count)
+
+        def _with_memory(self, work: Callable[[], Any]) -> Any:
+            """`work`, again with packs of half the size when memory does not do."""
             while True:
                 try:
-                    return self._step(model, rows, num_items_in_batch)
+                    return work()
                 except torch.OutOfMemoryError:
                     smaller = halved(self.pack_shape)
-                    if smaller is None or self.args.world_size > 1:
+                    if smaller is None or processes.count > 1:
                         raise
-                model.zero_grad(set_to_none=True)
+                self.model.zero_grad(set_to_none=True)
                 torch.cuda.empty_cache()
                 say(f"train: packs of {self.pack_shape.tokens} tokens do not fit, going on with {smaller.tokens}")
                 self.pack_shape = smaller
 
         def _step(self, model: Any, rows: Sequence[Tokens], count: Any) -> Any:
-            parts = packs(rows, self.pack_shape, pad)
+            parts = packs(rows, self.pack_shape, self.processing_class.pad_token_id)
             total = torch.zeros((), device=self.args.device)
             for n, part in enumerate(parts, 1):
                 last = n == len(parts)
                 with nullcontext() if last else self.accelerator.no_sync(model):
-                    total += self._backward(model, on(part, self.args.device), count)
+                    loss = model(**on(part, self.args.device), count=count)["loss"]
+                    if self.args.average_tokens_across_devices:
+                        loss = loss * processes.count  # gradients are averaged over devices, where a sum is meant
+                    self.accelerator.backward(loss)
+                total += loss.detach()
             return total
-
-        def _backward(self, model: Any, part: dict[str, Any], count: Any) -> Any:
-            loss = model(**part, count=count)["loss"]
-            if self.args.average_tokens_across_devices:
-                loss = loss * self.accelerator.num_processes  # averaged over devices, where a sum is meant
-            self.accelerator.backward(loss)
-            return loss.detach()
 
     return PackedTrainer
 
 
-def held_out_loss(model: Any, rows: Sequence[Tokens], shape: Shape, pad: int, device: Any) -> float:
-    """Mean loss over answer tokens, nats. The same compiled graph as training: gradients are recorded and dropped."""
-    count = sum(len(ids) - max(prompt, 1) for ids, prompt in rows)
+def held_out_sum(model: Any, rows: Sequence[Tokens], shape: Shape, pad: int, device: Any) -> tuple[float, int]:
+    """Summed loss over answer tokens, nats, and their number.
+
+    By the same compiled graph as training: gradients are recorded and dropped.
+    """
     total = 0.0
     for part in packs(rows, shape, pad):
         total += float(model(**on(part, device), count=1)["loss"].detach())
-    return total / count
-
-
-def fitting(rows: Sequence[Tokens], shape: Shape) -> Shape:
-    """`shape` with room for as many rows as any pack of these would hold."""
-    held = fill([len(ids) for ids, _ in rows], shape.tokens)
-    most = max(map(len, held)) + -(-shape.tokens // shape.longest)
-    return replace(shape, slots=max(shape.slots, -(-most // 8) * 8))
+    return total, sum(len(ids) - max(prompt, 1) for ids, prompt in rows)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from copilot.config import Model, Train
 from copilot.errors import ConfigError, CopilotError
 from copilot.model.dataset import Row
+from copilot.model.packs import steps_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +26,13 @@ class Plan:
 def plan(train: Sequence[Row], held_out: Sequence[Row], config: Train, model: Model, processes: int = 1) -> Plan:
     """Count, and refuse what could not train. Raises CopilotError with the remedy."""
     batch = config.per_device_train_batch_size * config.gradient_accumulation_steps * processes
-    batches = math.ceil(len(train) / (config.per_device_train_batch_size * processes))
-    per_epoch = max(math.ceil(batches / config.gradient_accumulation_steps), 1)
-    steps = config.max_steps if config.max_steps > 0 else math.ceil(per_epoch * config.num_train_epochs)
     if config.packing:
-        raise CopilotError(
-            "train.packing: packed rows would read each other, for no flash attention is loaded here",
-            "set train.packing=false",
-        )
+        on_device = config.per_device_train_batch_size * config.gradient_accumulation_steps
+        per_epoch = math.ceil(len(steps_of([len(row.input_ids) for row in train], on_device, 0)) / processes)
+    else:
+        batches = math.ceil(len(train) / (config.per_device_train_batch_size * processes))
+        per_epoch = max(math.ceil(batches / config.gradient_accumulation_steps), 1)
+    steps = config.max_steps if config.max_steps > 0 else math.ceil(per_epoch * config.num_train_epochs)
     _check_settings(config, len(held_out))
     rows = [*train, *held_out]
     for row in rows:

@@ -3,7 +3,7 @@
 import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ from copilot.model.checkpoints import OWNER, held_interrupt, is_whole, last_chec
 from copilot.model.dataset import Row
 from copilot.model.load import Loaded, add_adapter
 from copilot.model.loss import giving_loss, held_out_sum
+from copilot.model.packed import reading_packs
+from copilot.model.packed_trainer import Packing, choose_packing, collator, packed_trainer, step_dataset
 from copilot.model.processes import Processes
 from copilot.model.watch import Curve, OnStep, best_of, curve_of, exhausted, log_of, make_report, whole_curve
 from copilot.runs import write_json
@@ -47,6 +49,7 @@ def train_adapter(
     resume: bool,
     on_step: OnStep,
     processes: Processes = Processes(),  # noqa: B008
+    say: Callable[[str], None] = lambda text: None,
 ) -> tuple[Loaded, Trained]:
     """Train, and measure that it changed something; `on_step` is told of each logged step.
 
@@ -58,12 +61,12 @@ def train_adapter(
     if processes.first:
         _make_room(checkpoints, start, fingerprint)
     processes.wait()
-    trained = add_adapter(loaded, config.lora, seed, config.gradient_checkpointing is True)
+    trained = add_adapter(loaded, config.lora, seed, _checkpointing(config, loaded.device != "cpu"), config.packing)
     patience = config.early_stopping_patience
     with (
         held_interrupt(processes.first) as interrupted,
         _memory_errors(),
-        make_trainer(trained, rows, config, model, seed, checkpoints, held_out, processes) as trainer,
+        make_trainer(trained, rows, config, model, seed, checkpoints, held_out, processes, say) as trainer,
     ):
         before = trainer.held_out_loss()  # a fresh adapter changes nothing: this is the base, resumed or not
         report = make_report(on_step, interrupted, processes, before, patience, config.save_total_limit)
@@ -116,26 +119,51 @@ def make_trainer(
     checkpoints: Path,
     held_out: Sequence[Row] = (),
     processes: Processes = Processes(),  # noqa: B008
+    say: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Any]:
     """TRL's trainer, ready within the block; `held_out_loss()` is what it measures every `eval_steps`."""
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
     args = _arguments(config, model, seed, checkpoints, bool(held_out))
-    own = _trainer_class(held_out, processes, args.use_cpu)
+    own, collate = _trainer_class(held_out, processes, args.use_cpu), None
+    data = [_dataset(part) if part else None for part in (rows, held_out)]
+    reading: AbstractContextManager[None] = giving_loss(trained.model) if args.use_cpu else nullcontext()
+    if config.packing:
+        tokens = sum(len(row.input_ids) for row in rows) * config.num_train_epochs
+        packing = choose_packing(trained.model.get_base_model(), rows, held_out, config, seed, int(tokens))
+        say(f"train: {packing.said}")
+        _ask_for_packs(args, packing)
+        own, collate = packed_trainer(own, packing, held_out, processes, say), collator(rows, packing.steps)
+        data = [step_dataset(len(packing.steps)), step_dataset(1) if held_out else None]
+        reading = reading_packs(trained.model, packing.compiled, packing.checkpointing)
     trainer = own(
         model=trained.model,
         args=args,
-        train_dataset=_dataset(rows),
-        eval_dataset=_dataset(held_out) if held_out else None,
+        train_dataset=data[0],
+        eval_dataset=data[1],
+        data_collator=collate,
         processing_class=trained.tokenizer,
     )
+    if config.packing:
+        for parameter in trained.model.parameters():
+            if parameter.requires_grad:  # TRL makes them 16 bits wide over a 4-bit base, too few for small steps
+                parameter.data = parameter.data.float()
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     for callback in trainer.callback_handler.callbacks:
         if type(callback).__name__ == "TensorBoardCallback" and callback.logging_dir is None:
             callback.logging_dir = str(checkpoints.parent / "tensorboard")
-    with giving_loss(trained.model) if args.use_cpu else nullcontext():
+    with reading:
         yield trainer
+
+
+def _ask_for_packs(args: Any, packing: Packing) -> None:
+    """TRL's settings where an item of its dataset is a step, and the weights are of the type they compute in."""
+    args.per_device_train_batch_size = args.gradient_accumulation_steps = 1
+    args.remove_unused_columns = False
+    args.dataset_kwargs = {"skip_prepare_dataset": True}
+    args.bf16 = args.fp16 = False
+    args.gradient_checkpointing = packing.checkpointing
 
 
 def _trainer_class(held_out: Sequence[Row], processes: Processes, cpu: bool) -> Any:
@@ -187,6 +215,11 @@ def _dataset(rows: Sequence[Row]) -> Any:
     return Dataset.from_list([{"input_ids": list(r.input_ids), "completion_mask": mask(r)} for r in rows])
 
 
+def _checkpointing(config: Train, gpu: bool) -> bool:
+    """Whether rows without packs are read again on the way back; packs choose for themselves."""
+    return gpu if config.gradient_checkpointing == "auto" else config.gradient_checkpointing
+
+
 def _arguments(config: Train, model: Model, seed: int, checkpoints: Path, measured: bool) -> Any:
     """TRL's own settings: those of the YAML under their TRL names, and those that follow from the machine."""
     import torch
@@ -215,7 +248,7 @@ def _arguments(config: Train, model: Model, seed: int, checkpoints: Path, measur
         logging_first_step=True,
         prediction_loss_only=True,
         max_steps=config.max_steps or -1,
-        gradient_checkpointing=config.gradient_checkpointing is True,
+        gradient_checkpointing=_checkpointing(config, gpu),
         **options,
     )
 
