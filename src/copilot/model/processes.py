@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from copilot.errors import CopilotError, Exit, first_line
+from copilot.errors import CopilotError, Exit
 
 _LOST = re.compile(r"connection (closed|reset|refused)|broken pipe|timed out|socket|NCCL|Gloo", re.IGNORECASE)
 _WAIT = timedelta(hours=12)  # for the first process, which may have to wait for a lock or a large knowledge base
@@ -128,7 +128,7 @@ def _lost(error: Exception) -> CopilotError | None:
     """A connection that broke because another process was killed, as a sentence."""
     if isinstance(error, RuntimeError) and _LOST.search(str(error)):
         return CopilotError(
-            f"another process of this training has gone: {first_line(error)}",
+            "another process of this training has gone: ended from outside, or for want of memory",
             "the same command with --resume goes on after the last checkpoint",
         )
     return None

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from copilot.config import Model, Train
-from copilot.errors import CopilotError, Exit
-from copilot.model.checkpoints import OWNER, held_interrupt, is_whole, last_checkpoint, rotate
+from copilot.errors import CopilotError
+from copilot.model.checkpoints import OWNER, held_interrupt, last_checkpoint, rotate
 from copilot.model.dataset import Row
 from copilot.model.load import Loaded, add_adapter
+from copilot.model.loop import memory_errors, run, take_best
 from copilot.model.loss import giving_loss, held_out_sum
 from copilot.model.packed import reading_packs
 from copilot.model.packed_trainer import Packing, choose_packing, collator, packed_trainer, step_dataset
 from copilot.model.processes import Processes
-from copilot.model.watch import Curve, OnStep, best_of, curve_of, exhausted, log_of, make_report, whole_curve
+from copilot.model.watch import Curve, OnStep, curve_of, log_of, make_report, whole_curve
 from copilot.runs import write_json
 
 _OWN = {"data", "held_out", "min_steps", "lora", "packing", "pack_tokens", "gradient_checkpointing"}  # not for TRL
@@ -65,15 +66,15 @@ def train_adapter(
     patience = config.early_stopping_patience
     with (
         held_interrupt(processes.first) as interrupted,
-        _memory_errors(),
+        memory_errors(config.packing),
         make_trainer(trained, rows, config, model, seed, checkpoints, held_out, processes, say) as trainer,
     ):
         before = trainer.held_out_loss()  # a fresh adapter changes nothing: this is the base, resumed or not
         report = make_report(on_step, interrupted, processes, before, patience, config.save_total_limit)
         trainer.add_callback(report)
-        steps = _run(trainer, start, lambda: processes.any(interrupted()), before, patience)
+        steps = run(trainer, start, lambda: processes.any(interrupted()), before, patience)
         curve = curve_of(trainer.state.log_history)
-        kept = _take_best(trainer, checkpoints, curve, steps) if patience else steps
+        kept = take_best(trainer, checkpoints, curve, steps) if patience else steps
     after = dict(curve).get(kept)
     log = log_of(trainer.state.log_history, before)
     done = Trained(steps, kept, before, after, adapter_norm(trained.model), log, whole_curve(before, curve))
@@ -196,9 +197,7 @@ def _trainer_class(held_out: Sequence[Row], processes: Processes, cpu: bool) -> 
         ) -> Any:
             loss = model(**inputs, count=num_items_in_batch)["loss"]
             if self.args.average_tokens_across_devices and num_items_in_batch is not None:
-                loss = (
-                    loss * self.accelerator.num_processes
-                )  # `count` is of all processes, whose gradients are averaged
+                loss = loss * self.accelerator.num_processes  # gradients are averaged, where a sum is meant
             return (loss, {}) if return_outputs else loss
 
     return CpuTrainer if cpu else Measuring
@@ -251,71 +250,3 @@ def _arguments(config: Train, model: Model, seed: int, checkpoints: Path, measur
         gradient_checkpointing=_checkpointing(config, gpu),
         **options,
     )
-
-
-def _run(
-    trainer: Any, start: Path | None, interrupted: Callable[[], bool], before: float | None, patience: int | None
-) -> int:
-    """Train to the end; how many steps were made in all, those before the checkpoint included."""
-    if start and _reopen_finished(trainer, start, before, patience):
-        return int(trainer.state.global_step)
-    try:
-        trainer.train(resume_from_checkpoint=str(start) if start else None)
-    except KeyboardInterrupt:
-        raise CopilotError(
-            "interrupted; the same command with --resume goes on after the last checkpoint", code=Exit.INTERRUPTED
-        ) from None
-    if interrupted():
-        raise CopilotError(
-            f"interrupted after step {trainer.state.global_step} of {trainer.state.max_steps}; "
-            "the same command with --resume goes on from there",
-            code=Exit.INTERRUPTED,
-        )
-    return int(trainer.state.global_step)
-
-
-@contextmanager
-def _memory_errors() -> Iterator[None]:
-    """Too little memory, on a GPU or not, as one sentence with what to set."""
-    import torch
-
-    try:
-        yield
-    except RuntimeError as error:
-        gpu = isinstance(error, torch.OutOfMemoryError)
-        if not gpu and "DefaultCPUAllocator" not in str(error):
-            raise
-        raise CopilotError(
-            f"the memory of the {'GPU' if gpu else 'machine'} is too small for this training",
-            "set train.per_device_train_batch_size=1 or train.gradient_checkpointing=true",
-        ) from None
-
-
-def _reopen_finished(trainer: Any, start: Path, before: float | None, patience: int | None) -> bool:
-    """Take over a checkpoint of the last step; False when steps are left (transformers would add one past the last)."""
-    from transformers import TrainerState
-
-    state = TrainerState.load_from_json(str(start / "trainer_state.json"))
-    curve = whole_curve(before, curve_of(state.log_history))
-    if state.global_step < state.max_steps and not exhausted(curve, patience):
-        return False
-    _take(trainer, start)
-    trainer.state = state
-    return True
-
-
-def _take_best(trainer: Any, checkpoints: Path, curve: Curve, last: int) -> int:
-    """Put the adapter with the lowest held-out loss in place; its step."""
-    step = best_of(curve)[0]
-    if step != last:
-        best = checkpoints / f"checkpoint-{step}"
-        if not is_whole(best):
-            raise CopilotError(f"{best}, the best checkpoint, is missing or damaged", "train again without --resume")
-        _take(trainer, best)
-    return step
-
-
-def _take(trainer: Any, checkpoint: Path) -> None:
-    from peft import load_peft_weights, set_peft_model_state_dict
-
-    set_peft_model_state_dict(trainer.model, load_peft_weights(str(checkpoint), device=str(trainer.model.device)))
