@@ -1,0 +1,184 @@
+"""The products, norms and attention of one decoding step: plain torch for any device, Triton kernels for a GPU.
+
+Attention of one token over a cache is cut into spans of it, which work at once and are put together at the end.
+Sources: Dao et al. 2023 (Flash-Decoding), Ainslie et al. 2023 (grouped queries), Hu et al. 2021 (LoRA).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from copilot.model.decode_weights import Linear
+
+TILE = 64  # tokens of the cache that a program reads at once
+PROGRAMS = 1024  # that should work on the attention of one layer, at least
+SPLITS = 32  # of a row's cache, at most
+
+
+@dataclass(frozen=True, slots=True)
+class Ops:
+    """What a step is made of; every function takes rows (n, ...) and returns rows."""
+
+    norm: Callable[[Any, Any, float], Any]  # x, weight, eps → RMS norm of x
+    glu: Callable[[Any], Any]  # (n, 2 wide), gate then up → (n, wide)
+    linear: Callable[..., Any]  # x, Linear, norm=None, eps=0, residual=None (may be written over), glu=False
+    attend: Callable[..., Any]  # qkv, keys, values, positions, cos, sin, heads → (n, heads dim); writes the new key
+
+
+def torch_ops() -> Ops:
+    """Plain torch: the reference, for a CPU and for shapes that the kernels do not take."""
+    return Ops(norm, glu, _linear_with(norm, glu), attend)
+
+
+def triton_ops(fused_rows: int) -> Ops:
+    """Kernels of our own around cuBLAS; up to `fused_rows` rows the products are kernels of our own too."""
+    return Ops(triton_norm, triton_glu, _fused_up_to(fused_rows, _linear_with(triton_norm, triton_glu)), triton_attend)
+
+
+def fits_triton(dim: int, kind: Any) -> bool:
+    """Whether the kernels take heads of this size and numbers of this type."""
+    import torch
+
+    return dim in (16, 32, 64, 128, 256) and kind in (torch.bfloat16, torch.float16)
+
+
+def norm(x: Any, weight: Any, eps: float) -> Any:
+    """RMS norm, rounded where transformers rounds."""
+    import torch
+
+    wide = x.float()
+    return weight * (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)).to(x.dtype)
+
+
+def glu(x: Any) -> Any:
+    """SwiGLU: silu(gate) * up."""
+    import torch
+
+    gate, up = x.chunk(2, -1)
+    return torch.nn.functional.silu(gate) * up
+
+
+def rotate(x: Any, cos: Any, sin: Any) -> Any:
+    """Rotary positions on x (..., dim), by halves."""
+    import torch
+
+    first, second = x.chunk(2, -1)
+    return x * cos + torch.cat((-second, first), -1) * sin
+
+
+def _linear_with(norm: Callable[..., Any], glu: Callable[[Any], Any]) -> Callable[..., Any]:
+    """Products by torch (cuBLAS on a GPU), with this norm before and this gate after them."""
+    import torch
+
+    def linear(
+        x: Any, part: Linear, weight: Any = None, eps: float = 0.0, residual: Any = None, gated: bool = False
+    ) -> Any:
+        if weight is not None:
+            x = norm(x, weight, eps)
+        if residual is not None and part.bias is None:
+            y = residual.addmm_(x, part.weight.t())
+        else:
+            y = torch.nn.functional.linear(x, part.weight, part.bias)
+            y = y if residual is None else residual.add_(y)
+        if part.a is not None:
+            y.addmm_(x @ part.a.t(), part.b.t())
+        return glu(y) if gated else y
+
+    return linear
+
+
+def attend(qkv: Any, keys: Any, values: Any, positions: Any, cos: Any, sin: Any, heads: int) -> Any:
+    """Attention of one new token for each row over its cache (rows, groups, capacity, dim), the token itself included.
+
+    qkv (rows, (heads + 2 groups) dim); positions (rows,) of the new tokens; cos and sin (capacity, dim).
+    """
+    import torch
+
+    rows, groups, capacity, dim = keys.shape
+    q, k, v = qkv.view(rows, -1, dim).split((heads, groups, groups), 1)
+    c, s = cos[positions][:, None], sin[positions][:, None]
+    q, k = rotate(q, c, s), rotate(k, c, s)
+    row = torch.arange(rows, device=qkv.device)
+    keys[row, :, positions.long()] = k
+    values[row, :, positions.long()] = v
+    grouped = q.reshape(rows, groups, heads // groups, dim)
+    scores = (grouped @ keys.transpose(2, 3)).float() * dim**-0.5
+    later = torch.arange(capacity, device=qkv.device)[None, :] > positions[:, None]
+    weights = torch.softmax(scores.masked_fill(later[:, None, None], float("-inf")), -1).to(values.dtype)
+    return (weights @ values).reshape(rows, heads * dim)
+
+
+def _power(n: int) -> int:
+    return 1 << max(n - 1, 0).bit_length()
+
+
+def triton_norm(x: Any, weight: Any, eps: float) -> Any:
+    """As `norm`."""
+    import torch
+
+    out = torch.empty_like(x)
+    kernels()["norm"][(x.shape[0],)](x, weight, out, x.shape[1], eps, BLOCK=_power(x.shape[1]))
+    return out
+
+
+def triton_glu(x: Any) -> Any:
+    """As `glu`."""
+    rows, wide = x.shape[0], x.shape[1] // 2
+    out = x.new_empty(rows, wide)
+    kernels()["glu"][(rows, -(-wide // 1024))](x, out, wide, BLOCK=1024)
+    return out
+
+
+def splits(rows: int, groups: int) -> int:
+    """Into how many spans a row's cache is cut."""
+    return max(min(_power(PROGRAMS // max(rows * groups, 1)), SPLITS), 1)
+
+
+def triton_attend(qkv: Any, keys: Any, values: Any, positions: Any, cos: Any, sin: Any, heads: int) -> Any:
+    """As `attend`."""
+    import torch
+
+    rows, groups, capacity, dim = keys.shape
+    cuts, made = splits(rows, groups), kernels()
+    part = torch.empty(rows * heads, cuts, dim, device=qkv.device, dtype=torch.float32)
+    peak = torch.empty(2, rows * heads, cuts, device=qkv.device, dtype=torch.float32)
+    out = qkv.new_empty(rows, heads * dim)
+    made["attend"][(rows, groups, cuts)](
+        qkv, keys, values, positions, cos, sin, part, peak[0], peak[1], capacity, dim**-0.5,
+        HEADS=heads, GROUPS=groups, DIM=dim, CUTS=cuts, TILE=TILE, WIDE=max(16, _power(heads // groups)),
+    )  # fmt: skip
+    made["combine"][(rows * heads,)](part, peak[0], peak[1], out, CUTS=cuts, DIM=dim, num_warps=1 if cuts < 8 else 4)
+    return out
+
+
+def _fused_up_to(most: int, otherwise: Callable[..., Any]) -> Callable[..., Any]:
+    """Products with norm, gate and sum in one kernel for few rows, `otherwise` for more or with an adapter."""
+
+    def linear(
+        x: Any, part: Linear, weight: Any = None, eps: float = 0.0, residual: Any = None, gated: bool = False
+    ) -> Any:
+        rows, k = x.shape
+        if rows > most or part.a is not None or k % 16:
+            return otherwise(x, part, weight, eps, residual, gated)
+        n = part.weight.shape[0] // (2 if gated else 1)
+        out = x.new_empty(rows, n)
+        columns = 16 if n <= 4096 else 32 if gated else 64
+        none = x  # a pointer for what is not there
+        kernels()["linear"][(-(-n // columns), 1)](
+            x, none if weight is None else weight, part.weight, none if part.bias is None else part.bias,
+            none if residual is None else residual, out, rows, n, k, eps,
+            NORM=weight is not None, BIAS=part.bias is not None, SUM=residual is not None, GATED=gated,
+            ROWS=max(16, _power(rows)), COLUMNS=columns, DEPTH=256 if rows <= 16 and columns == 16 else 128, num_stages=4, num_warps=4,
+        )  # fmt: skip
+        return out
+
+    return linear
+
+
+@cache
+def kernels() -> dict[str, Any]:
+    """The Triton kernels, compiled when first called (0.3 s each, then kept on disk by Triton)."""
+    from copilot.model import triton_kernels
+
+    return triton_kernels.make()

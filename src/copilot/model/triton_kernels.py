@@ -1,0 +1,158 @@
+"""Nothing in; the Triton kernels of a decoding step out, by name (`make`): linear, attend, combine, norm, glu."""
+
+from __future__ import annotations
+
+from typing import Any
+
+tl: Any = None  # triton.language, once `make` has run: the kernels look it up here
+
+
+def make() -> dict[str, Any]:
+    """Load Triton and define the kernels; each compiles when it is first called."""
+    global tl
+    import triton
+    import triton.language
+
+    tl = triton.language
+    plain = {"norm": _norm, "glu": _glu, "attend": _attend, "combine": _combine}
+    made = {name: triton.jit(kernel) for name, kernel in plain.items()}
+    return made | {"linear": triton.jit(_linear, do_not_specialize=["rows"])}
+
+
+# mypy: ignore-errors
+
+
+def _norm(x, weight, out, width, eps, BLOCK: tl.constexpr):  # noqa: N803
+    """One row a program: x / rms(x) * weight, rounded in between as transformers does."""
+    row, at = tl.program_id(0), tl.arange(0, BLOCK)
+    there = at < width
+    kind = out.dtype.element_ty
+    xs = tl.load(x + row * width + at, mask=there, other=0).to(tl.float32)
+    scale = tl.rsqrt(tl.sum(xs * xs, 0) / width + eps)
+    ws = tl.load(weight + at, mask=there, other=0).to(tl.float32)
+    tl.store(out + row * width + at, ((xs * scale).to(kind).to(tl.float32) * ws).to(kind), mask=there)
+
+
+def _glu(x, out, width, BLOCK: tl.constexpr):  # noqa: N803
+    """silu(gate) * up for BLOCK columns of one row."""
+    row, at = tl.program_id(0), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    there = at < width
+    kind = out.dtype.element_ty
+    gate = tl.load(x + row * 2 * width + at, mask=there, other=0).to(tl.float32)
+    up = tl.load(x + row * 2 * width + width + at, mask=there, other=0).to(tl.float32)
+    tl.store(out + row * width + at, ((gate / (1 + tl.exp(-gate))).to(kind).to(tl.float32) * up).to(kind), mask=there)
+
+
+def _linear(
+    x, norm, weight, bias, residual, out, rows, n, k, eps,
+    NORM: tl.constexpr, BIAS: tl.constexpr, SUM: tl.constexpr, GATED: tl.constexpr,  # noqa: N803
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,  # noqa: N803
+):  # fmt: skip
+    """COLUMNS of norm(x) weight' (+ bias) (+ residual), or of silu(gate) * up; each weight is read once.
+
+    The norm's scale is one number a row, so it is summed up on the way and multiplied at the end.
+    """
+    row, column, depth = tl.arange(0, ROWS), tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS), tl.arange(0, DEPTH)
+    live, there = row < rows, column < n
+    kind = out.dtype.element_ty
+    acc = tl.zeros((ROWS, COLUMNS), tl.float32)
+    other = tl.zeros((ROWS, COLUMNS), tl.float32)
+    squares = tl.zeros((ROWS,), tl.float32)
+    lines = weight + column[:, None].to(tl.int64) * k
+    for at in range(0, k, DEPTH):
+        spot = at + depth
+        inside = spot < k
+        xs = tl.load(x + row[:, None] * k + spot[None, :], mask=live[:, None] & inside[None, :], other=0)
+        if NORM:
+            wide = xs.to(tl.float32)
+            squares += tl.sum(wide * wide, 1)
+            xs = (wide * tl.load(norm + spot, mask=inside, other=0).to(tl.float32)[None, :]).to(kind)
+        ws = tl.load(lines + spot[None, :], mask=there[:, None] & inside[None, :], other=0)
+        acc = tl.dot(xs, tl.trans(ws), acc)
+        if GATED:
+            us = tl.load(lines + n.to(tl.int64) * k + spot[None, :], mask=there[:, None] & inside[None, :], other=0)
+            other = tl.dot(xs, tl.trans(us), other)
+    if NORM:
+        scale = tl.rsqrt(squares / k + eps)[:, None]
+        acc, other = acc * scale, other * scale
+    if BIAS:
+        acc += tl.load(bias + column, mask=there, other=0).to(tl.float32)[None, :]
+        if GATED:
+            other += tl.load(bias + n + column, mask=there, other=0).to(tl.float32)[None, :]
+    acc = acc.to(kind).to(tl.float32)
+    if GATED:
+        acc = (acc / (1 + tl.exp(-acc))).to(kind).to(tl.float32) * other.to(kind).to(tl.float32)
+    spots, mask = row[:, None] * n + column[None, :], live[:, None] & there[None, :]
+    if SUM:
+        acc += tl.load(residual + spots, mask=mask, other=0).to(tl.float32)
+    tl.store(out + spots, acc.to(kind), mask=mask)
+
+
+def _attend(
+    qkv, keys, values, positions, cos, sin, part, peak, mass, capacity, scale,
+    HEADS: tl.constexpr, GROUPS: tl.constexpr, DIM: tl.constexpr, CUTS: tl.constexpr,  # noqa: N803
+    TILE: tl.constexpr, WIDE: tl.constexpr,  # noqa: N803
+):  # fmt: skip
+    """The heads of one group of one row over one span of its cache: unscaled sums, their largest score and mass.
+
+    The program whose span holds the new token turns its key and writes both into the cache.
+    """
+    row, group, cut = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    at = tl.load(positions + row).to(tl.int32)
+    span = tl.cdiv(tl.cdiv(at + 1, CUTS), TILE) * TILE
+    first = cut * span
+    last = tl.minimum(first + span, at)  # of the old tokens
+    kind = keys.dtype.element_ty
+    d, h = tl.arange(0, DIM), tl.arange(0, WIDE)
+    half = (d + DIM // 2) % DIM
+    c = tl.load(cos + at * DIM + d).to(tl.float32)
+    s = tl.load(sin + at * DIM + d).to(tl.float32) * tl.where(d < DIM // 2, -1.0, 1.0)
+    line = qkv + row * ((HEADS + 2 * GROUPS) * DIM)
+    head = group * (HEADS // GROUPS) + h
+    mine = (h < HEADS // GROUPS)[:, None]
+    q = tl.load(line + head[:, None] * DIM + d[None, :], mask=mine, other=0).to(tl.float32)
+    q2 = tl.load(line + head[:, None] * DIM + half[None, :], mask=mine, other=0).to(tl.float32)
+    q = ((q * c[None, :]).to(kind).to(tl.float32) + (q2 * s[None, :]).to(kind).to(tl.float32)).to(kind)
+    k = tl.load(line + (HEADS + group) * DIM + d).to(tl.float32)
+    k2 = tl.load(line + (HEADS + group) * DIM + half).to(tl.float32)
+    k = ((k * c).to(kind).to(tl.float32) + (k2 * s).to(kind).to(tl.float32)).to(kind)
+    v = tl.load(line + (HEADS + GROUPS + group) * DIM + d)
+    store = (row * GROUPS + group).to(tl.int64) * capacity * DIM
+    place = at + 0 * d
+    own = (place >= first) & (place < first + span)  # (DIM,), all alike
+    tl.store(keys + store + place * DIM + d, k, mask=own)
+    tl.store(values + store + place * DIM + d, v, mask=own)
+    place = at + 0 * h
+    owner = (place >= first) & (place < first + span)  # (WIDE,), all alike
+    score = tl.sum(q.to(tl.float32) * k.to(tl.float32)[None, :], 1) * scale
+    top = tl.where(owner, score, -1e30)
+    total = tl.where(owner, 1.0, 0.0)
+    acc = tl.where(own, v.to(tl.float32), 0.0)[None, :] + tl.zeros((WIDE, DIM), tl.float32)
+    for start in range(first, last, TILE):
+        t = start + tl.arange(0, TILE)
+        old = t < last
+        spots = store + t[:, None] * DIM + d[None, :]
+        ks = tl.load(keys + spots, mask=old[:, None], other=0)
+        vs = tl.load(values + spots, mask=old[:, None], other=0)
+        scores = tl.where(old[None, :], tl.dot(q, tl.trans(ks)) * scale, -1e30)
+        higher = tl.maximum(top, tl.max(scores, 1))
+        weights = tl.where(old[None, :], tl.exp(scores - higher[:, None]), 0.0)
+        fade = tl.exp(top - higher)
+        total = total * fade + tl.sum(weights, 1)
+        acc = acc * fade[:, None] + tl.dot(weights.to(kind), vs)
+        top = higher
+    slot = (row * HEADS + head) * CUTS + cut
+    tl.store(part + slot[:, None] * DIM + d[None, :], acc, mask=mine)
+    tl.store(peak + slot, top, mask=h < HEADS // GROUPS)
+    tl.store(mass + slot, total, mask=h < HEADS // GROUPS)
+
+
+def _combine(part, peak, mass, out, CUTS: tl.constexpr, DIM: tl.constexpr):  # noqa: N803
+    """One head of one row: the spans put together."""
+    head = tl.program_id(0)
+    cut, d = tl.arange(0, CUTS), tl.arange(0, DIM)
+    tops = tl.load(peak + head * CUTS + cut)
+    shares = tl.exp(tops - tl.max(tops, 0))
+    total = tl.sum(shares * tl.load(mass + head * CUTS + cut), 0)
+    sums = tl.load(part + (head * CUTS + cut)[:, None] * DIM + d[None, :])
+    tl.store(out + head * DIM + d, (tl.sum(sums * shares[:, None], 0) / total).to(out.dtype.element_ty))
