@@ -3,8 +3,9 @@
     python benchmarks/gpu_chain.py CHECKPOINT OUT [--embeddings huggingface:/tmp/minilm] [--budget 500]
     python benchmarks/gpu_chain.py CHECKPOINT OUT --cpu          # what needs a GPU is left out and said
 
-Parts: `copilot pipeline` by unsloth in 4-bit, by transformers in 4-bit, and of the original recipe with Azure OpenAI
-embeddings from a server on this machine; then the first adapter opened by plain peft and by unsloth, and merged.
+Parts: `copilot pipeline` in 4-bit as it is by default (packs), by unsloth and by transformers without packs, and of the
+original recipe with Azure OpenAI embeddings from a server on this machine; then the first adapter opened by plain peft
+and by unsloth, and merged.
 OUT gets chain.txt (the lines) and chain.log (everything the parts printed); run folders go to --work.
 A random checkpoint (make_checkpoint.py) answers nonsense, so few questions and steps are enough; the checks stay.
 Exit code 1 when a part failed.
@@ -126,15 +127,22 @@ def tail(text: str) -> str:
 # The parts; each returns a sentence about what it found
 
 
+def in_packs(chain: Chain) -> str:
+    """configs/default.yaml as it is: packs, by TRL's trainer and our forward."""
+    run = chain.copilot("default.yaml", "packs", {**SHORT, **FEW_STEPS, "embeddings.model": chain.embeddings})
+    return check_run(run, "transformers", 384, fell=True)
+
+
 def by_unsloth(chain: Chain) -> str:
-    """configs/default.yaml as it is: backend auto, which is unsloth on a GPU."""
-    run = chain.copilot("default.yaml", "unsloth", {**SHORT, **FEW_STEPS, "embeddings.model": chain.embeddings})
-    return check_run(run, "unsloth", 384, fell=True)
+    """The same without packs: backend auto is unsloth then, on a GPU."""
+    sets = {**SHORT, **FEW_STEPS, "embeddings.model": chain.embeddings, "train.packing": "false"}
+    return check_run(chain.copilot("default.yaml", "unsloth", sets), "unsloth", 384, fell=True)
 
 
 def by_transformers(chain: Chain) -> str:
     """The same by PEFT and bitsandbytes (in float32 on a CPU)."""
-    sets = {**SHORT, **FEW_STEPS, "embeddings.model": chain.embeddings, "model.backend": "transformers"}
+    sets = {**SHORT, **FEW_STEPS, "embeddings.model": chain.embeddings, "train.packing": "false"}
+    sets["model.backend"] = "transformers"
     return check_run(chain.copilot("default.yaml", "transformers", sets), "transformers", 384, fell=True)
 
 
@@ -173,8 +181,8 @@ def opened(chain: Chain, by: str) -> str:
 
 
 def trained(chain: Chain) -> Path:
-    """The run whose adapter is opened: unsloth's where there is one, else transformers'."""
-    runs = [chain.work / name for name in ("unsloth", "transformers")]
+    """The run whose adapter is opened: that in packs where there is one, else unsloth's or transformers'."""
+    runs = [chain.work / name for name in ("packs", "unsloth", "transformers")]
     found = next((run for run in runs if (run / "adapter" / "manifest.json").is_file()), None)
     if found is None:
         raise Failed("no pipeline left an adapter")
@@ -227,6 +235,7 @@ def cosine(a: Path, b: Path) -> float:
 
 
 PARTS: dict[str, tuple[bool, Callable[[Chain], str]]] = {  # name → (needs a GPU, what)
+    "packs": (False, in_packs),
     "unsloth": (True, by_unsloth),
     "transformers": (False, by_transformers),
     "original": (False, original),

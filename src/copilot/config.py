@@ -175,7 +175,7 @@ class Train(Part):
     eval_steps: float = Field(
         0.1, gt=0, description="steps between measurements of the held-out loss; below 1: share of all steps"
     )
-    early_stopping_patience: Positive | None = Field(
+    early_stopping_patience: int | None = Field(
         None, description="end after so many measurements without a lower loss, and keep the best adapter; null: go on"
     )
     save_steps: Positive = Field(20, description="steps between checkpoints for `--resume`")
