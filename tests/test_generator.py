@@ -1,4 +1,4 @@
-"""Streamed, batched and sampled answers of a tiny net against transformers' own generate."""
+"""Streamed, batched and sampled answers of a tiny net against transformers' own generate, by both engines."""
 
 import threading
 import time
@@ -17,6 +17,7 @@ from copilot.prompt.render import render
 from copilot.types import Message
 
 PROMPT = Prompt(system="Answer in {count} parts.")
+both = pytest.mark.parametrize("engine", ["transformers", "graphs"])
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +26,10 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
 
 
 def generator(
-    loaded: Loaded, max_length: int = 1024, seed: int = 1, batch: int = 16, **answer: Any
+    loaded: Loaded, max_length: int = 1024, seed: int = 1, batch: int = 16, engine: Any = "auto", **answer: Any
 ) -> TransformersGenerator:
-    return TransformersGenerator(loaded, AnswerPart(**{"max_new_tokens": 40, **answer}), max_length, seed, batch)
+    config = AnswerPart(**{"max_new_tokens": 40, **answer})
+    return TransformersGenerator(loaded, config, max_length, seed, batch, engine)
 
 
 def messages(n: int) -> list[Message]:
@@ -46,8 +48,9 @@ def plain(loaded: Loaded, asked: Sequence[Message], new: int) -> list[int]:
     return row[: row.index(loaded.tokenizer.eos_token_id)] if loaded.tokenizer.eos_token_id in row else row
 
 
-def test_stream_equals_batch_equals_transformers(loaded: Loaded) -> None:
-    made = generator(loaded)
+@both
+def test_stream_equals_batch_equals_transformers(loaded: Loaded, engine: str) -> None:
+    made = generator(loaded, engine=engine)
     (done,) = made.batch([messages(0)])
     ids = plain(loaded, messages(0), 40)
     assert len(ids) > 5
@@ -57,8 +60,9 @@ def test_stream_equals_batch_equals_transformers(loaded: Loaded) -> None:
 
 
 @pytest.mark.parametrize("size", [16, 2])
-def test_batch_of_different_lengths_equals_one_by_one(loaded: Loaded, size: int) -> None:
-    made, order, told = generator(loaded, batch=size), [3, 0, 2, 1, 0], []
+@both
+def test_batch_of_different_lengths_equals_one_by_one(loaded: Loaded, engine: str, size: int) -> None:
+    made, order, told = generator(loaded, engine=engine, batch=size), [3, 0, 2, 1, 0], []
     together = made.batch([messages(n) for n in order], told.append)
     assert len({t.prompt_tokens for t in together}) == 4
     assert together == [made.batch([messages(n)])[0] for n in order]
@@ -66,45 +70,52 @@ def test_batch_of_different_lengths_equals_one_by_one(loaded: Loaded, size: int)
     assert made.batch([]) == []
 
 
-def test_batch_near_the_limit_gives_each_row_its_own_room(loaded: Loaded) -> None:
-    longest = generator(loaded).count(messages(3))
-    made = generator(loaded, max_length=longest + 5)
+@both
+def test_batch_near_the_limit_gives_each_row_its_own_room(loaded: Loaded, engine: str) -> None:
+    longest = generator(loaded, engine=engine).count(messages(3))
+    made = generator(loaded, engine=engine, max_length=longest + 5)
     together = made.batch([messages(3), messages(0)])
     assert together == [made.batch([messages(n)])[0] for n in (3, 0)]
     assert together[0].completion_tokens <= 5 < together[1].completion_tokens
     assert "".join(made.stream(messages(3))).strip() == together[0].text
 
 
-def test_sampling_repeats_by_seed(loaded: Loaded) -> None:
-    texts = ["".join(generator(loaded, seed=s, temperature=1.0).stream(messages(1))) for s in (1, 1, 2)]
+@both
+def test_sampling_repeats_by_seed(loaded: Loaded, engine: str) -> None:
+    texts = ["".join(generator(loaded, engine=engine, seed=s, temperature=1.0).stream(messages(1))) for s in (1, 1, 2)]
     assert texts[0] == texts[1] != texts[2]
-    batches = [generator(loaded, seed=s, temperature=1.0).batch([messages(1), messages(2)]) for s in (1, 1, 2)]
+    batches = [
+        generator(loaded, engine=engine, seed=s, temperature=1.0).batch([messages(1), messages(2)]) for s in (1, 1, 2)
+    ]
     assert batches[0] == batches[1] != batches[2]
-    assert texts[0].strip() != generator(loaded).batch([messages(1)])[0].text
+    assert texts[0].strip() != generator(loaded, engine=engine).batch([messages(1)])[0].text
 
 
-def test_temperature_zero_ignores_the_models_own_sampling(loaded: Loaded) -> None:
-    wanted = generator(loaded).batch([messages(1)])
+@both
+def test_temperature_zero_ignores_the_models_own_sampling(loaded: Loaded, engine: str) -> None:
+    wanted = generator(loaded, engine=engine).batch([messages(1)])
     own = loaded.model.generation_config
     own.do_sample, own.temperature, own.top_p, own.top_k = True, 1.8, 0.9, 50
     try:
-        assert generator(loaded).batch([messages(1)]) == wanted
-        assert "".join(generator(loaded).stream(messages(1))).strip() == wanted[0].text
+        assert generator(loaded, engine=engine).batch([messages(1)]) == wanted
+        assert "".join(generator(loaded, engine=engine).stream(messages(1))).strip() == wanted[0].text
     finally:
         own.do_sample, own.temperature, own.top_p, own.top_k = False, None, None, None
 
 
-def test_prompt_longer_than_the_model_is_refused(loaded: Loaded) -> None:
-    count = generator(loaded).count(messages(1))
-    made = generator(loaded, max_length=count)
+@both
+def test_prompt_longer_than_the_model_is_refused(loaded: Loaded, engine: str) -> None:
+    count = generator(loaded, engine=engine).count(messages(1))
+    made = generator(loaded, engine=engine, max_length=count)
     for ask in (lambda: made.batch([messages(1)]), lambda: list(made.stream(messages(1)))):
         with pytest.raises(CopilotError, match=f"the prompt has {count} tokens, model.max_length is {count}") as caught:
             ask()
         assert "retriever.k" in caught.value.hint and "model.max_length" in caught.value.hint
-    assert generator(loaded, max_length=count + 2).batch([messages(1)])[0].completion_tokens <= 2
+    assert generator(loaded, engine=engine, max_length=count + 2).batch([messages(1)])[0].completion_tokens <= 2
 
 
-def test_stop_tokens_end_the_answer(loaded: Loaded) -> None:
+@both
+def test_stop_tokens_end_the_answer(loaded: Loaded, engine: str) -> None:
     """A token of the greedy answer becomes a stop token: the answer ends before it, streamed and batched."""
     ids = plain(loaded, messages(0), 40)
     stop = next(t for t in ids[3:] if t not in ids[:3])
@@ -113,9 +124,9 @@ def test_stop_tokens_end_the_answer(loaded: Loaded) -> None:
     before = own.eos_token_id
     own.eos_token_id = [loaded.tokenizer.eos_token_id, stop]
     try:
-        (done,) = generator(loaded).batch([messages(0)])
-        streamed = "".join(generator(loaded).stream(messages(0)))
-        mixed = generator(loaded).batch([messages(0), messages(3)])[0]
+        (done,) = generator(loaded, engine=engine).batch([messages(0)])
+        streamed = "".join(generator(loaded, engine=engine).stream(messages(0)))
+        mixed = generator(loaded, engine=engine).batch([messages(0), messages(3)])[0]
     finally:
         own.eos_token_id = before
     assert done.completion_tokens == len(cut) and done == mixed
@@ -177,10 +188,11 @@ def test_leaving_a_stream_ends_its_thread(loaded: Loaded, how: str) -> None:
     assert time.monotonic() - began < 10 and Slow.calls < 400
 
 
-def test_pieces_come_before_the_end_and_join_to_the_text(loaded: Loaded) -> None:
-    pieces = list(generator(loaded, max_new_tokens=200, temperature=1.5).stream(messages(1)))
+@both
+def test_pieces_come_before_the_end_and_join_to_the_text(loaded: Loaded, engine: str) -> None:
+    pieces = list(generator(loaded, engine=engine, max_new_tokens=200, temperature=1.5).stream(messages(1)))
     assert len([p for p in pieces if p]) > 1
-    (whole,) = generator(loaded, max_new_tokens=200, temperature=1.5).batch([messages(1)])
+    (whole,) = generator(loaded, engine=engine, max_new_tokens=200, temperature=1.5).batch([messages(1)])
     assert "".join(pieces).strip() == whole.text
 
 

@@ -164,12 +164,13 @@ def _fused_up_to(most: int, otherwise: Callable[..., Any]) -> Callable[..., Any]
         n = part.weight.shape[0] // (2 if gated else 1)
         out = x.new_empty(rows, n)
         columns = 16 if n <= 4096 else 32 if gated else 64
+        depth = 256 if rows <= 16 and columns == 16 else 128
         none = x  # a pointer for what is not there
         kernels()["linear"][(-(-n // columns), 1)](
             x, none if weight is None else weight, part.weight, none if part.bias is None else part.bias,
             none if residual is None else residual, out, rows, n, k, eps,
             NORM=weight is not None, BIAS=part.bias is not None, SUM=residual is not None, GATED=gated,
-            ROWS=max(16, _power(rows)), COLUMNS=columns, DEPTH=256 if rows <= 16 and columns == 16 else 128, num_stages=4, num_warps=4,
+            ROWS=max(16, _power(rows)), COLUMNS=columns, DEPTH=depth, num_stages=4, num_warps=4,
         )  # fmt: skip
         return out
 

@@ -107,13 +107,9 @@ def dequantised_bytes(model: Any) -> int:
     total, largest = 0, 0
     for module in model.modules():
         if type(module).__name__ == "Linear4bit":
-            size = 2 * module.in_features * module.out_features
+            total += 2 * module.in_features * module.out_features
         elif type(module).__name__ == "Linear":
             largest = max(largest, 2 * module.weight.numel() * module.weight.element_size())
-            continue
-        else:
-            continue
-        total += size
     return total + largest
 
 
@@ -168,14 +164,14 @@ def _fused(modules: Sequence[Any], kind: Any) -> Linear:
         weight = weights[0]
     else:
         weight = torch.cat(weights)
-        for base, part in zip(bases, weight.split(sizes), strict=True):
+        for base, part in zip(bases, torch.split(weight, sizes), strict=True):
             if type(base).__name__ == "Linear" and base.weight.dtype == kind:
                 base.weight.data = part
     bias = None
     if any(base.bias is not None for base in bases):
-        parts = zip(bases, sizes, strict=True)
+        spans = zip(bases, sizes, strict=True)
         bias = torch.cat(
-            [weight.new_zeros(n) if base.bias is None else base.bias.detach().to(kind) for base, n in parts]
+            [weight.new_zeros(n) if base.bias is None else base.bias.detach().to(kind) for base, n in spans]
         )
     found = [list(_adapters(module)) for module in modules]
     rank = sum(a.shape[0] for parts in found for a, _, _ in parts)

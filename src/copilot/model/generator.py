@@ -1,15 +1,20 @@
-"""Messages in, text out: a language model behind a small Protocol, one answer streamed or many at once."""
+"""Messages in, text out: a language model behind a small Protocol, one answer streamed or many at once.
+
+On a GPU a Llama-like model is decoded by our own engine (`engine.py`), everything else by transformers' generate.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from copilot.config import AnswerPart
 from copilot.errors import CopilotError
 from copilot.model.attention import read_prompts
-from copilot.model.constrain import Constraint, Vocabulary
+from copilot.model.constrain import Constraint, Masks, Vocabulary
 from copilot.model.dataset import prompt_tokens
+from copilot.model.engine import Engine, open_engine
 from copilot.model.load import Loaded
+from copilot.model.slots import Choice, Request
 from copilot.types import Message
 
 
@@ -48,12 +53,23 @@ class Generator(Protocol):
 
 
 class TransformersGenerator:
-    """Greedy or sampled decoding by transformers (and by unsloth, whose models are transformers' too)."""
+    """Greedy or sampled decoding of a transformers model (and of unsloth's, which are transformers' too)."""
 
-    def __init__(self, loaded: Loaded, config: AnswerPart, max_length: int, seed: int, batch_size: int = 16) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        config: AnswerPart,
+        max_length: int,
+        seed: int,
+        batch_size: int = 16,
+        engine: Literal["auto", "graphs", "transformers"] = "auto",
+    ) -> None:
+        """`engine` auto is our own on a GPU where it knows the model; graphs takes it on a CPU too, in plain torch."""
         self.model, self.tokenizer = loaded.model, loaded.tokenizer
         self.config, self.max_length, self.seed, self.batch_size = config, max_length, seed, batch_size
         self.vocabulary: Vocabulary | None = None  # made when a grammar asks for it
+        self.decoding: Literal["auto", "graphs", "transformers"] = engine
+        self.opened: list[Engine | None] = []  # the engine, once it was asked for
         self.read: dict[Any, Any] = {}  # the last prompts, as the model has read them
 
     def count(self, messages: Sequence[Message]) -> int:
@@ -65,7 +81,14 @@ class TransformersGenerator:
         return len(self.tokenizer.encode(text, add_special_tokens=False))
 
     def stream(self, messages: Sequence[Message], grammar: str | None = None) -> Iterator[str]:
-        """The answer piece by piece, from a thread of transformers' own streamer."""
+        """The answer piece by piece."""
+        ids = prompt_tokens(messages, self.tokenizer)
+        self._check_room(ids)
+        engine = self._engine()
+        yield from self._stream(ids, grammar) if engine is None else self._stream_by(engine, ids, grammar)
+
+    def _stream(self, ids: Sequence[int], grammar: str | None) -> Iterator[str]:
+        """From a thread of transformers' own streamer."""
         from threading import Event, Thread
 
         import torch
@@ -80,8 +103,6 @@ class TransformersGenerator:
                 if value.ndim > 1 or int(value[0]) not in stops:
                     super().put(value)
 
-        ids = prompt_tokens(messages, self.tokenizer)
-        self._check_room(ids)
         streamer = Pieces(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
         inputs = torch.tensor([ids], device=self.model.device)
         failure: list[BaseException] = []
@@ -115,19 +136,33 @@ class TransformersGenerator:
         step: Callable[[int], None] = lambda n: None,
         grammars: Sequence[str] | None = None,
     ) -> list[Generated]:
-        """All answers, in order; prompts of like length share a batch."""
+        """All answers, in order."""
+        ids = [prompt_tokens(messages, self.tokenizer) for messages in prompts]
+        for prompt in ids:
+            self._check_room(prompt)
+        engine = self._engine()
+        if engine is None:
+            return self._batch(ids, step, grammars)
+        texts: list[list[int]] = [[] for _ in ids]
+        for row, tokens, ended in self._pieces(engine, ids, grammars):
+            texts[row] += tokens
+            if ended:
+                step(1)
+        return [self._generated(prompt, tokens) for prompt, tokens in zip(ids, texts, strict=True)]
+
+    def _batch(
+        self, ids: Sequence[Sequence[int]], step: Callable[[int], None], grammars: Sequence[str] | None
+    ) -> list[Generated]:
+        """By transformers' generate; prompts of like length share a batch."""
         import torch
 
-        ids = [prompt_tokens(messages, self.tokenizer) for messages in prompts]
-        for row in ids:
-            self._check_room(row)
         order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
         done: dict[int, Generated] = {}
         pad = self.tokenizer.pad_token_id
         for at in range(0, len(order), self.batch_size):
             part = order[at : at + self.batch_size]
             longest = max(len(ids[i]) for i in part)
-            inputs = torch.tensor([[pad] * (longest - len(ids[i])) + ids[i] for i in part])  # (b, t), padded left
+            inputs = torch.tensor([[pad] * (longest - len(ids[i])) + list(ids[i]) for i in part])  # (b, t), padded left
             mask = torch.tensor([[0] * (longest - len(ids[i])) + [1] * len(ids[i]) for i in part])
             rooms = [self._room(len(ids[i])) for i in part]
             rules = None if grammars is None else [grammars[i] for i in part]
@@ -135,10 +170,55 @@ class TransformersGenerator:
             for i, room, full in zip(part, rooms, out[:, longest:].tolist(), strict=True):
                 row = full[:room]  # what it would have written alone
                 row = row[: next((n for n, token in enumerate(row) if token in self._stops), len(row))]
-                text = self.tokenizer.decode(row, skip_special_tokens=True).strip()
-                done[i] = Generated(text, len(ids[i]), len(row))
+                done[i] = self._generated(ids[i], row)
             step(len(part))
         return [done[i] for i in range(len(ids))]
+
+    def _generated(self, prompt: Sequence[int], tokens: Sequence[int]) -> Generated:
+        text = self.tokenizer.decode(tokens, skip_special_tokens=True).strip()
+        return Generated(text, len(prompt), len(tokens))
+
+    def _engine(self) -> Engine | None:
+        """Our own decoding, opened when first asked for: the adapter is on the model by then."""
+        if not self.opened:
+            forced = self.decoding == "graphs"
+            known = self.decoding != "transformers"
+            self.opened.append(open_engine(self.model, self.max_length, forced) if known else None)
+        return self.opened[0]
+
+    def _pieces(
+        self, engine: Engine, ids: Sequence[Sequence[int]], grammars: Sequence[str] | None
+    ) -> Iterator[tuple[int, list[int], bool]]:
+        """(prompt, its next tokens, whether it has ended), as they come."""
+        requests = [Request(tuple(row), self._room(len(row))) for row in ids]
+        held = None
+        if grammars is not None:
+            rooms = [request.room for request in requests]
+            held = Masks(self._vocabulary(), grammars, len(self.config.sections), rooms)
+        choice = Choice(self.config.temperature, self.seed, frozenset(self._stops))
+        return engine.generate(requests, self.batch_size, choice, held)
+
+    def _stream_by(self, engine: Engine, ids: Sequence[int], grammar: str | None) -> Iterator[str]:
+        """Words as they are complete; when the caller goes away, no further token is begun."""
+        import torch
+        from transformers import TextStreamer
+
+        ready: list[str] = []
+
+        class Pieces(TextStreamer):  # type: ignore[misc]
+            """Transformers' cutting of tokens into words, without its printing."""
+
+            def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+                ready.append(text)
+
+        words = Pieces(self.tokenizer, skip_special_tokens=True)
+        for _, tokens, _ in self._pieces(engine, [ids], None if grammar is None else [grammar]):
+            for token in tokens:
+                words.put(torch.tensor([token]))
+            yield from ready
+            ready.clear()
+        words.end()
+        yield from ready
 
     @property
     def _stops(self) -> set[int]:
@@ -157,10 +237,13 @@ class TransformersGenerator:
         """Tokens that an answer may have after a prompt of so many."""
         return max(min(self.config.max_new_tokens, self.max_length - prompt), 1)
 
-    def _constraint(self, grammars: Sequence[str], prompt: int, room: int) -> Constraint:
+    def _vocabulary(self) -> Vocabulary:
         if self.vocabulary is None:
             self.vocabulary = Vocabulary(self.tokenizer, self.model.config.vocab_size, self._stops)
-        return Constraint(self.vocabulary, grammars, len(self.config.sections), prompt, room)
+        return self.vocabulary
+
+    def _constraint(self, grammars: Sequence[str], prompt: int, room: int) -> Constraint:
+        return Constraint(self._vocabulary(), grammars, len(self.config.sections), prompt, room)
 
     def _generate(self, inputs: Any, mask: Any, room: int, grammars: Sequence[str] | None, **options: Any) -> Any:
         import torch

@@ -141,7 +141,7 @@ class Decoder:
 
         kept = [tensor.clone() for tensor in (self.ids, self.positions, self.logits)]
         self.positions.fill_(self.capacity - 1)  # the last place of a row is no text's (see `slots`)
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):  # kernels compile and cuBLAS takes its workspace outside the graph
             work()

@@ -183,7 +183,7 @@ class _Sent:
             gpu = tokens.is_cuda
             self.host.append(torch.empty(tokens.shape, dtype=tokens.dtype, pin_memory=gpu))
             self.host[-1].copy_(tokens, non_blocking=True)
-        self.event = torch.cuda.Event() if gpu else None
+        self.event: Any = torch.cuda.Event() if gpu else None  # type: ignore[no-untyped-call]
         if self.event:
             self.event.record()
 

@@ -22,7 +22,7 @@ def make() -> dict[str, Any]:
 # mypy: ignore-errors
 
 
-def _norm(x, weight, out, width, eps, BLOCK: tl.constexpr):  # noqa: N803
+def _norm(x, weight, out, width, eps, BLOCK: tl.constexpr):
     """One row a program: x / rms(x) * weight, rounded in between as transformers does."""
     row, at = tl.program_id(0), tl.arange(0, BLOCK)
     there = at < width
@@ -33,7 +33,7 @@ def _norm(x, weight, out, width, eps, BLOCK: tl.constexpr):  # noqa: N803
     tl.store(out + row * width + at, ((xs * scale).to(kind).to(tl.float32) * ws).to(kind), mask=there)
 
 
-def _glu(x, out, width, BLOCK: tl.constexpr):  # noqa: N803
+def _glu(x, out, width, BLOCK: tl.constexpr):
     """silu(gate) * up for BLOCK columns of one row."""
     row, at = tl.program_id(0), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     there = at < width
@@ -45,8 +45,8 @@ def _glu(x, out, width, BLOCK: tl.constexpr):  # noqa: N803
 
 def _linear(
     x, norm, weight, bias, residual, out, rows, n, k, eps,
-    NORM: tl.constexpr, BIAS: tl.constexpr, SUM: tl.constexpr, GATED: tl.constexpr,  # noqa: N803
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,  # noqa: N803
+    NORM: tl.constexpr, BIAS: tl.constexpr, SUM: tl.constexpr, GATED: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
     """COLUMNS of norm(x) weight' (+ bias) (+ residual), or of silu(gate) * up; each weight is read once.
 
@@ -90,8 +90,8 @@ def _linear(
 
 def _attend(
     qkv, keys, values, positions, cos, sin, part, peak, mass, capacity, scale,
-    HEADS: tl.constexpr, GROUPS: tl.constexpr, DIM: tl.constexpr, CUTS: tl.constexpr,  # noqa: N803
-    TILE: tl.constexpr, WIDE: tl.constexpr,  # noqa: N803
+    HEADS: tl.constexpr, GROUPS: tl.constexpr, DIM: tl.constexpr, CUTS: tl.constexpr,
+    TILE: tl.constexpr, WIDE: tl.constexpr,
 ):  # fmt: skip
     """The heads of one group of one row over one span of its cache: unscaled sums, their largest score and mass.
 
@@ -147,7 +147,7 @@ def _attend(
     tl.store(mass + slot, total, mask=h < HEADS // GROUPS)
 
 
-def _combine(part, peak, mass, out, CUTS: tl.constexpr, DIM: tl.constexpr):  # noqa: N803
+def _combine(part, peak, mass, out, CUTS: tl.constexpr, DIM: tl.constexpr):
     """One head of one row: the spans put together."""
     head = tl.program_id(0)
     cut, d = tl.arange(0, CUTS), tl.arange(0, DIM)
