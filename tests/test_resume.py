@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,23 +13,27 @@ from typing import Any
 
 import pytest
 from tiny_lm import model_config, rows_of, save_model, train_config, write_rows
+from tiny_project import make_project
 
+from copilot.config_file import load_config
 from copilot.errors import CopilotError, Exit, StaleError
 from copilot.model.checkpoints import WHOLE, is_whole, last_checkpoint
 from copilot.model.dataset import held_out_split
 from copilot.model.load import Loaded, load_model
 from copilot.model.trainer import Trained, train_adapter
+from copilot.pipeline import run_index
+from copilot.terminal import Terminal
 
 pytestmark = pytest.mark.slow
 STEPS = 11  # two epochs and three quarters of batches of 2 x 2 from 16 rows, so that the end falls inside an epoch
 
 
 def run(
-    root: Path, checkpoints: Path, resume: bool, on_step: Callable[[int], None] = lambda at: None
+    root: Path, checkpoints: Path, resume: bool, on_step: Callable[[int], None] = lambda at: None, packing: bool = False
 ) -> tuple[Loaded, Trained]:
     """Train on the rows of `root`, with dropout so that random state matters too."""
     lora = {"r": 4, "alpha": 8, "dropout": 0.1}
-    config = train_config(num_train_epochs=2.75, save_steps=2, save_total_limit=3, lora=lora)
+    config = train_config(num_train_epochs=2.75, save_steps=2, save_total_limit=3, lora=lora, packing=packing)
     loaded = load_model(model_config(root / "model"))
     kept, out = held_out_split(rows_of(root / "train.jsonl", loaded.tokenizer), 0.1)
 
@@ -170,6 +175,22 @@ def test_interrupt_leaves_a_checkpoint_and_says_resume(
     same(loaded, done, whole)
 
 
+def test_packs_go_on_bit_for_bit(root: Path, tmp_path: Path) -> None:
+    import torch
+
+    def press(at: int) -> None:
+        if at == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    wanted, untouched = run(root, tmp_path / "whole", resume=False, packing=True)
+    with pytest.raises(CopilotError, match="interrupted after step 3"):
+        run(root, tmp_path / "c", resume=False, on_step=press, packing=True)
+    loaded, done = run(root, tmp_path / "c", resume=True, packing=True)
+    assert done.steps == untouched.steps and done.curve == untouched.curve
+    assert [e.get("loss") for e in done.log] == [e.get("loss") for e in untouched.log]
+    assert all(torch.equal(weights(loaded)[name], value) for name, value in weights(wanted).items())
+
+
 def test_second_interrupt_ends_at_once(root: Path, tmp_path: Path) -> None:
     def press_twice(at: int) -> None:
         if at == 3:
@@ -192,3 +213,78 @@ def test_no_checkpoints_at_all(tmp_path: Path) -> None:
     assert last_checkpoint(tmp_path / "none", "mark") is None
     (tmp_path / "fingerprint.json").write_text(json.dumps("mark"))
     assert last_checkpoint(tmp_path, "mark") is None
+
+
+# The real command, killed five times. Forked children run it, so that the libraries are imported once.
+KILLED = """
+import json, os, random, signal, sys
+import peft, transformers, trl
+import copilot.cli, copilot.model.trainer as trainer, copilot.model.watch as watch, copilot.pipeline
+
+def command(out, *flags, kill=None, saving=False):
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            if kill:
+                deadly(kill, saving)
+            sys.argv = ["copilot", "train", "-c", "copilot.yaml", "--output-dir", out, *SETS, *flags]
+            copilot.cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+def deadly(kill, saving):
+    make, mark = trainer.make_report, watch.mark_whole
+    def make_report(on_step, *rest):
+        def told(step, *more):
+            if step == kill and not saving:
+                os.kill(os.getpid(), signal.SIGKILL)
+            on_step(step, *more)
+        return make(told, *rest)
+    def mark_whole(folder, step):
+        if step >= kill and saving:  # in the midst of a checkpoint
+            (folder / "optimizer.pt").write_bytes((folder / "optimizer.pt").read_bytes()[:100])
+            os.kill(os.getpid(), signal.SIGKILL)
+        mark(folder, step)
+    trainer.make_report, watch.mark_whole = make_report, mark_whole
+
+SETS = sys.argv[1:]
+assert command("whole") == 0
+chosen = random.Random(3)
+kills = sorted(chosen.sample(range(2, 14), 5))
+ends = []
+for n, kill in enumerate(kills):
+    ends.append(command("cut", *(["--resume"] if n else []), kill=kill, saving=n in (1, 3)))
+    left = sorted(os.listdir("cut/small/checkpoints"))
+    print(json.dumps({"kill": kill, "end": ends[-1], "left": left}))
+print(json.dumps({"end": command("cut", "--resume")}))
+"""
+
+
+def test_five_kills_of_the_real_command_change_no_bit(tmp_path: Path) -> None:
+    """Three at a step, two while a checkpoint is written; seeded steps of fourteen, with dropout."""
+    project = tmp_path / "project"
+    make_project(project)
+    settings = ["train.max_steps=14", "train.save_steps=2", "train.eval_steps=3", "train.lora.dropout=0.1"]
+    for out in ("whole", "cut"):
+        options = [*settings, f"output_dir={project / out}"]
+        run_index(load_config(str(project / "copilot.yaml"), options), Terminal(quiet=True))
+    command = [sys.executable, "-c", KILLED, *(word for text in settings for word in ("--set", text))]
+    here = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(command, cwd=project, env=here, capture_output=True, text=True, timeout=180)
+    assert ended.returncode == 0, ended.stderr
+    *kills, last = map(json.loads, ended.stdout.splitlines())
+    assert len(kills) == 5 and {kill["end"] for kill in kills} == {-signal.SIGKILL} and last["end"] == 0
+    wanted = [(kill["kill"] - 1) // 2 * 2 for kill in kills]  # the last whole checkpoint; 0: none
+    resumed = re.findall(r"going on after checkpoint-(\d+)|no whole checkpoint, from the start", ended.stderr)
+    assert [int(step or 0) for step in resumed] == wanted and len(set(wanted)) >= 4
+    cut = [kill for kill in kills if f"checkpoint-{(kill['kill'] - 1) // 2 * 2 + 2}" in kill["left"]]
+    assert cut, "a checkpoint was cut short, and the one before it used"
+    for name in ("adapter_model.safetensors", "training_log.jsonl", "loss.png"):
+        files = [project / out / "small" / "adapter" / name for out in ("whole", "cut")]
+        assert files[0].read_bytes() == files[1].read_bytes(), name

@@ -1,7 +1,9 @@
 """Training on a tiny net: what is refused before, what changes, what is written, and the loss against transformers'."""
 
+import importlib.util
 import json
 import math
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +21,8 @@ from copilot.model.load import Loaded, add_adapter, load_model
 from copilot.model.loss import answer_loss, batch_of, giving_loss, held_out_sum
 from copilot.model.plan import plan
 from copilot.model.trainer import Trained, _dataset, make_trainer, train_adapter
+from copilot.model.watch import exhausted
+from copilot.pipeline import _loss_sentence
 
 
 @pytest.fixture(scope="module")
@@ -390,3 +394,105 @@ def test_unknown_layers_are_named(folder: Path) -> None:
     config = train_config(lora={"target_modules": ["no_such_layer"]})
     with pytest.raises(CopilotError, match=r"train\.lora\.target_modules"):
         add_adapter(load_model(model_config(folder)), config.lora, 1, False)
+
+
+# Early stopping, memory, and where else the log goes
+
+
+@pytest.mark.slow
+def test_early_stopping_keeps_the_best_adapter(folder: Path, rows: list[Row], tmp_path: Path) -> None:
+    """Three rows learnt by heart at a high rate: the held-out loss falls, then rises."""
+    import torch
+
+    options = {"learning_rate": 0.1, "num_train_epochs": 60, "eval_steps": 2, "warmup_steps": 0, "save_total_limit": 1}
+    config = train_config(early_stopping_patience=3, **options)
+    model, loaded = model_config(folder), load_model(model_config(folder))
+    arguments = (rows[:3], rows[8:], config, model, 1, tmp_path / "c", "f")
+    trained, done = train_adapter(loaded, *arguments, False, silent)
+    curve = dict(done.curve)
+    assert done.steps < plan(rows[:3], rows[8:], config, model).steps, "it must have ended early"
+    assert done.steps == done.kept_step + 3 * 2 and done.kept_step > 0
+    assert done.loss_after == curve[done.kept_step] == min(curve.values()) < curve[done.steps]
+    with trainer_for(folder, rows[:1], config, tmp_path / "d", rows[8:]) as trainer:
+        theirs = torch.nn.Module.state_dict(trained.model)
+        trainer.model.load_state_dict(theirs)
+        assert trainer.held_out_loss() == done.loss_after, "the weights are those of the best step"
+
+    again, same = train_adapter(load_model(model), *arguments, True, silent)  # killed before the adapter was saved
+    assert (same.steps, same.kept_step, same.curve) == (done.steps, done.kept_step, done.curve)
+    assert all(torch.equal(a, b) for a, b in zip(again.model.parameters(), trained.model.parameters(), strict=True))
+
+    shutil.rmtree(tmp_path / "c" / f"checkpoint-{done.steps}")  # killed a little before the end
+    again, same = train_adapter(load_model(model), *arguments, True, silent)
+    assert (same.steps, same.kept_step, same.curve) == (done.steps, done.kept_step, done.curve)
+    assert all(torch.equal(a, b) for a, b in zip(again.model.parameters(), trained.model.parameters(), strict=True))
+
+    made = tmp_path / "adapter"
+    artefact.save_adapter(made, trained, plan(rows[:3], rows[8:], config, model), done, Config(model=model, train=config), {})
+    assert f"the adapter is that of step {done.kept_step}, the best" in (made / "README.md").read_text("utf-8")
+    assert _loss_sentence(done).endswith(f"the best at step {done.kept_step}")
+
+
+def test_early_stopping_needs_held_out_rows(folder: Path, rows: list[Row]) -> None:
+    with pytest.raises(CopilotError, match="early_stopping_patience needs held-out rows") as caught:
+        plan(rows, [], train_config(early_stopping_patience=2), model_config(folder))
+    assert caught.value.code == 2 and "train.held_out" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "stop"),
+    [
+        ([3, 2, 1], 1, False),
+        ([3, 2, 2], 1, True),  # no better is no better
+        ([3, 2, 2.5], 2, False),
+        ([3, 2, 2.5, 2.2], 2, True),
+        ([3, 2, 2.5, 1.9], 2, False),
+        ([3, 4, 5], 2, True),  # never better than before training
+        ([3, 4, 5], None, False),
+        ([], 1, False),
+    ],
+)
+def test_patience(losses: list[float], patience: int | None, stop: bool) -> None:
+    assert exhausted(tuple(enumerate(losses)), patience) is stop
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("packing", [False, True])
+def test_too_little_memory_is_one_sentence(folder: Path, rows: list[Row], tmp_path: Path, packing: bool) -> None:
+    import torch
+
+    class Full(torch.nn.Module):
+        """A layer for which there is no memory left."""
+
+        def forward(self, *args: Any, **options: Any) -> Any:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has ...")
+
+    loaded = load_model(model_config(folder))
+    loaded.model.model.norm = Full()
+    config = train_config(packing=packing)
+    with pytest.raises(CopilotError, match="memory of the GPU is too small for this training") as caught:
+        train_adapter(loaded, rows, [], config, model_config(folder), 1, tmp_path / "c", "f", False, silent)
+    assert caught.value.code == 1 and "\n" not in caught.value.message
+    assert ("train.pack_tokens" if packing else "train.per_device_train_batch_size=1") in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "wandb"])
+def test_report_to_a_package_that_is_missing(folder: Path, rows: list[Row], name: str) -> None:
+    if importlib.util.find_spec(name):
+        pytest.skip(f"{name} is installed here")
+    with pytest.raises(CopilotError, match=rf"train\.report_to={name} needs the package {name}") as caught:
+        plan(rows, [], train_config(report_to=name), model_config(folder))
+    assert caught.value.code == 2 and f"pip install {name}" in caught.value.hint
+
+
+@pytest.mark.slow
+def test_tensorboard_gets_both_losses(folder: Path, rows: list[Row], tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    _, done = train(folder, rows, tmp_path, report_to="tensorboard", max_steps=4, eval_steps=2)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))  # beside the checkpoints, which go
+    events.Reload()
+    assert [e.step for e in events.Scalars("train/loss")] == [1, 2, 3, 4]
+    found = {e.step: e.value for e in events.Scalars("eval/loss")}
+    assert found == pytest.approx({step: loss for step, loss in done.curve if step})

@@ -98,6 +98,8 @@ def together() -> Iterator[Processes]:
     gpu = torch.cuda.is_available()
     if gpu:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    else:  # accelerate's "cpu:0" is a place that torch.load does not know, so transformers could not resume
+        os.environ.setdefault("ACCELERATE_TORCH_DEVICE", "cpu")
     torch.distributed.init_process_group("nccl" if gpu else "gloo", timeout=_WAIT)
     store = torch.distributed.distributed_c10d._get_default_store()
     try:

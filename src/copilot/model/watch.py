@@ -101,4 +101,4 @@ def log_of(history: Sequence[dict[str, Any]], before: float | None) -> tuple[dic
             own.update(entry)
         if HELD_OUT in entry:
             own["held_out_loss"] = entry[HELD_OUT]
-    return tuple(entry for entry in entries.values() if len(entry) > 1)
+    return tuple(dict(sorted(entry.items())) for entry in entries.values() if len(entry) > 1)
