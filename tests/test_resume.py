@@ -183,7 +183,7 @@ def test_packs_go_on_bit_for_bit(root: Path, tmp_path: Path) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
     wanted, untouched = run(root, tmp_path / "whole", resume=False, packing=True)
-    with pytest.raises(CopilotError, match="interrupted after step 3"):
+    with pytest.raises(CopilotError, match=r"interrupted after step [34] of"):
         run(root, tmp_path / "c", resume=False, on_step=press, packing=True)
     loaded, done = run(root, tmp_path / "c", resume=True, packing=True)
     assert done.steps == untouched.steps and done.curve == untouched.curve
