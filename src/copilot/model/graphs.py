@@ -41,18 +41,21 @@ class Decoder:
     def read(self, prompts: Sequence[Sequence[int]], slots: Sequence[int]) -> Any:
         """Read each prompt into the cache of its slot; the logits (prompts, vocab) after their last tokens.
 
-        The prompts lie one after the other without padding, and each looks back at itself alone.
+        The prompts lie one after the other without padding, and each looks back at itself alone. Not by cuDNN, which
+        makes a plan for each new length.
         """
         import torch
+        from torch.nn.attention import SDPBackend, sdpa_kernel
 
         out = []
         at = 0
-        while at < len(prompts):
-            stop, total = at + 1, len(prompts[at])
-            while stop < len(prompts) and total + len(prompts[stop]) <= PACK:
-                total, stop = total + len(prompts[stop]), stop + 1
-            out.append(self._read(prompts[at:stop], slots[at:stop]))
-            at = stop
+        with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
+            while at < len(prompts):
+                stop, total = at + 1, len(prompts[at])
+                while stop < len(prompts) and total + len(prompts[stop]) <= PACK:
+                    total, stop = total + len(prompts[stop]), stop + 1
+                out.append(self._read(prompts[at:stop], slots[at:stop]))
+                at = stop
         return torch.cat(out)
 
     def _read(self, prompts: Sequence[Sequence[int]], slots: Sequence[int]) -> Any:
