@@ -5,19 +5,20 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tiny_project import make_project
 
+from copilot.chain import Options, run_pipeline
 from copilot.config import Config
 from copilot.config_file import load_config
 from copilot.errors import CopilotError
 from copilot.model.checkpoints import is_whole
 from copilot.model.processes import Processes, _announce, launched, together
 from copilot.pipeline import run_index, run_train
+from copilot.terminal import Terminal
 
 pytestmark = pytest.mark.slow
 ROWS = ["train.held_out=0.34", "train.save_steps=3", "train.eval_steps=2"]  # 8 rows to train on: no batch is filled up
@@ -44,16 +45,6 @@ main()
 """
 
 
-class Quiet:
-    """A console for who does not listen."""
-
-    def say(self, text: str) -> None:
-        pass
-
-    def progress(self, title: str, total: int) -> Any:
-        return nullcontext(lambda n, note="": None)
-
-
 def open_config(root: Path, out: str, batches: list[str]) -> Config:
     return load_config(str(root / "copilot.yaml"), [*ROWS, *batches, f"output_dir={root / out}"])
 
@@ -65,8 +56,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_project(root)
     (root / "train.py").write_text(SCRIPT, encoding="utf-8")
     for out in ("one", "two"):
-        run_index(open_config(root, out, ONE), Quiet())
-    run_train(open_config(root, "one", ONE), Quiet())
+        run_index(open_config(root, out, ONE), Terminal(quiet=True))
+    run_train(open_config(root, "one", ONE), Terminal(quiet=True))
     return root
 
 
@@ -142,3 +133,11 @@ def test_sharded_training_is_refused(monkeypatch: pytest.MonkeyPatch, name: str)
     with pytest.raises(CopilotError, match=name) as caught:
         launched()
     assert caught.value.code == 2 and caught.value.hint
+
+
+def test_pipeline_is_for_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for key, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost"}.items():
+        monkeypatch.setenv(key, value)
+    with pytest.raises(CopilotError, match="only train together") as caught:
+        run_pipeline(Config(output_dir=str(tmp_path)), Terminal(quiet=True), "", Options())
+    assert caught.value.code == 2 and "copilot train" in caught.value.hint

@@ -11,6 +11,7 @@ from copilot import __version__
 from copilot.config import Config
 from copilot.errors import ConfigError, StaleError
 from copilot.knowledge.embeddings import remote_endpoints
+from copilot.model.processes import launched
 from copilot.pipeline import run_demo, run_evaluate, run_index, run_train
 from copilot.runs import now, write_json
 from copilot.terminal import Terminal
@@ -42,6 +43,10 @@ def choose_stages(from_: str | None, only: str | None) -> tuple[str, ...]:
 
 def run_pipeline(config: Config, terminal: Terminal, flags: str, options: Options) -> None:
     """Run what is not fresh, show figures and demo answers, and write `run.json`."""
+    if launched().count > 1:
+        raise ConfigError(
+            "several processes can only train together", "launch `copilot train` with them, and run the pipeline alone"
+        )
     stages = choose_stages(options.from_, options.only)
     work = Work(config, flags)
     if options.dry_run:
