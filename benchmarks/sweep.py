@@ -68,11 +68,14 @@ TRIALS = (
     Trial("NEFTune 5", "switch", neftune=5.0),
     Trial("rsLoRA", "switch", peft={"use_rslora": True}),
     Trial("DoRA", "switch", peft={"use_dora": True}),
+    Trial("lr 4e-3, seed 7", "seed", {"learning_rate": 4e-3}, seed=7),
+    Trial("lr 4e-3, 72 steps", "both", {"learning_rate": 4e-3, "max_steps": 72}),
+    Trial("lr 8e-3", "learning rate", {"learning_rate": 8e-3}),
+    Trial("72 steps, seed 7", "seed", {"max_steps": 72}, seed=7),
     Trial("144 steps (2 epochs)", "steps", {"max_steps": 144}),
-    Trial("72 steps, seed 7", "steps", {"max_steps": 72}, seed=7),
-    Trial("NEFTune 5, seed 7", "switch", neftune=5.0, seed=7),
-    Trial("DoRA, seed 7", "switch", peft={"use_dora": True}, seed=7),
-    Trial("rsLoRA, seed 7", "switch", peft={"use_rslora": True}, seed=7),
+    Trial("NEFTune 5, seed 7", "seed", neftune=5.0, seed=7),
+    Trial("rsLoRA, seed 7", "seed", peft={"use_rslora": True}, seed=7),
+    Trial("DoRA, seed 7", "seed", peft={"use_dora": True}, seed=7),
 )
 
 

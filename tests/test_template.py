@@ -11,6 +11,7 @@ from copilot.errors import ConfigError
 from copilot.model.dataset import Row
 from copilot.model.load import load_model
 from copilot.model.template import check_template, untrained
+from copilot.prompt.render import PLAIN_TEMPLATE
 
 VOCAB, DIM, ORDINARY = 3000, 64, 2700
 TURN, USED = [2700, 2701, 2702], [2698, 2700, 2701, 2702]  # 2698 is BOS, which every text begins with
@@ -88,27 +89,46 @@ TEMPLATE = (
 )
 
 
-@pytest.mark.parametrize(("template", "refused"), [(TEMPLATE, True), (None, False)])
-def test_refusal_names_the_token_and_the_remedy(tmp_path: Path, template: str | None, refused: bool) -> None:
-    """The same base weights: a template with turn tokens is refused, the plain one is not."""
+def small(tmp_path: Path, template: str | None) -> tuple[Any, list[Row], Any, int]:
+    """A model of two matrices, spare tokens untrained in both; rows by the template; the first untrained row."""
     import torch
-
-    from copilot.prompt.render import PLAIN_TEMPLATE
 
     tok = tokenizer(template=template or PLAIN_TEMPLATE)
     size = len(tok)
     tok.add_special_tokens({"additional_special_tokens": ["<|turn|>", *(f"<|reserved_{n}|>" for n in range(20))]})
     torch.manual_seed(0)
-    weight = torch.nn.Embedding(len(tok) + 11, 32)
-    weight.weight.data[size:] *= 0.001
-    model: Any = SimpleNamespace(get_input_embeddings=lambda: weight)
-    rows = rows_of(write_rows(tmp_path / "train.jsonl", 2), tok)
+    ends = [torch.nn.Embedding(len(tok) + 11, 32), torch.nn.Linear(32, len(tok) + 11)]
+    for end in ends:
+        end.weight.data[size:] *= 0.001
+    model = SimpleNamespace(get_input_embeddings=lambda: ends[0], get_output_embeddings=lambda: ends[1])
+    return model, rows_of(write_rows(tmp_path / "train.jsonl", 2), tok), tok, size
+
+
+@pytest.mark.parametrize(("template", "refused"), [(TEMPLATE, True), (None, False)])
+def test_refusal_names_the_token_and_the_remedy(tmp_path: Path, template: str | None, refused: bool) -> None:
+    """The same base weights: a template with turn tokens is refused, the plain one is not."""
+    model, rows, tok, _ = small(tmp_path, template)
     if not refused:
         check_template(model, rows, tok)
         return
     with pytest.raises(ConfigError, match=r"uses <\|turn\|>, and this model never learnt it") as caught:
         check_template(model, rows, tok)
     assert caught.value.code == 2 and "Instruct" in caught.value.hint and "\n" not in caught.value.message
+
+
+def test_what_is_read_and_what_is_written(tmp_path: Path) -> None:
+    """A token that opens turns must be known as input, one that ends answers as output."""
+    model, rows, tok, turn = small(tmp_path, TEMPLATE)
+    ends = [model.get_input_embeddings().weight, model.get_output_embeddings().weight]
+    ends[0].data[turn] = ends[0].data[turn - 1].flip(0)
+    check_template(model, rows, tok)  # written by nobody: its output row does not matter
+    eos = tok.eos_token_id
+    last = [Row(1, (), (tok.bos_token_id, 300, 301, eos), 2)]
+    ends[0].data[eos] = 0  # a row of padding: nothing follows it, so nothing reads it
+    check_template(model, last, tok)
+    ends[1].data[eos] = 0
+    with pytest.raises(ConfigError, match="uses </s>"):
+        check_template(model, last, tok)
 
 
 def test_our_own_model_passes(root: Path) -> None:

@@ -5,7 +5,7 @@ or all alike. An adapter on the linear layers does not move them either, so turn
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from copilot.errors import ConfigError
@@ -19,14 +19,26 @@ _ENOUGH = 8  # spare tokens that make a cluster
 
 
 def check_template(model: Any, rows: Sequence[Row], tokenizer: Any) -> None:
-    """Raises ConfigError when the rows hold an added token whose embedding was never trained."""
+    """Raises ConfigError when the rows hold an added token that was never trained to be read, or to be written.
+
+    Read is every token that another follows, by the input embeddings; written is every token of an answer, by the
+    output layer. Where both are one matrix it is looked at once.
+    """
     added = tokenizer.added_tokens_decoder  # id → token, special or not
-    used = sorted({token for row in rows for token in row.input_ids if token in added})
-    spare = [token for token, known in added.items() if _RESERVED.search(str(known))]
-    weight = model.get_input_embeddings().weight
-    spare += range(len(tokenizer), weight.shape[0])  # rows that only round up the matrix
-    if bad := untrained(weight, used, spare, added.keys()):
-        names = ", ".join(str(added[token]) for token in bad)
+    read = {token for row in rows for token in row.input_ids[:-1] if token in added}
+    written = {token for row in rows for token in row.input_ids[row.prompt_length :] if token in added}
+    ends = [model.get_input_embeddings().weight, model.get_output_embeddings().weight]
+    tied = ends[0] is ends[1]
+    asked = [(ends[0], read | written)] if tied else [(ends[0], read), (ends[1], written)]
+    bad: set[int] = set()
+    for weight, used in asked:
+        if weight.is_floating_point():  # not where a quantised head holds its rows in another shape
+            spare = [token for token, known in added.items() if _RESERVED.search(str(known))]
+            spare += range(len(tokenizer), weight.shape[0])  # rows that only round up the matrix
+            known = [token for token in (*added, *spare) if token < weight.shape[0]]
+            bad |= set(untrained(weight, sorted(used), [s for s in spare if s < weight.shape[0]], known))
+    if bad:
+        names = ", ".join(str(added[token]) for token in sorted(bad))
         raise ConfigError(
             f"the chat template uses {names}, and this model never learnt {'it' if len(bad) == 1 else 'them'}: "
             f"the embedding{'' if len(bad) == 1 else 's'} of a base model's spare tokens",
@@ -35,8 +47,8 @@ def check_template(model: Any, rows: Sequence[Row], tokenizer: Any) -> None:
         )
 
 
-def untrained(weight: Any, used: Sequence[int], spare: Sequence[int], added: Any) -> list[int]:
-    """Those of the tokens `used` whose row of the embedding matrix (vocabulary, dim) shows no training.
+def untrained(weight: Any, used: Sequence[int], spare: Sequence[int], added: Iterable[int]) -> list[int]:
+    """Those of the tokens `used` whose row of the matrix (vocabulary, dim) shows no training.
 
     Such a row is nearly zero; or nearly equal to that of another added token; or as near to the mean of the spare
     tokens as these are themselves, where they stand apart from ordinary tokens (without training, rows keep their
@@ -58,7 +70,7 @@ def untrained(weight: Any, used: Sequence[int], spare: Sequence[int], added: Any
     usual, asked = rows(ordinary[::step]), rows(used)
     norm = usual.norm(dim=1).median()
     apart = (usual - usual.mean(0)).norm(dim=1).median() * 2**0.5  # between two ordinary tokens
-    others = [token for token in known if token < weight.shape[0]]
+    others = sorted(known)
     gaps = torch.cdist(asked, rows(others))  # (used, others)
     for i, token in enumerate(used):
         gaps[i, others.index(token)] = torch.inf
