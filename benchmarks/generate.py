@@ -8,8 +8,8 @@ with a limit of its own and prints as it goes. Every text goes on for the same n
 left out, except under the grammar. tokens/s are those after the first; the floor is what a step must read from memory
 (all weights, and the keys and values of every row) at the speed of a copy measured here.
 `equal`: greedy tokens against transformers'; at a first difference, how far the two tokens' logits are apart in float32
-and how far bfloat16 moves logits at that place. `adapter`: what LoRA on all layers costs, added or merged and rounded.
-`profile` (only where named): the kernels of a step, by their time.
+and how far bfloat16 moves logits at that place. `adapter`: the same with LoRA on all layers, which ours adds to the
+weights, and what that rounds. `profile` (only where named): the kernels of a step, by their time.
 """
 
 import argparse
@@ -263,14 +263,12 @@ class Bench:
                     for _ in range(10):
                         decoder.forward()
                     self.wait()
-            events = sorted(seen.key_averages(), key=lambda event: -event.device_time_total)
-            whole = sum(event.device_time_total for event in events) / 10
+            events = sorted(seen.key_averages(), key=lambda event: -event.self_device_time_total)
+            whole = sum(event.self_device_time_total for event in events) / 10
             print(f"   batch {batch}: {whole:.0f} us of kernels a step")
             for event in events[:12]:
-                each = event.device_time_total / event.count
-                print(
-                    f"     {event.device_time_total / 10:8.1f} us: {event.count // 10:3} x {each:6.1f} us {event.key[:80]}"
-                )
+                spent, count = event.self_device_time_total, event.count
+                print(f"     {spent / 10:8.1f} us: {count // 10:3} x {spent / count:6.1f} us {event.key[:80]}")
             del decoder
 
     def transformers(self) -> None:
@@ -366,7 +364,9 @@ class Bench:
             self.keep(part="held", name=name, batch=batch, first_ms=first * 1e3, rate=rate, warm_s=warm)
 
     def adapter(self) -> None:
-        """LoRA of rank 16 on all layers, as large as after a training: added beside its weights, or merged."""
+        """With LoRA of rank 16 on all layers, as large as after a training: speed, and what merging it rounds."""
+        import copy
+
         import torch
         from peft import LoraConfig, get_peft_model
 
@@ -375,20 +375,28 @@ class Bench:
         for name, value in model.named_parameters():
             if "lora_B" in name:
                 torch.nn.init.normal_(value, std=0.005)
-        asked = self.prompts(4, model.config.vocab_size)
-        scores = {}
-        for name in ("added", "merged"):
-            if name == "merged":
-                model = model.merge_and_unload()
-            engine = self.engine(model)
-            for batch in [batch for batch in self.batches if batch in (1, 32)] or self.batches[:1]:
-                run = running(engine, self.prompts(batch, model.config.vocab_size))
-                self.report("adapter", f"ours, adapter {name}", batch, run)
-            with torch.inference_mode():
-                decoder = engine._decoder(4, self.length)
-                scores[name] = decoder.read(asked, range(4)).float()
-        apart = (scores["added"] - scores["merged"]).std() / scores["added"].std()
-        print(f"   logits of the merged model are {float(apart):.2%} of their spread from those of the added adapter")
+        asked = [ids[:500] for ids in self.prompts(4, model.config.vocab_size)]
+
+        def scores(model: Any) -> Any:
+            rows = [model(torch.tensor([ids], device=model.device), logits_to_keep=1).logits[0, -1] for ids in asked]
+            return torch.stack(rows).float()
+
+        engine = self.engine(model)
+        with torch.inference_mode():
+            theirs, mine = scores(model), engine._decoder(4, self.length).read(asked, range(4)).float()
+            with model.disable_adapter():
+                plain = scores(model)
+            exact = scores(copy.deepcopy(model).float())
+        effect = (exact - plain).norm()
+        print(
+            f"   logits differ from float32's by {float((theirs - exact).norm() / effect):.1%} of the adapter's effect "
+            f"with transformers + PEFT, by {float((mine - exact).norm() / effect):.1%} with ours",
+            flush=True,
+        )
+        for batch in [batch for batch in self.batches if batch in (1, 32)] or self.batches[:1]:
+            asked = self.prompts(batch, model.config.vocab_size)
+            self.report("adapter", "ours, with an adapter", batch, running(engine, asked))
+            self.report("adapter", "transformers + PEFT", batch, self.generating(model, batch))
 
     def unsloth(self) -> None:
         """Unsloth's inference."""

@@ -1,7 +1,7 @@
 """The products, norms and attention of one decoding step: plain torch for any device, Triton kernels for a GPU.
 
 Attention of one token over a cache is cut into spans of it, which work at once and are put together at the end.
-Sources: Dao et al. 2023 (Flash-Decoding), Ainslie et al. 2023 (grouped queries), Hu et al. 2021 (LoRA).
+Sources: Dao et al. 2023 (Flash-Decoding), Ainslie et al. 2023 (grouped queries).
 """
 
 from collections.abc import Callable
@@ -81,8 +81,6 @@ def _linear_with(norm: Callable[..., Any], glu: Callable[[Any], Any]) -> Callabl
         else:
             y = torch.nn.functional.linear(x, part.weight, part.bias)
             y = y if residual is None else residual.add_(y)
-        if part.a is not None:
-            y.addmm_(x @ part.a.t(), part.b.t())
         return glu(y) if gated else y
 
     return linear
@@ -153,13 +151,13 @@ def triton_attend(qkv: Any, keys: Any, values: Any, positions: Any, cos: Any, si
 
 
 def _fused_up_to(most: int, otherwise: Callable[..., Any]) -> Callable[..., Any]:
-    """Products with norm, gate and sum in one kernel for few rows, `otherwise` for more or with an adapter."""
+    """Products with norm, gate and sum in one kernel for few rows, `otherwise` for more."""
 
     def linear(
         x: Any, part: Linear, weight: Any = None, eps: float = 0.0, residual: Any = None, gated: bool = False
     ) -> Any:
         rows, k = x.shape
-        if rows > most or part.a is not None or k % 16:
+        if rows > most or k % 16:
             return otherwise(x, part, weight, eps, residual, gated)
         n = part.weight.shape[0] // (2 if gated else 1)
         out = x.new_empty(rows, n)

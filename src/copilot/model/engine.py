@@ -7,7 +7,7 @@ from typing import Any
 
 from copilot.errors import first_line
 from copilot.model.decode_kernels import Ops, fits_triton, torch_ops, triton_norm, triton_ops
-from copilot.model.decode_weights import Unsupported, Weights, dequantised_bytes, read_weights
+from copilot.model.decode_weights import Unsupported, Weights, fused_bytes, read_weights
 from copilot.model.graphs import FUSED_ROWS, Decoder, cache_bytes
 from copilot.model.memory import free_memory
 from copilot.model.slots import Choice, Held, Piece, Request, Slots
@@ -66,7 +66,7 @@ def open_engine(model: Any, length: int, force: bool = False) -> Engine | None:
         return None
     free = free_memory() if model.device.type == "cuda" else None
     try:
-        if free is not None and dequantised_bytes(model) > free * SHARE:
+        if free is not None and fused_bytes(model) > free * SHARE:
             return None
         with torch.inference_mode(False), torch.no_grad():
             weights = read_weights(model, length)
