@@ -35,7 +35,7 @@ class Processes:
         if self.count > 1:
             import torch
 
-            torch.distributed.barrier()
+            torch.distributed.barrier(device_ids=[torch.cuda.current_device()] if _device() == "cuda" else None)
 
     def any(self, flag: bool) -> bool:
         """Whether the flag is set in any of them."""

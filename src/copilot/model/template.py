@@ -40,8 +40,8 @@ def check_template(model: Any, rows: Sequence[Row], tokenizer: Any) -> None:
     if bad:
         names = ", ".join(str(added[token]) for token in sorted(bad))
         raise ConfigError(
-            f"the chat template uses {names}, and this model never learnt {'it' if len(bad) == 1 else 'them'}: "
-            f"the embedding{'' if len(bad) == 1 else 's'} of a base model's spare tokens",
+            f"the chat template uses {names}, and this model never learnt "
+            f"{'it: its embedding is' if len(bad) == 1 else 'them: their embeddings are'} untrained",
             "name the Instruct model in model.name, or a copy of this one without its chat template "
             "(chat_template.jinja, and chat_template in tokenizer_config.json): it then gets a plain one",
         )
