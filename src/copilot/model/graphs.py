@@ -66,6 +66,7 @@ class Decoder:
         device = w.embedding.device
         sizes = [len(prompt) for prompt in prompts]
         ids = torch.tensor([token for prompt in prompts for token in prompt], device=device)
+        last = torch.tensor(sizes, device=device).cumsum(0) - 1
         places = torch.cat([torch.arange(n, device=device) for n in sizes])
         cos, sin = self.cos[places][:, None], self.sin[places][:, None]
         x = torch.nn.functional.embedding(ids, w.embedding)
@@ -83,7 +84,6 @@ class Decoder:
             x = ops.linear(torch.cat(parts), layer.o, residual=x)
             hidden = ops.linear(x, layer.gate_up, layer.mlp_norm, w.eps, gated=True)
             x = ops.linear(hidden, layer.down, residual=x)
-        last = torch.tensor(sizes, device=device).cumsum(0) - 1
         return ops.linear(x[last], w.head, w.norm, w.eps)
 
     def forward(self) -> None:

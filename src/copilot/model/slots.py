@@ -64,7 +64,7 @@ class Slots:
         import torch
 
         decoder = self.decoder
-        with torch.inference_mode():
+        with torch.no_grad():
             decoder.positions.zero_()
             decoder.temperature.fill_(self.choice.temperature or 1.0)
             if decoder.on_gpu:
@@ -74,7 +74,7 @@ class Slots:
                 torch.manual_seed(self.choice.seed)
         turns = self._held(held) if held else self._turns()
         while True:
-            with torch.inference_mode():  # not while the caller has its turn
+            with torch.no_grad():  # not while the caller has its turn
                 pieces = next(turns, None)
             if pieces is None:
                 return
@@ -87,7 +87,8 @@ class Slots:
             if self.waiting and self.free:
                 joined, logits = self._join()
                 tokens = self.decoder.pick(logits, self.sampled)
-                self.decoder.ids[list(joined)] = tokens
+                for row, token in zip(joined, tokens, strict=True):
+                    self.decoder.ids[row].copy_(token)
                 sent.append(_Sent([tokens], list(joined), joined))
                 self._asked(joined, 1)
             most = max((self.ahead[request] for request in self.rows.values()), default=0)
@@ -119,8 +120,9 @@ class Slots:
                     held.take(request, token)
             if self.waiting and self.free:
                 joined, logits = self._join()
-                decoder.logits[list(joined)] = logits
-                decoder.positions[list(joined)] -= 1  # the choice goes one further
+                for row, scores in zip(joined, logits, strict=True):
+                    decoder.logits[row].copy_(scores)
+                    decoder.positions[row].sub_(1)  # the choice goes one further
             if self.rows:
                 owners = dict(self.rows)
                 held.fill([(request, row) for row, request in owners.items()], bits.numpy())
@@ -130,14 +132,17 @@ class Slots:
             yield pieces
 
     def _join(self) -> tuple[dict[int, int], Any]:
-        """Waiting requests into free rows: who is where, and the logits after their prompts."""
+        """Waiting requests into free rows: who is where, and the logits after their prompts.
+
+        No list goes to the device once the prompts are being read: the host would wait for that.
+        """
         joined: dict[int, int] = {}
         while self.waiting and self.free:
             joined[self.free.pop()] = self.waiting.popleft()
         prompts = [self.requests[request].ids for request in joined.values()]
         logits = self.decoder.read(prompts, list(joined))
-        places = self.decoder.positions.new_tensor([len(ids) for ids in prompts])
-        self.decoder.positions[list(joined)] = places
+        for row, ids in zip(joined, prompts, strict=True):
+            self.decoder.positions[row] = len(ids)
         self.rows.update(joined)
         return joined, logits
 
