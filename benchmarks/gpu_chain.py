@@ -56,6 +56,7 @@ class Chain:
     cpu: bool
     sets: tuple[str, ...]  # further --set, for all pipelines
     deadline: float  # s of time.monotonic
+    limit: float = 200  # s of a part
 
     def copilot(self, config: str, name: str, sets: dict[str, Any], env: dict[str, str] | None = None) -> Path:
         """`copilot pipeline` from nothing, in a process of its own; the run's folder."""
@@ -77,7 +78,11 @@ class Chain:
 
     def python(self, arguments: Sequence[str], env: dict[str, str] | None = None) -> str:
         """Run Python on `arguments`; its stdout. Raises Failed with the end of its stderr."""
-        left = self.deadline - time.monotonic()
+        return self.run(arguments, env).stdout
+
+    def run(self, arguments: Sequence[str], env: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+        """The same with all that was printed."""
+        left = min(self.deadline - time.monotonic(), self.limit)
         try:
             done = subprocess.run(
                 [sys.executable, *arguments],
@@ -94,7 +99,7 @@ class Chain:
         self.log(arguments, done.stdout, done.stderr)
         if done.returncode:
             raise Failed(f"exit code {done.returncode}\n{tail(done.stderr)}")
-        return done.stdout
+        return done
 
     def log(self, arguments: Sequence[str], stdout: str, stderr: str) -> None:
         """Add what a process printed to OUT/chain.log."""
@@ -144,6 +149,29 @@ def by_transformers(chain: Chain) -> str:
     sets = {**SHORT, **FEW_STEPS, "embeddings.model": chain.embeddings, "train.packing": "false"}
     sets["model.backend"] = "transformers"
     return check_run(chain.copilot("default.yaml", "transformers", sets), "transformers", 384, fell=True)
+
+
+SMALL_CARD = """
+import torch
+from copilot.cli import main
+torch.cuda.set_per_process_memory_fraction(6 * 2**30 / torch.cuda.mem_get_info()[1])
+main()
+"""
+
+
+def small_card(chain: Chain) -> str:
+    """`copilot train` of the first part again, in 6 GiB of GPU memory: it must choose, and say, what fits."""
+    config, work = str(ROOT / "configs" / "default.yaml"), str(chain.work)
+    sets = ["run.name=packs", f"model.name={chain.checkpoint}", f"embeddings.model={chain.embeddings}"]
+    flags = [part for text in [*sets, "train.max_steps=8"] for part in ("--set", text)]
+    command = ["-c", SMALL_CARD, "train", "-c", config, "--output-dir", work, "--force", "-v", *flags]
+    said = chain.run(command).stderr
+    lines = [
+        line.removeprefix("train: ") for line in said.splitlines() if "packs of" in line or "held-out loss" in line
+    ]
+    if not any("checkpointing on" in line for line in lines):
+        raise Failed(f"no checkpointing in 6 GiB: {lines}")
+    return "; ".join(lines)
 
 
 def original(chain: Chain) -> str:
@@ -236,12 +264,13 @@ def cosine(a: Path, b: Path) -> float:
 
 PARTS: dict[str, tuple[bool, Callable[[Chain], str]]] = {  # name → (needs a GPU, what)
     "packs": (False, in_packs),
-    "unsloth": (True, by_unsloth),
+    "6 GiB card": (True, small_card),
     "transformers": (False, by_transformers),
-    "original": (False, original),
     "peft opens it": (False, lambda chain: opened(chain, "peft")),
-    "unsloth opens it": (True, lambda chain: opened(chain, "unsloth")),
     "merged": (False, lambda chain: opened(chain, "merged")),
+    "unsloth": (True, by_unsloth),
+    "unsloth opens it": (True, lambda chain: opened(chain, "unsloth")),
+    "original": (False, original),
 }
 
 
@@ -283,6 +312,7 @@ def main() -> None:
     parser.add_argument("--embeddings", default="offline:all-MiniLM-L6-v2", help="of the first two; 384 dimensions")
     parser.add_argument("--work", type=Path, help="where run folders go; else a folder that is removed at the end")
     parser.add_argument("--budget", type=float, default=560, help="seconds for everything")
+    parser.add_argument("--limit", type=float, default=200, help="seconds for a part")
     parser.add_argument("--only", action="append", default=[], choices=list(PARTS), help="one part (repeatable)")
     parser.add_argument("--set", action="append", default=[], dest="sets", help="further settings of all pipelines")
     parser.add_argument("--cpu", action="store_true", help="float32 by transformers; chosen where there is no GPU")
@@ -294,7 +324,14 @@ def main() -> None:
         cpu = args.cpu or not has_gpu()
         deadline = time.monotonic() + args.budget
         chain = Chain(
-            args.checkpoint.resolve(), args.out.resolve(), folder, args.embeddings, cpu, tuple(args.sets), deadline
+            args.checkpoint.resolve(),
+            args.out.resolve(),
+            folder,
+            args.embeddings,
+            cpu,
+            tuple(args.sets),
+            deadline,
+            args.limit,
         )
         for name in ("chain.txt", "chain.log"):
             (chain.out / name).unlink(missing_ok=True)

@@ -193,7 +193,7 @@ def ours(name: str, folder: str, steps: int, rows_per_step: int = 16) -> dict[st
         lora=Lora(r=16, alpha=32),
         save_steps=10_000,
     )
-    trained = add_adapter(loaded, config.lora, 0, gradient_checkpointing=False)
+    trained = add_adapter(loaded, config.lora, 0, gradient_checkpointing=False, packing=True)
     clock = Clock(warm=max(steps // 3, 1))
     with tempfile.TemporaryDirectory() as out, make_trainer(trained, data, config, model, 0, Path(out)) as trainer:
         trainer.add_callback(clock.callback)
@@ -274,8 +274,18 @@ def agreement(folder: str, count: int = 8) -> dict[str, Any]:
     bf16_loss, bf16_slope = plain()
     model.float()
     exact_loss, exact_slope = plain()
+    torch.manual_seed(1)
+    model = with_lora(load(folder, four_bit=True), 16, ALL_LINEAR)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.02)
+    with reading_packs(model, compiled=False):
+        four_bit_packs, four_bit_packs_slope = packed(data)
+    four_bit, four_bit_slope = plain()
     return {
         "loss": {"packs": packs_loss, "plain bf16": bf16_loss, "plain float32": exact_loss},
+        "loss in 4 bits": {"packs": four_bit_packs, "plain": four_bit},
+        "cosine in 4 bits": cosine(four_bit_packs_slope, four_bit_slope),
         "cosine of packs and plain bf16": cosine(packs_slope, bf16_slope),
         "cosine of packs and plain float32": cosine(packs_slope, exact_slope),
         "cosine of plain bf16 and plain float32": cosine(bf16_slope, exact_slope),

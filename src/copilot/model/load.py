@@ -72,6 +72,9 @@ def prepare(config: Model, whole_rows: bool = False) -> str:
     backend = choose_backend(config, whole_rows)
     if backend == "unsloth":
         import unsloth  # noqa: F401
+    import torch
+
+    torch.backends.cuda.enable_cudnn_sdp(False)  # it plans anew for each length of a row: docs/training.md
     return backend
 
 

@@ -163,7 +163,6 @@ def _ask_for_packs(args: Any, packing: Packing) -> None:
     args.per_device_train_batch_size = args.gradient_accumulation_steps = 1
     args.remove_unused_columns = False
     args.dataset_kwargs = {"skip_prepare_dataset": True}
-    args.bf16 = args.fp16 = False
     args.gradient_checkpointing = packing.checkpointing
 
 
@@ -225,6 +224,7 @@ def _arguments(config: Train, model: Model, seed: int, checkpoints: Path, measur
     from trl import SFTConfig
 
     gpu = torch.cuda.is_available()
+    mixed = gpu and not config.packing  # packs compute in the type of the weights
     options = {name: getattr(config, name) for name in set(Train.model_fields) - _OWN}
     return SFTConfig(
         output_dir=str(checkpoints),
@@ -238,8 +238,8 @@ def _arguments(config: Train, model: Model, seed: int, checkpoints: Path, measur
         eval_steps=config.eval_steps if measured else None,
         save_strategy="steps",
         save_only_model=False,
-        bf16=gpu and torch.cuda.is_bf16_supported(),
-        fp16=gpu and not torch.cuda.is_bf16_supported(),
+        bf16=mixed and torch.cuda.is_bf16_supported(),
+        fp16=mixed and not torch.cuda.is_bf16_supported(),
         use_cpu=not gpu,
         dataloader_pin_memory=gpu,
         ddp_find_unused_parameters=False,
