@@ -27,7 +27,7 @@ from copilot.model.dataset import (
     to_lists,
 )
 from copilot.model.generator import TransformersGenerator
-from copilot.model.load import load_model, load_tokenizer, model_folder, prepare, quiet_libraries
+from copilot.model.load import describe, load_model, load_tokenizer, model_folder, prepare, quiet_libraries
 from copilot.model.plan import Plan, plan
 from copilot.model.processes import Processes, together
 from copilot.model.template import check_template
@@ -159,7 +159,7 @@ def _train(
             raise StaleError(error.message, f"run {work.command('train')}, without --resume") from None
         console.say(f"train: {f'going on after {start.name}' if start else 'no whole checkpoint, from the start'}")
     whole_rows = not config.train.packing
-    backend = prepare(config.model, whole_rows)
+    prepare(config.model, whole_rows)
     tokenizer = load_tokenizer(model_folder(config.model))
     made = processes.told(lambda: [to_lists(part) for part in training_rows(config, console, work.flags, tokenizer)])
     rows, held_out = map(from_lists, made)
@@ -169,7 +169,7 @@ def _train(
     check_template(loaded.model, rows, tokenizer)
     unchanged(key, work.key("train"), "a document, a row or the base model")
     many = f", {processes.count} processes" if processes.count > 1 else ""
-    console.say(f"train: {backend} on {loaded.device}, {loaded.dtype}, {planned.steps} steps{many}")
+    console.say(f"train: {describe(loaded)}, {planned.steps} steps{many}")
     index = read_manifest(work.artefact("index"))
     assert index is not None
     trained, done = _train_with_bar(

@@ -141,6 +141,15 @@ def load_model(config: Model, adapter: Path | None = None, training: bool = Fals
     return Loaded(model, tokenizer, backend, str(model.device), str(dtype).removeprefix("torch."))
 
 
+def describe(loaded: Loaded) -> str:
+    """Where and how a model runs: library, device, width of the base weights, type it computes in."""
+    import torch
+
+    where = torch.cuda.get_device_name(loaded.model.device) if loaded.model.device.type == "cuda" else loaded.device
+    four_bit = "4-bit base (nf4), " if getattr(loaded.model, "is_loaded_in_4bit", False) else ""
+    return f"{loaded.backend} on {where}, {four_bit}{loaded.dtype}"
+
+
 def add_adapter(loaded: Loaded, lora: Lora, seed: int, gradient_checkpointing: bool, packing: bool = False) -> Loaded:
     """The same model with a fresh LoRA adapter to train; with `packing` its other weights keep their type."""
     import torch

@@ -22,7 +22,12 @@ LOGITS_BYTES = 1 << 30  # of one piece of logits in float32
 
 
 def check_packable(config: Any) -> None:
-    """Raises CopilotError for a model whose forward is not known to be what `packed` does."""
+    """Raises CopilotError for a model whose forward is not known to be what `packed` does, or a GPU that is too old."""
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.get_device_capability() < (8, 0):
+        name = torch.cuda.get_device_name()
+        raise CopilotError(f"train.packing needs bfloat16, which {name} does not compute", "set train.packing=false")
     window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
     if config.model_type not in KINDS or window:
         raise CopilotError(

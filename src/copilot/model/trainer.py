@@ -226,7 +226,7 @@ def _arguments(config: Train, model: Model, seed: int, checkpoints: Path, measur
     gpu = torch.cuda.is_available()
     mixed = gpu and not config.packing  # packs compute in the type of the weights
     options = {name: getattr(config, name) for name in set(Train.model_fields) - _OWN}
-    return SFTConfig(
+    args = SFTConfig(
         output_dir=str(checkpoints),
         run_name=checkpoints.parent.name,
         seed=seed,
@@ -250,3 +250,5 @@ def _arguments(config: Train, model: Model, seed: int, checkpoints: Path, measur
         gradient_checkpointing=_checkpointing(config, gpu),
         **options,
     )
+    args._n_gpu = min(args.n_gpu, 1)  # more GPUs are for more processes, never for threads of this one
+    return args
