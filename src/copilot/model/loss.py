@@ -79,7 +79,7 @@ def held_out_sum(model: Any, rows: Sequence[Row], batch: int, pad: int) -> Any:
 
     model.eval()
     total = torch.zeros(2, dtype=torch.float64, device=model.device)
-    with torch.inference_mode(), giving_loss(model):
+    with torch.no_grad(), giving_loss(model):  # unsloth keeps tensors of it, which training reads
         ordered = sorted(rows, key=lambda row: len(row.input_ids))  # little padding
         for start in range(0, len(ordered), batch):
             part = ordered[start : start + batch]
