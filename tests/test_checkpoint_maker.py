@@ -117,15 +117,25 @@ def test_entries_that_fill_the_vocabulary_change_no_text() -> None:
 
 
 def test_answers_can_be_held_to_a_grammar(folder: Path) -> None:
-    from copilot.model.constrain import Constraint, Vocabulary
+    import numpy as np
+
+    from copilot.model.constrain import Masks, Vocabulary
     from copilot.prompt.grammar import answer_grammar
 
     tokenizer = load_tokenizer(folder)
     vocabulary = Vocabulary(tokenizer, VOCAB, {tokenizer.eos_token_id})
-    row = Constraint(vocabulary, [answer_grammar(["Summary", "Use"], ["contactId"])], 2, 0, 100).rows[0]
+    masks = Masks(vocabulary, [answer_grammar(["Summary", "Use"], ["contactId"])], 2, [100])
+    bits = np.zeros((1, -(-VOCAB // 32)), np.int32)
+
+    def allowed() -> Any:
+        masks.fill([(0, 0)], bits)
+        return np.unpackbits(bits.view(np.uint8), bitorder="little")[:VOCAB]
+
     for token in tokenizer.encode("### Summary\nSend `contactId`.\n\n### Use\nOnce.", add_special_tokens=False):
-        assert row.allowed()[token], tokenizer.decode([token])
-        row.take([token])
+        assert allowed()[token], tokenizer.decode([token])
+        assert allowed().sum() < VOCAB
+        masks.take(0, token)
+    assert allowed()[tokenizer.eos_token_id]
 
 
 def test_a_made_tokenizer_is_taken_and_a_seed_gives_the_same_weights(folder: Path, tmp_path: Path) -> None:

@@ -260,16 +260,13 @@ for heads, groups in ((8, 2), (4, 4)):
     other = keys.clone(), values.clone()
     same(k.triton_attend(qkv, *other, places, cos, sin, heads), k.attend(qkv, keys, values, places, cos, sin, heads))
     same(other[0], keys), same(other[1], values)
-fused, plain = k.triton_ops(32).linear, k.torch_ops().linear
-for rows, n, inner in ((1, 40, 64), (3, 96, 320), (17, 40, 320)):
-    x = draw(rows, inner)
-    for norm in (None, draw(inner)):
-        for bias in (None, draw(n)):
-            part = Linear(draw(n, inner) / inner**0.5, bias)
-            same(fused(x, part, norm, 1e-5, None, True), plain(x, part, norm, 1e-5, None, True))
-            for residual in (None, draw(rows, n)):
-                mine = fused(x, part, norm, 1e-5, residual)
-                same(mine, plain(x, part, norm, 1e-5, residual))
+mine, plain = k.triton_ops().linear, k.torch_ops().linear
+for norm in (None, draw(64)):
+    for bias in (None, draw(96)):
+        part = Linear(draw(96, 64) / 8, bias)
+        same(mine(x, part, norm, 1e-5, None, True), plain(x, part, norm, 1e-5, None, True))
+        residual = draw(3, 96)
+        same(mine(x, part, norm, 1e-5, residual.clone()), plain(x, part, norm, 1e-5, residual))
 print("kernels agree")
 """
 
@@ -298,12 +295,9 @@ def assert_likeliest(model: Any, exact: Any, ids: list[int], text: list[int]) ->
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
-@pytest.mark.parametrize("fused", [0, 32])
 @pytest.mark.parametrize("kind", ["llama3", "qwen2"])
-def test_graphs_on_a_gpu(kind: str, fused: int) -> None:
+def test_graphs_on_a_gpu(kind: str) -> None:
     """Every token that the graphs choose is the likeliest by transformers' own logits, but for bfloat16's rounding."""
-    from copilot.model.engine import choose_ops
-
     shape = {"hidden_size": 512, "intermediate_size": 1024, "num_attention_heads": 8, "head_dim": 64}
     model = build(kind, **shape, initializer_range=0.1)
     angles = model.model.rotary_emb.inv_freq.clone()
@@ -311,7 +305,6 @@ def test_graphs_on_a_gpu(kind: str, fused: int) -> None:
     model.model.rotary_emb.inv_freq = angles.to("cuda")  # in float32, as from_pretrained leaves it
     exact = copy.deepcopy(model).float()
     engine = opened(model)
-    engine.ops = choose_ops(engine.weights, fused)
     for rows in (1, 4, 32):
         texts = ours(engine, prompts() * 5, 64, rows, frozenset({2}))
         assert texts == ours(engine, prompts() * 5, 64, rows, frozenset({2}))

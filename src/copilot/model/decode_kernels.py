@@ -1,5 +1,7 @@
 """The products, norms and attention of one decoding step: plain torch for any device, Triton kernels for a GPU.
 
+Products are always torch's, which on an H100 are faster than kernels of our own at any number of rows: 747 tokens/s
+against 586 at one row of Llama-3.2-1B, 5,280 against 4,224 at 8, 16,003 against 11,319 at 32.
 Attention of one token over a cache is cut into spans of it, which work at once and are put together at the end.
 Sources: Dao et al. 2023 (Flash-Decoding), Ainslie et al. 2023 (grouped queries).
 """
@@ -20,20 +22,18 @@ SPLITS = 32  # of a row's cache, at most
 class Ops:
     """What a step is made of; every function takes rows (n, ...) and returns rows."""
 
-    norm: Callable[[Any, Any, float], Any]  # x, weight, eps → RMS norm of x
-    glu: Callable[[Any], Any]  # (n, 2 wide), gate then up → (n, wide)
-    linear: Callable[..., Any]  # x, Linear, norm=None, eps=0, residual=None (may be written over), glu=False
+    linear: Callable[..., Any]  # x, Linear, weight of the norm before, its eps, residual (is written over), gated
     attend: Callable[..., Any]  # qkv, keys, values, positions, cos, sin, heads → (n, heads dim); writes the new key
 
 
 def torch_ops() -> Ops:
     """Plain torch: the reference, for a CPU and for shapes that the kernels do not take."""
-    return Ops(norm, glu, _linear_with(norm, glu), attend)
+    return Ops(_linear_with(norm, glu), attend)
 
 
-def triton_ops(fused_rows: int) -> Ops:
-    """Kernels of our own around cuBLAS; up to `fused_rows` rows the products are kernels of our own too."""
-    return Ops(triton_norm, triton_glu, _fused_up_to(fused_rows, _linear_with(triton_norm, triton_glu)), triton_attend)
+def triton_ops() -> Ops:
+    """Kernels of our own around products by cuBLAS."""
+    return Ops(_linear_with(triton_norm, triton_glu), triton_attend)
 
 
 def fits_triton(dim: int, kind: Any) -> bool:
@@ -121,7 +121,7 @@ def triton_norm(x: Any, weight: Any, eps: float) -> Any:
 
 
 def triton_glu(x: Any) -> Any:
-    """As `glu`."""
+    """As `glu`: (n, 2 wide), gate then up → (n, wide)."""
     rows, wide = x.shape[0], x.shape[1] // 2
     out = x.new_empty(rows, wide)
     kernels()["glu"][(rows, -(-wide // 1024))](x, out, wide, BLOCK=1024)
@@ -148,31 +148,6 @@ def triton_attend(qkv: Any, keys: Any, values: Any, positions: Any, cos: Any, si
     )  # fmt: skip
     made["combine"][(rows * heads,)](part, peak[0], peak[1], out, CUTS=cuts, DIM=dim, num_warps=1 if cuts < 8 else 4)
     return out
-
-
-def _fused_up_to(most: int, otherwise: Callable[..., Any]) -> Callable[..., Any]:
-    """Products with norm, gate and sum in one kernel for few rows, `otherwise` for more."""
-
-    def linear(
-        x: Any, part: Linear, weight: Any = None, eps: float = 0.0, residual: Any = None, gated: bool = False
-    ) -> Any:
-        rows, k = x.shape
-        if rows > most or k % 16:
-            return otherwise(x, part, weight, eps, residual, gated)
-        n = part.weight.shape[0] // (2 if gated else 1)
-        out = x.new_empty(rows, n)
-        columns = 16 if n <= 4096 else 32 if gated else 64
-        depth = 256 if rows <= 16 and columns == 16 else 128
-        none = x  # a pointer for what is not there
-        kernels()["linear"][(-(-n // columns), 1)](
-            x, none if weight is None else weight, part.weight, none if part.bias is None else part.bias,
-            none if residual is None else residual, out, rows, n, k, eps,
-            NORM=weight is not None, BIAS=part.bias is not None, SUM=residual is not None, GATED=gated,
-            ROWS=max(16, _power(rows)), COLUMNS=columns, DEPTH=depth, num_stages=4, num_warps=4,
-        )  # fmt: skip
-        return out
-
-    return linear
 
 
 @cache

@@ -8,7 +8,7 @@ from typing import Any
 from copilot.errors import first_line
 from copilot.model.decode_kernels import Ops, fits_triton, torch_ops, triton_norm, triton_ops
 from copilot.model.decode_weights import Unsupported, Weights, fused_bytes, read_weights
-from copilot.model.graphs import FUSED_ROWS, Decoder, cache_bytes
+from copilot.model.graphs import Decoder, cache_bytes
 from copilot.model.memory import free_memory
 from copilot.model.slots import Choice, Held, Piece, Request, Slots
 
@@ -78,7 +78,7 @@ def open_engine(model: Any, length: int, force: bool = False) -> Engine | None:
     return Engine(weights, choose_ops(weights), length)
 
 
-def choose_ops(weights: Weights, fused_rows: int = FUSED_ROWS) -> Ops:
+def choose_ops(weights: Weights) -> Ops:
     """Triton's kernels where they fit the device and the model and can be compiled, plain torch where not."""
     import torch
 
@@ -90,4 +90,4 @@ def choose_ops(weights: Weights, fused_rows: int = FUSED_ROWS) -> Ops:
     except Exception as error:  # Triton has no error of its own for a machine without a C compiler, say
         logging.getLogger(__name__).warning("decoding without Triton: %s", first_line(error))
         return torch_ops()
-    return triton_ops(fused_rows)
+    return triton_ops()

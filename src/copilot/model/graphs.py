@@ -11,7 +11,6 @@ from copilot.model.decode_kernels import Ops, rotate
 from copilot.model.decode_weights import Weights
 
 PACK = 8192  # prompt tokens that are read at once
-FUSED_ROWS = 8  # up to which the products are kernels of our own
 
 
 class Decoder:

@@ -1,4 +1,4 @@
-"""Nothing in; the Triton kernels of a decoding step out, by name (`make`): linear, attend, combine, norm, glu."""
+"""Nothing in; the Triton kernels of a decoding step out, by name (`make`): norm, glu, attend, combine."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ def make() -> dict[str, Any]:
     import triton.language
 
     tl = triton.language
-    plain = {"norm": _norm, "glu": _glu, "attend": _attend, "combine": _combine}
-    made = {name: triton.jit(kernel) for name, kernel in plain.items()}
-    return made | {"linear": triton.jit(_linear, do_not_specialize=["rows"])}
+    kernels = {"norm": _norm, "glu": _glu, "attend": _attend, "combine": _combine}
+    return {name: triton.jit(kernel) for name, kernel in kernels.items()}
 
 
 # mypy: ignore-errors
@@ -41,51 +40,6 @@ def _glu(x, out, width, BLOCK: tl.constexpr):
     gate = tl.load(x + row * 2 * width + at, mask=there, other=0).to(tl.float32)
     up = tl.load(x + row * 2 * width + width + at, mask=there, other=0).to(tl.float32)
     tl.store(out + row * width + at, ((gate / (1 + tl.exp(-gate))).to(kind).to(tl.float32) * up).to(kind), mask=there)
-
-
-def _linear(
-    x, norm, weight, bias, residual, out, rows, n, k, eps,
-    NORM: tl.constexpr, BIAS: tl.constexpr, SUM: tl.constexpr, GATED: tl.constexpr,
-    ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr,
-):  # fmt: skip
-    """COLUMNS of norm(x) weight' (+ bias) (+ residual), or of silu(gate) * up; each weight is read once.
-
-    The norm's scale is one number a row, so it is summed up on the way and multiplied at the end.
-    """
-    row, column, depth = tl.arange(0, ROWS), tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS), tl.arange(0, DEPTH)
-    live, there = row < rows, column < n
-    kind = out.dtype.element_ty
-    acc = tl.zeros((ROWS, COLUMNS), tl.float32)
-    other = tl.zeros((ROWS, COLUMNS), tl.float32)
-    squares = tl.zeros((ROWS,), tl.float32)
-    lines = weight + column[:, None].to(tl.int64) * k
-    for at in range(0, k, DEPTH):
-        spot = at + depth
-        inside = spot < k
-        xs = tl.load(x + row[:, None] * k + spot[None, :], mask=live[:, None] & inside[None, :], other=0)
-        if NORM:
-            wide = xs.to(tl.float32)
-            squares += tl.sum(wide * wide, 1)
-            xs = (wide * tl.load(norm + spot, mask=inside, other=0).to(tl.float32)[None, :]).to(kind)
-        ws = tl.load(lines + spot[None, :], mask=there[:, None] & inside[None, :], other=0)
-        acc = tl.dot(xs, tl.trans(ws), acc)
-        if GATED:
-            us = tl.load(lines + n.to(tl.int64) * k + spot[None, :], mask=there[:, None] & inside[None, :], other=0)
-            other = tl.dot(xs, tl.trans(us), other)
-    if NORM:
-        scale = tl.rsqrt(squares / k + eps)[:, None]
-        acc, other = acc * scale, other * scale
-    if BIAS:
-        acc += tl.load(bias + column, mask=there, other=0).to(tl.float32)[None, :]
-        if GATED:
-            other += tl.load(bias + n + column, mask=there, other=0).to(tl.float32)[None, :]
-    acc = acc.to(kind).to(tl.float32)
-    if GATED:
-        acc = (acc / (1 + tl.exp(-acc))).to(kind).to(tl.float32) * other.to(kind).to(tl.float32)
-    spots, mask = row[:, None] * n + column[None, :], live[:, None] & there[None, :]
-    if SUM:
-        acc += tl.load(residual + spots, mask=mask, other=0).to(tl.float32)
-    tl.store(out + spots, acc.to(kind), mask=mask)
 
 
 def _attend(
