@@ -428,7 +428,9 @@ def test_early_stopping_keeps_the_best_adapter(folder: Path, rows: list[Row], tm
     assert all(torch.equal(a, b) for a, b in zip(again.model.parameters(), trained.model.parameters(), strict=True))
 
     made = tmp_path / "adapter"
-    artefact.save_adapter(made, trained, plan(rows[:3], rows[8:], config, model), done, Config(model=model, train=config), {})
+    artefact.save_adapter(
+        made, trained, plan(rows[:3], rows[8:], config, model), done, Config(model=model, train=config), {}
+    )
     assert f"the adapter is that of step {done.kept_step}, the best" in (made / "README.md").read_text("utf-8")
     assert _loss_sentence(done).endswith(f"the best at step {done.kept_step}")
 
