@@ -152,6 +152,7 @@ def test_tokenizer_without_template_gets_the_plain_one(folder: Path, tmp_path: P
     assert tok.chat_template == PLAIN_TEMPLATE and tok.padding_side == "left"
     own = "{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }}{% endfor %}"
     assert load_tokenizer(save_model(tmp_path / "own", template=own)).chat_template == own
+    assert load_tokenizer(tmp_path / "own", "plain").chat_template == PLAIN_TEMPLATE
 
 
 def test_tokenizer_without_padding_pads_with_its_end(folder: Path, tmp_path: Path) -> None:

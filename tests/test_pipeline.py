@@ -320,9 +320,7 @@ def test_a_row_without_room_is_refused_before_training(project: Path) -> None:
         run_train(config, Listener())
 
 
-def test_a_document_that_changes_while_it_is_indexed_is_noticed(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_document_that_changes_while_it_is_indexed_is_noticed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     change_document(project.parent)
     config = load_config(project)
     before = (config.run_dir / "index" / "manifest.json").read_bytes()

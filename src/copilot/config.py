@@ -122,6 +122,10 @@ class Model(Part):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="auto: bfloat16 on a GPU and to train where a CPU multiplies it fast, else float32"
     )
+    chat_template: Literal["auto", "plain"] = Field(
+        "auto",
+        description="auto: the model's own where it has one; plain: text between its BOS and EOS, for a base model",
+    )
     max_length: Positive = Field(4096, description="longest prompt with its answer, tokens; nothing is cut silently")
 
 

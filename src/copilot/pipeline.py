@@ -160,7 +160,7 @@ def _train(
         console.say(f"train: {f'going on after {start.name}' if start else 'no whole checkpoint, from the start'}")
     whole_rows = not config.train.packing
     prepare(config.model, whole_rows)
-    tokenizer = load_tokenizer(model_folder(config.model))
+    tokenizer = load_tokenizer(model_folder(config.model), config.model.chat_template)
     made = processes.told(lambda: [to_lists(part) for part in training_rows(config, console, work.flags, tokenizer)])
     rows, held_out = map(from_lists, made)
     planned = plan(rows, held_out, config.train, config.model, processes.count)

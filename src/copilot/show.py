@@ -24,7 +24,7 @@ def show_training_example(config: Config, terminal: Terminal, flags: str, number
         )
     example = examples[number - 1]
     quiet_libraries()
-    tokenizer = load_tokenizer(model_folder(config.model))
+    tokenizer = load_tokenizer(model_folder(config.model), config.model.chat_template)
     retrieve = open_retriever(config, flags) if example.context is None else lambda question: []
     row = build_rows([example], retrieve, tokenizer, config.prompt, config.answer)[0]
     ids, start = list(row.input_ids), row.prompt_length

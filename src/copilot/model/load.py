@@ -95,7 +95,7 @@ def model_folder(config: Model) -> Path:
     return folder
 
 
-def load_tokenizer(folder: Path) -> Any:
+def load_tokenizer(folder: Path, chat_template: str = "auto") -> Any:
     """The tokenizer; a model without a chat template gets the plain one, a model without padding pads with EOS."""
     from transformers import AutoTokenizer
 
@@ -104,7 +104,7 @@ def load_tokenizer(folder: Path) -> Any:
     except (OSError, ValueError) as error:
         why = f"{folder}: no usable tokenizer: {first_line(error)}"
         raise CopilotError(why, "copy tokenizer.json there") from None
-    if not tokenizer.chat_template:
+    if chat_template == "plain" or not tokenizer.chat_template:
         tokenizer.chat_template = PLAIN_TEMPLATE
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -130,7 +130,7 @@ def load_model(config: Model, adapter: Path | None = None, training: bool = Fals
     folder = model_folder(config)
     dtype = choose_dtype(config, training)
     model = _unsloth(config, folder, dtype) if backend == "unsloth" else _transformers(config, folder, dtype)
-    tokenizer = load_tokenizer(adapter or folder)
+    tokenizer = load_tokenizer(adapter or folder, config.chat_template)
     if adapter is not None:
         model = _with_adapter(model, adapter)
         if dtype.itemsize == 4 and not config.load_in_4bit:  # in fewer bits a merged weight would lose its change

@@ -42,8 +42,7 @@ def check_template(model: Any, rows: Sequence[Row], tokenizer: Any) -> None:
         raise ConfigError(
             f"the chat template uses {names}, and this model never learnt "
             f"{'it: its embedding is' if len(bad) == 1 else 'them: their embeddings are'} untrained",
-            "name the Instruct model in model.name, or a copy of this one without its chat template "
-            "(chat_template.jinja, and chat_template in tokenizer_config.json): it then gets a plain one",
+            "set model.chat_template=plain, or name the Instruct model in model.name",
         )
 
 
