@@ -7,9 +7,13 @@ FOLDER is a model (benchmarks/make_checkpoint.py makes one of the Llama-3.2-1B s
 with a limit of its own and prints as it goes. Every text goes on for the same number of tokens, so stop tokens are
 left out, except under the grammar. tokens/s are those after the first; the floor is what a step must read from memory
 (all weights, and the keys and values of every row) at the speed of a copy measured here.
-`equal`: greedy tokens against transformers'; at a first difference, how far the two tokens' logits are apart in float32
-and how far bfloat16 moves logits at that place. `adapter`: the same with LoRA on all layers, which ours adds to the
-weights, and what that rounds. `profile` (only where named): the kernels of a step, by their time.
+torch's cuDNN attention, which plans anew for every length of a text, is off for everybody: transformers' dynamic cache,
+which is one longer with each token, is much faster without. transformers writes at most 64 tokens a text, batches 1 and
+32 first; each ratio is printed as soon as both numbers are there.
+`equal`: greedy tokens against transformers', which reads one prompt at a time; at a first difference, how far the two
+tokens' logits are apart in float32 and how far bfloat16 moves logits at that place. `adapter`: the same with LoRA on
+all layers, which ours adds to the weights, and what that rounds. `profile` (only where named): the kernels of a step,
+by their time.
 """
 
 import argparse
@@ -25,6 +29,9 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+FIRST = (1, 32)  # the batches whose ratios matter most
+PEER_TOKENS = 64  # that transformers writes, at most
 
 PARTS = {  # seconds each may take
     "ours": 75,
@@ -74,8 +81,7 @@ def main() -> None:
                     print(f"   {part} failed ({code})", flush=True)
             except subprocess.TimeoutExpired:
                 print(f"   {part} took more than {min(PARTS[part], left):.0f} s and was cut", flush=True)
-            if notes.is_file():
-                rows += [json.loads(line) for line in notes.read_text().splitlines()]
+            rows += read_notes(notes)
     ratios(rows)
     print(f"{time.monotonic() - began:.0f} s in all")
     if args.out:
@@ -83,12 +89,17 @@ def main() -> None:
 
 
 def ratios(rows: list[Row]) -> None:
-    """Ours over transformers', batch by batch: the better of our ways of multiplying is named."""
-    theirs = {row["batch"]: row["rate"] for row in rows if row["part"] == "transformers"}
-    for batch, rate in theirs.items():
-        mine = [row for row in rows if row["part"] == "ours" and row["batch"] == batch]
-        for row in mine:
-            print(f"batch {batch:3}: {row['name']} is {row['rate'] / rate:.1f}x transformers")
+    """Ours over transformers', for each batch of which both are there."""
+    mine, theirs = (
+        {row["batch"]: row["rate"] for row in rows if row["part"] == part} for part in ("ours", "transformers")
+    )
+    for batch in sorted(mine.keys() & theirs.keys()):
+        print(f"   batch {batch:3}: ours is {mine[batch] / theirs[batch]:.1f}x transformers", flush=True)
+
+
+def read_notes(file: Path) -> list[Row]:
+    """What a part has measured so far."""
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
 
 
 def child(args: argparse.Namespace) -> None:
@@ -105,6 +116,7 @@ def child(args: argparse.Namespace) -> None:
         import unsloth  # noqa: F401
     import torch
 
+    torch.backends.cuda.enable_cudnn_sdp(False)
     bench = Bench(args)
     print(f"   imports {time.monotonic() - began:.1f} s, {bench.device_name}, torch {torch.__version__}", flush=True)
     parts: dict[str, Callable[[], None]] = {
@@ -187,18 +199,21 @@ class Bench:
         weights = sum(p.numel() for p in model.parameters()) * size
         return float(batch * self.speed / (weights + batch * entry * (self.args.prompt + self.tokens / 2)))
 
-    def report(self, part: str, name: str, batch: int, run: Callable[[int], Any], floor: float = 0.0) -> None:
+    def report(
+        self, part: str, name: str, batch: int, run: Callable[[int], Any], floor: float = 0.0, tokens: int = 0
+    ) -> None:
         """Measure `run(tokens)` at this batch: once to warm up, then the median of three; print and keep it."""
         import torch
 
+        tokens = tokens or self.tokens
         try:
-            warm = self.timed(run, min(self.tokens, 8))
+            warm = self.timed(run, min(tokens, 8))
             first = statistics.median(self.timed(run, 1) for _ in range(3))
-            whole = statistics.median(self.timed(run, self.tokens + 1) for _ in range(3 if batch < 100 else 2))
+            whole = statistics.median(self.timed(run, tokens + 1) for _ in range(3 if batch < 100 else 2))
         except torch.cuda.OutOfMemoryError:
             print(f"   {name:34} batch {batch:3}: out of memory", flush=True)
             return
-        rate = batch * self.tokens / max(whole - first, 1e-9)
+        rate = batch * tokens / max(whole - first, 1e-9)
         peak = torch.cuda.max_memory_allocated() / 2**30 if self.gpu else 0.0
         share = f", {rate / floor:4.0%} of the floor" if floor else ""
         print(
@@ -207,6 +222,9 @@ class Bench:
             flush=True,
         )
         self.keep(part=part, name=name, batch=batch, first_ms=first * 1e3, rate=rate, warm_s=warm, peak_gib=peak)
+        if part in ("ours", "transformers"):
+            seen = [row for one in ("ours", "transformers") for row in read_notes(Path(self.args.out).with_name(one))]
+            ratios([row for row in seen if row["batch"] == batch])
 
     def keep(self, **row: Any) -> None:
         """Add a line to the notes, so that a process that is cut leaves what it had."""
@@ -226,24 +244,15 @@ class Bench:
         return engine
 
     def ours(self) -> None:
-        """Our decoding, as the product chooses and with its products the other way."""
-        from copilot.model.engine import choose_ops
-        from copilot.model.graphs import FUSED_ROWS
-
+        """Our decoding."""
         model = self.model()
         engine = self.engine(model)
         run = running(engine, self.prompts(1, engine.weights.embedding.shape[0]))
         print(f"   warm-up: {self.timed(run, 8):.2f} s for the first text of 8 tokens, graphs and kernels in it")
         for batch in self.batches:
-            ways = [("ours", FUSED_ROWS)]
-            if self.gpu and batch <= FUSED_ROWS:
-                ways.append(("ours, products by cuBLAS", 0))
-            elif self.gpu and batch <= 32:
-                ways.append(("ours, products by Triton", 32))
-            for name, fused in ways:
-                engine.ops, engine.idle = choose_ops(engine.weights, fused), []
-                run = running(engine, self.prompts(batch, engine.weights.embedding.shape[0]))
-                self.report("ours", name, batch, run, self.floor(model, batch))
+            engine.idle = []
+            run = running(engine, self.prompts(batch, engine.weights.embedding.shape[0]))
+            self.report("ours", "ours", batch, run, self.floor(model, batch))
 
     def profile(self) -> None:
         """The kernels of one step, without its graph."""
@@ -273,9 +282,14 @@ class Bench:
 
     def transformers(self) -> None:
         """Transformers' generate with its dynamic cache."""
-        model = self.model()
-        for batch in self.batches:
-            self.report("transformers", "transformers, dynamic cache", batch, self.generating(model, batch))
+        model, tokens = self.model(), min(self.tokens, PEER_TOKENS)
+        for batch in self.ordered():
+            run = self.generating(model, batch)
+            self.report("transformers", "transformers, dynamic cache", batch, run, tokens=tokens)
+
+    def ordered(self) -> list[int]:
+        """The batches, those of FIRST before the others."""
+        return sorted(self.batches, key=lambda batch: batch not in FIRST)
 
     def generating(self, model: Any, batch: int) -> Callable[[int], Any]:
         """`generate` over prompts that are padded on the left."""
@@ -294,33 +308,40 @@ class Bench:
         return run
 
     def equal(self) -> None:
-        """Greedy tokens of transformers, one prompt at a time, and ours at one row and at many."""
+        """Greedy tokens of transformers, one prompt at a time, and ours at one row and at many; one model for both."""
+        import copy
+
         import torch
 
         model = self.model()
         asked, new = self.prompts(self.args.prompts, model.config.vocab_size, 1), min(64, 8 * self.tokens)
         engine = self.engine(model)
-        mine = {rows: texts(engine, asked, new, rows) for rows in (1, 32)}
-        exact = self.model(torch.float32) if self.gpu else model
-        theirs = []
-        for ids in asked:
+        mine = {rows: texts(engine, asked, new, rows) for rows in FIRST}
+        engine.idle = []  # their caches make room
+        exact = None  # in float32, made where a text differs
+        found: dict[int, list[bool | None]] = {rows: [] for rows in FIRST}  # None: the same
+        for n, ids in enumerate(asked):
             inputs = torch.tensor([ids], device=model.device)
             options = {"max_new_tokens": new, "do_sample": False, "attention_mask": torch.ones_like(inputs)}
             with torch.inference_mode():
-                theirs.append(model.generate(inputs, **options)[0, len(ids) :].tolist())
-        for rows, made in mine.items():
-            found = [difference(model, exact, *each) for each in zip(asked, theirs, made, strict=True)]
-            apart = [each for each in found if each is not None]
-            for each in apart:
-                print(f"   {rows:2} rows: {each[1]}", flush=True)
-            fine = sum(each[0] for each in apart)
-            same = len(asked) - len(apart)
+                theirs = model.generate(inputs, **options)[0, len(ids) :].tolist()
+            same = {rows: common(theirs, made[n]) for rows, made in mine.items()}
+            counts = ", ".join(f"{count} at {rows} rows" for rows, count in same.items())
+            print(f"   prompt {n + 1:2} of {len(asked)}: tokens equal, of {len(theirs)}: {counts}", flush=True)
+            for rows, count in same.items():
+                fine = None
+                if count < len(theirs):
+                    exact = exact or (copy.deepcopy(model).float() if self.gpu else model)
+                    fine, line = difference(model, exact, ids + theirs[:count], theirs[count], mine[rows][n][count])
+                    print(f"      {line}", flush=True)
+                found[rows].append(fine)
+                self.keep(part="equal", rows=rows, prompt=n, same=count, tokens=len(theirs), explained=fine, batch=0)
+        for rows, each in found.items():
             print(
-                f"   {rows:2} rows, {new} tokens: {same} of {len(asked)} texts are transformers' own, "
-                f"{fine} of {len(apart)} differences lie within bfloat16's rounding",
+                f"   {rows:2} rows, {new} tokens: {each.count(None)} of {len(asked)} texts are transformers' own, "
+                f"{each.count(True)} of {len(asked) - each.count(None)} differences lie within bfloat16's rounding",
                 flush=True,
             )
-            self.keep(part="equal", rows=rows, same=same, prompts=len(asked), explained=fine, batch=0)
 
     def held(self) -> None:
         """Our decoding under the grammar of answers, with 400 names; stop tokens end a text."""
@@ -393,7 +414,7 @@ class Bench:
             f"with transformers + PEFT, by {float((mine - exact).norm() / effect):.1%} with ours",
             flush=True,
         )
-        for batch in [batch for batch in self.batches if batch in (1, 32)] or self.batches[:1]:
+        for batch in [batch for batch in self.batches if batch in FIRST] or self.batches[:1]:
             asked = self.prompts(batch, model.config.vocab_size)
             self.report("adapter", "ours, with an adapter", batch, running(engine, asked))
             self.report("adapter", "transformers + PEFT", batch, self.generating(model, batch))
@@ -406,7 +427,7 @@ class Bench:
         model, _ = FastLanguageModel.from_pretrained(model_name=self.folder, **options)
         FastLanguageModel.for_inference(model)
         model.generation_config.eos_token_id, model.generation_config.pad_token_id = None, 0
-        for batch in sorted(self.batches, key=lambda batch: batch not in (1, 32)):
+        for batch in self.ordered():
             self.report("unsloth", "unsloth inference", batch, self.generating(model, batch))
 
     def paged(self) -> None:
@@ -453,22 +474,24 @@ def running(engine: Any, asked: list[list[int]]) -> Callable[[int], Any]:
     return lambda tokens: texts(engine, asked, tokens, len(asked))
 
 
-def difference(model: Any, exact: Any, ids: list[int], theirs: list[int], ours: list[int]) -> tuple[bool, str] | None:
-    """Whether the first difference lies within rounding, and a line on it; None where the texts are the same."""
+def common(theirs: list[int], ours: list[int]) -> int:
+    """How many tokens are equal before the first that is not."""
+    return next((i for i, (a, b) in enumerate(zip(theirs, ours, strict=True)) if a != b), len(theirs))
+
+
+def difference(model: Any, exact: Any, ids: list[int], their: int, our: int) -> tuple[bool, str]:
+    """After these tokens two go on with different ones: whether that lies within rounding, and a line on it."""
     import torch
 
-    at = next((i for i, (a, b) in enumerate(zip(theirs, ours, strict=True)) if a != b), None)
-    if at is None:
-        return None
-    inputs = torch.tensor([ids + theirs[:at]], device=model.device)
+    inputs = torch.tensor([ids], device=model.device)
     with torch.inference_mode():
         rounded = model(inputs, logits_to_keep=1).logits[0, -1].float()
         true = exact(inputs, logits_to_keep=1).logits[0, -1].float()
     noise = float((rounded - true).abs().max())
-    gap = float((true[theirs[at]] - true[ours[at]]).abs())
-    best = float(true.max() - true[ours[at]])
+    gap = float((true[their] - true[our]).abs())
+    best = float(true.max() - true[our])
     line = (
-        f"first difference at token {at}: gap {gap:.4f} in float32 (ours is {best:.4f} under the largest), "
+        f"first difference: gap {gap:.4f} in float32 (ours is {best:.4f} under the largest), "
         f"bfloat16 moves logits there by up to {noise:.4f}"
     )
     return gap <= 2 * noise and best <= 2 * noise, line
