@@ -26,6 +26,9 @@ VARIANTS = {
     "ours": "ours, nf4, r=16 all linear, packs",
     "ours-bf16": "ours, bf16 base",
     "ours-completion": "ours, nf4, loss on the completion only",
+    "forward": "our forward in a bare loop, nf4",
+    "forward-bf16": "our forward in a bare loop, bf16 base",
+    "forward-completion": "our forward in a bare loop, nf4, loss on the completion only",
 }
 PEERS = ("notebook", "notebook-hf", "unsloth", "trl")
 ALL_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -214,6 +217,41 @@ def ours(name: str, folder: str, steps: int, rows_per_step: int = 16) -> dict[st
     )
 
 
+def forward(name: str, folder: str, steps: int, size: int = 16384) -> dict[str, Any]:
+    """Our packed forward, backward and AdamW in a bare loop, compiled: what TRL's loop adds is the rest."""
+    import torch
+
+    from copilot.model.packed import reading_packs
+    from copilot.model.packed_trainer import on
+    from copilot.model.packs import fill, lay, shape_of
+
+    model = with_lora(load(folder, four_bit=name != "forward-bf16"), 16, ALL_LINEAR)
+    own = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in own:
+        parameter.data = parameter.data.float()
+    optimizer = torch.optim.AdamW(own, lr=1e-4, fused=True)
+    data = [(row, len(row) * 3 // 4 if name == "forward-completion" else 1) for row in rows(steps * 11)]
+    lengths = [len(row) for row, _ in data]
+    bins = fill(lengths, size)[:steps]
+    shape = shape_of(lengths, bins, size)
+    warm, losses = max(steps // 3, 1), []
+    with reading_packs(model, compiled=True):
+        for n, bin in enumerate(bins):
+            if n in (0, warm):
+                torch.cuda.synchronize()
+                started = time.perf_counter()
+            pack = on(lay([data[i] for i in bin], shape, 0), 0)
+            loss = model(**pack, count=sum(lengths[i] for i in bin))["loss"]
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(own, 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(loss.detach())
+        torch.cuda.synchronize()
+    took, read = time.perf_counter() - started, sum(lengths[i] for bin in bins[warm:] for i in bin)
+    return _result(read / took, [round(float(loss), 4) for loss in losses], pack=shape.tokens)
+
+
 def agreement(folder: str, count: int = 8) -> dict[str, Any]:
     """Loss and LoRA gradients of packs and of plain transformers + PEFT, one row at a time, in bf16 and in float32.
 
@@ -322,7 +360,8 @@ def child(name: str, folder: str, cudnn: bool, steps: int) -> None:
     elif name == "agreement":
         result = agreement(folder)
     else:
-        result = ours(name, folder, steps) if name.startswith("ours") else peer(name, folder, cudnn, steps)
+        bare = forward if name.startswith("forward") else ours
+        result = peer(name, folder, cudnn, steps) if name in PEERS else bare(name, folder, steps)
     print("RESULT " + json.dumps(result))
 
 
@@ -344,7 +383,9 @@ def main() -> None:
     parser.add_argument("--out", help="also written here, as JSON")
     parser.add_argument("--only", default=",".join([*VARIANTS, "agreement"]))
     parser.add_argument("--steps", type=int, default=0)
-    parser.add_argument("--limit", type=float, default=120, help="seconds for a variant")
+    parser.add_argument(
+        "--limit", type=float, default=150, help="seconds for a variant; first imports take 40 on a bare machine"
+    )
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--no-cudnn", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

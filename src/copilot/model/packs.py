@@ -5,6 +5,7 @@ decreasing (Johnson 1974), so a bin is one optimizer step of about as many rows 
 """
 
 import random
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,16 +31,16 @@ def rounded(tokens: float) -> int:
 def fill(lengths: Sequence[int], size: int) -> list[list[int]]:
     """Indices of `lengths` in bins of at most `size` tokens, by best fit decreasing. No length may exceed `size`."""
     bins: list[list[int]] = []
-    room: list[int] = []
+    rooms: list[tuple[int, int]] = []  # tokens left and number of each bin, in order
     for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        fitting = [b for b in range(len(bins)) if room[b] >= lengths[i]]
-        best = min(fitting, key=lambda b: room[b], default=None)
-        if best is None:
+        at = bisect_left(rooms, (lengths[i], 0))
+        if at == len(rooms):
+            room, best = size, len(bins)
             bins.append([])
-            room.append(size)
-            best = len(bins) - 1
+        else:
+            room, best = rooms.pop(at)
         bins[best].append(i)
-        room[best] -= lengths[i]
+        insort(rooms, (room - lengths[i], best))
     return bins
 
 

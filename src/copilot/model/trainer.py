@@ -127,7 +127,6 @@ def make_trainer(
 
     args = _arguments(config, model, seed, checkpoints, bool(held_out))
     own, collate = _trainer_class(held_out, processes, args.use_cpu), None
-    data = [_dataset(part) if part else None for part in (rows, held_out)]
     reading: AbstractContextManager[None] = giving_loss(trained.model) if args.use_cpu else nullcontext()
     if config.packing:
         tokens = sum(len(row.input_ids) for row in rows) * config.num_train_epochs
@@ -137,6 +136,8 @@ def make_trainer(
         own, collate = packed_trainer(own, packing, held_out, processes, say), collator(rows, packing.steps)
         data = [step_dataset(len(packing.steps)), step_dataset(1) if held_out else None]
         reading = reading_packs(trained.model, packing.compiled, packing.checkpointing)
+    else:
+        data = [_dataset(part) if part else None for part in (rows, held_out)]
     trainer = own(
         model=trained.model,
         args=args,
