@@ -17,7 +17,7 @@ from copilot.config import Config, Retriever
 from copilot.config_file import load_config
 from copilot.errors import CopilotError, Exit, StaleError
 from copilot.knowledge.index import Index
-from copilot.knowledge.retriever import make_retriever
+from copilot.knowledge.retriever import IndexRetriever
 from copilot.pipeline import open_retriever, run_index
 from copilot.runs import sha256_file
 from copilot.types import Chunk
@@ -42,6 +42,9 @@ class Letters:
 
     def embed_query(self, text: str) -> list[float]:
         return [float(text.lower().count(letter)) for letter in "abcdefghijklmnopqrstuvwxyz"]
+
+    def embed_queries(self, texts: list[str]) -> list[list[float]]:
+        return self.embed_documents(texts)
 
 
 class Console:
@@ -176,8 +179,19 @@ def test_another_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_k_hits_by_the_retriever() -> None:
-    retrieve = make_retriever(build(), Letters(), Retriever(k=2))
+    retrieve = IndexRetriever(build(), Letters(), Retriever(k=2))
     assert [h.chunk for h in retrieve("zzzzz")] == [CHUNKS[0], CHUNKS[3]]
+
+
+def test_questions_are_embedded_ahead_in_batches() -> None:
+    letters = Letters()
+    retrieve = IndexRetriever(build(), letters, Retriever(k=2))
+    questions = [letter * 5 for letter in "zzabc"]
+    alone = [retrieve(question) for question in questions]
+    retrieve.embed(questions, 3)
+    retrieve.embed(questions, 3)  # known by now
+    assert [len(batch) for batch in letters.batches] == [3, 1]
+    assert [retrieve(question) for question in questions] == alone
 
 
 def test_the_manifest_says_what_the_index_was_made_of(project: Path) -> None:

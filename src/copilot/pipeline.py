@@ -14,7 +14,7 @@ from copilot.knowledge.chunks import split
 from copilot.knowledge.documents import find_files, load_document
 from copilot.knowledge.embeddings import load_embeddings
 from copilot.knowledge.index import Index
-from copilot.knowledge.retriever import Retrieve, make_retriever
+from copilot.knowledge.retriever import IndexRetriever
 from copilot.model import artefact
 from copilot.model.checkpoints import last_checkpoint
 from copilot.model.dataset import (
@@ -87,7 +87,7 @@ def run_index(config: Config, console: Console, flag: str = "", force: bool = Fa
         return manifest
 
 
-def open_retriever(config: Config, flag: str, k: int | None = None) -> Retrieve:
+def open_retriever(config: Config, flag: str, k: int | None = None) -> IndexRetriever:
     """The retriever of the run's index. Raises StaleError when the index is missing or does not fit."""
     work = Work(config, flag)
     remedy = f"run {work.command('index')}"
@@ -99,7 +99,7 @@ def open_retriever(config: Config, flag: str, k: int | None = None) -> Retrieve:
     quiet_libraries()
     index, _ = Index.load(work.artefact("index"), remedy)
     section = config.retriever if k is None else config.retriever.model_copy(update={"k": k})
-    return make_retriever(index, load_embeddings(config.embeddings), section)
+    return IndexRetriever(index, load_embeddings(config.embeddings), section)
 
 
 def training_rows(config: Config, console: Console, flag: str, tokenizer: Any) -> tuple[list[Row], list[Row]]:
@@ -107,6 +107,8 @@ def training_rows(config: Config, console: Console, flag: str, tokenizer: Any) -
     examples = read_examples(Path(config.train.data), config.answer.sections)
     retrieve = open_retriever(config, flag)
     with console.progress("retrieving contexts", len(examples)) as step:
+        asked = [example.question for example in examples if example.context is None]
+        retrieve.embed(asked, config.embeddings.batch_size)
         rows = build_rows(examples, retrieve, tokenizer, config.prompt, config.answer, step)
     return held_out_split(rows, config.train.held_out)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from copilot.config import Config
 from copilot.errors import CopilotError, Exit
+from copilot.knowledge.retriever import Retrieve
 from copilot.model.dataset import build_rows, read_examples
 from copilot.model.load import load_tokenizer, model_folder, quiet_libraries
 from copilot.pipeline import open_retriever
@@ -25,7 +26,7 @@ def show_training_example(config: Config, terminal: Terminal, flags: str, number
     example = examples[number - 1]
     quiet_libraries()
     tokenizer = load_tokenizer(model_folder(config.model), config.model.chat_template)
-    retrieve = open_retriever(config, flags) if example.context is None else lambda question: []
+    retrieve: Retrieve = open_retriever(config, flags) if example.context is None else lambda question: []
     row = build_rows([example], retrieve, tokenizer, config.prompt, config.answer)[0]
     ids, start = list(row.input_ids), row.prompt_length
     terminal.example(tokenizer.decode(ids[:start]), tokenizer.decode(ids[start:]))

@@ -13,8 +13,8 @@ from copilot.knowledge.minilm import MiniLM, offline_folder
 TIMEOUT = 60.0  # s that a provider has to answer one batch; its client tries three times
 
 
-class Embedder(Protocol):
-    """What langchain_core's Embeddings have, and what is needed of them; that package takes its time to import."""
+class Client(Protocol):
+    """What langchain_core's Embeddings have; that package takes its time to import."""
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """One vector per text."""
@@ -22,6 +22,14 @@ class Embedder(Protocol):
 
     def embed_query(self, text: str) -> list[float]:
         """The question's vector."""
+        ...
+
+
+class Embedder(Client, Protocol):
+    """What is needed of what turns texts into vectors."""
+
+    def embed_queries(self, texts: list[str]) -> list[list[float]]:
+        """One vector per question, as `embed_query` gives them."""
         ...
 
 
@@ -50,7 +58,7 @@ def remote_endpoints(config: Embeddings) -> list[str]:
             return []
 
 
-def _client(config: Embeddings) -> Embedder:
+def _client(config: Embeddings) -> Client:
     """The provider's own client. Texts go as text, not as token ids: any compatible server reads them."""
     _refuse_missing_settings(config)
     from langchain.embeddings import init_embeddings
@@ -65,7 +73,7 @@ def _client(config: Embeddings) -> Embedder:
     elif config.endpoint:
         options["base_url"] = config.endpoint
     try:
-        client: Embedder = init_embeddings(config.model, **options)
+        client: Client = init_embeddings(config.model, **options)
     except Exception as error:  # each provider has its own exceptions for wrong settings
         why = f"cannot open {config.model}: {first_line(error)}"
         raise CopilotError(why, "check the `embeddings` section") from None
@@ -101,9 +109,14 @@ def _local_embedder(folder: Path, batch_size: int) -> Embedder:
         return MiniLM(folder, batch_size, int(limits.get("max_seq_length") or 256))
     from langchain_huggingface import HuggingFaceEmbeddings
 
+    class Local(HuggingFaceEmbeddings):
+        def embed_queries(self, texts: list[str]) -> list[list[float]]:
+            """One vector per question; a model may have a prompt of its own for them."""
+            return [self.embed_query(text) for text in texts]
+
     options = {"normalize_embeddings": True, "batch_size": batch_size}
     try:
-        return HuggingFaceEmbeddings(model_name=str(folder), encode_kwargs=options)
+        return Local(model_name=str(folder), encode_kwargs=options)
     except Exception as error:  # whatever a folder that is no embedder leads to
         raise CopilotError(f"{folder}: not a sentence-transformers model: {error}", "mend `embeddings.model`") from None
 
@@ -111,7 +124,7 @@ def _local_embedder(folder: Path, batch_size: int) -> Embedder:
 class Remote:
     """A provider's own client, its failures as sentences."""
 
-    def __init__(self, client: Embedder, where: str) -> None:
+    def __init__(self, client: Client, where: str) -> None:
         self.client, self.where = client, where
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
@@ -121,6 +134,10 @@ class Remote:
     def embed_query(self, text: str) -> list[float]:
         """The question's vector."""
         return self._guard(lambda: [self.client.embed_query(text)], 1)[0]
+
+    def embed_queries(self, texts: list[str]) -> list[list[float]]:
+        """One vector per question, in one request: these providers embed questions as they do documents."""
+        return self.embed_documents(texts)
 
     def _guard(self, call: Callable[[], list[list[float]]], count: int) -> list[list[float]]:
         import openai

@@ -64,6 +64,10 @@ class MiniLM:
         """The question's vector, (dim,)."""
         return self.embed_documents([text])[0]
 
+    def embed_queries(self, texts: list[str]) -> list[list[float]]:
+        """Each question's vector, (n, dim), to the bit what `embed_query` gives."""
+        return [self.embed_query(text) for text in texts]
+
     def _token_sums(self, windows: list[list[int]]) -> "NDArray[np.float64]":
         import torch
 

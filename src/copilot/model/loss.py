@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from copilot.model.dataset import Row
-
-IGNORED = -100
+from copilot.model.packs import IGNORED
 
 
 def answer_loss(forward: Callable[..., Any], inputs: dict[str, Any], count: Any = None) -> Any:

@@ -14,10 +14,10 @@ from typing import Any
 
 from copilot.errors import CopilotError
 from copilot.model.lora_op import base_weight, register_lora_linear
+from copilot.model.packs import IGNORED
 
 NAME = "packed"
 KINDS = ("llama", "mistral", "qwen2", "qwen3", "phi3", "smollm3")  # logits are the head's product, attention is plain
-IGNORED = -100
 LOGITS_BYTES = 1 << 30  # of one piece of logits in float32
 
 
