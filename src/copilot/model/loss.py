@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from copilot.model.dataset import Row
-from copilot.model.packs import IGNORED
+from copilot.model.packs import IGNORED, labels_of
 
 
 def answer_loss(forward: Callable[..., Any], inputs: dict[str, Any], count: Any = None) -> Any:
@@ -64,7 +64,7 @@ def batch_of(rows: Sequence[Row], pad: int, device: Any) -> dict[str, Any]:
 
     ids = [padded(row.input_ids, pad) for row in rows]
     mask = [padded([1] * len(row.input_ids), 0) for row in rows]
-    labels = [padded([*[IGNORED] * row.prompt_length, *row.input_ids[row.prompt_length :]], IGNORED) for row in rows]
+    labels = [padded(labels_of(row.input_ids, row.prompt_length), IGNORED) for row in rows]
     named = {"input_ids": ids, "attention_mask": mask, "labels": labels}
     return {name: torch.tensor(values, device=device) for name, values in named.items()}
 

@@ -15,7 +15,7 @@ from copilot.config import Train
 from copilot.model.dataset import Row
 from copilot.model.memory import fit, free_memory
 from copilot.model.packed import check_packable
-from copilot.model.packs import IGNORED, Shape, fill, packs, rounded, shape_of, steps_of
+from copilot.model.packs import Shape, fill, labels_of, packs, rounded, shape_of, steps_of
 from copilot.model.processes import Processes
 
 COMPILE_FROM = 1_000_000  # tokens; compiling takes as long as it saves on about so many
@@ -27,6 +27,11 @@ class Bin:
     """The rows of a step, opaque to the libraries that move batches about."""
 
     rows: tuple[Tokens, ...]
+
+
+def tokens_of(rows: Sequence[Row]) -> list[Tokens]:
+    """Of each row what a pack needs."""
+    return [(row.input_ids, row.prompt_length) for row in rows]
 
 
 def step_dataset(count: int) -> Any:
@@ -46,12 +51,8 @@ def collator(
 
         chosen = [rows[i] for item in batch for i in steps[item["step"]]]
         ids = [token for row in chosen for token in row.input_ids]
-        labels = [
-            label
-            for row in chosen
-            for label in [IGNORED] * max(row.prompt_length, 1) + list(row.input_ids[max(row.prompt_length, 1) :])
-        ]
-        held = Bin(tuple((row.input_ids, row.prompt_length) for row in chosen))
+        labels = [label for row in chosen for label in labels_of(row.input_ids, row.prompt_length)]
+        held = Bin(tuple(tokens_of(chosen)))
         return {"input_ids": torch.tensor(ids), "labels": torch.tensor(labels), "rows": held}
 
     return collate
@@ -86,7 +87,7 @@ def choose_packing(
     wanted = max(shape_of(lengths, steps, config.pack_tokens).tokens, longest)
     fitted = fit(model.config, wanted, longest, free_memory(), asked)
     shape = replace(shape_of(lengths, steps, fitted.tokens), longest=longest)
-    shape = fitting([(row.input_ids, row.prompt_length) for row in held_out], replace(shape, slots=shape.slots + 8))
+    shape = fitting(tokens_of(held_out), replace(shape, slots=shape.slots + 8))
     compiled = tokens >= COMPILE_FROM and can_compile()
     filled = sum(lengths) / sum(len(fill([lengths[i] for i in step], shape.tokens)) * shape.tokens for step in steps)
     said = f"packs of {shape.tokens} tokens ({filled:.0%} filled)"
@@ -118,10 +119,8 @@ def fitting(rows: Sequence[Tokens], shape: Shape) -> Shape:
     return replace(shape, slots=max(shape.slots, -(-most // 8) * 8))
 
 
-def packed_trainer(
-    base: type, packing: Packing, held_out: Sequence[Row], processes: Processes, say: Callable[[str], None]
-) -> type:
-    """A subclass of TRL's trainer that reads packs, to train and to measure the held-out loss."""
+def packed_trainer(base: type, packing: Packing, processes: Processes, say: Callable[[str], None]) -> type:
+    """A subclass of our trainer (`trainer.Measuring`) that reads packs, to train and to measure the held-out loss."""
     import torch
 
     class PackedTrainer(base):  # type: ignore[misc]
@@ -133,17 +132,12 @@ def packed_trainer(
             model.train()
             return self._with_memory(lambda: self._step(model, inputs["rows"].rows, num_items_in_batch))
 
-        def held_out_loss(self) -> float | None:
-            """Mean loss over the answers of the held-out rows, nats per token; each process takes its share."""
-            if not held_out:
-                return None
-            rows = [(row.input_ids, row.prompt_length) for row in held_out[processes.rank :: processes.count]]
+        def held_out_sum(self, rows: Sequence[Row]) -> list[float]:
             pad, device = self.processing_class.pad_token_id, self.args.device
             self.model.train()
-            total, count = processes.sum(
-                self._with_memory(lambda: list(held_out_sum(self.model, rows, self.pack_shape, pad, device)))
+            return list(
+                self._with_memory(lambda: held_out_sum(self.model, tokens_of(rows), self.pack_shape, pad, device))
             )
-            return float(total / count)
 
         def _with_memory(self, work: Callable[[], Any]) -> Any:
             """`work`, again with packs of half the size when memory does not do."""

@@ -70,6 +70,12 @@ def shape_of(lengths: Sequence[int], steps: Sequence[Sequence[int]], most: int) 
     return Shape(tokens, longest, -(-slots // 8) * 8)
 
 
+def labels_of(ids: Sequence[int], prompt: int) -> list[int]:
+    """A row's own tokens where they carry loss, IGNORED for its prompt and a first token, before which is nothing."""
+    start = max(prompt, 1)
+    return [IGNORED] * start + list(ids[start:])
+
+
 def lay(rows: Sequence[tuple[Sequence[int], int]], shape: Shape, pad: int) -> dict[str, Any]:
     """One pack of (ids, tokens without loss) as the tensors that the packed forward takes.
 
@@ -85,7 +91,7 @@ def lay(rows: Sequence[tuple[Sequence[int], int]], shape: Shape, pad: int) -> di
     starts = [0]
     for tokens, prompt in rows:
         ids += tokens
-        targets += [IGNORED] * max(prompt - 1, 0) + list(tokens[max(prompt, 1) :]) + [IGNORED]
+        targets += [*labels_of(tokens, prompt)[1:], IGNORED]
         positions += range(len(tokens))
         starts.append(len(ids))
     while len(ids) < shape.tokens:

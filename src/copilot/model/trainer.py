@@ -133,7 +133,7 @@ def make_trainer(
         packing = choose_packing(trained.model.get_base_model(), rows, held_out, config, seed, int(tokens))
         say(f"train: {packing.said}")
         _ask_for_packs(args, packing)
-        own, collate = packed_trainer(own, packing, held_out, processes, say), collator(rows, packing.steps)
+        own, collate = packed_trainer(own, packing, processes, say), collator(rows, packing.steps)
         data = [step_dataset(len(packing.steps)), step_dataset(1) if held_out else None]
         reading = reading_packs(trained.model, packing.compiled, packing.checkpointing)
     else:
@@ -178,10 +178,13 @@ def _trainer_class(held_out: Sequence[Row], processes: Processes, cpu: bool) -> 
             """Mean loss over the answers of the held-out rows, nats per token; each process takes its share."""
             if not held_out:
                 return None
-            share = held_out[processes.rank :: processes.count]
-            batch, pad = self.args.per_device_eval_batch_size, self.processing_class.pad_token_id
-            total, count = processes.sum(held_out_sum(self.model, share, batch, pad).tolist())
+            total, count = processes.sum(self.held_out_sum(held_out[processes.rank :: processes.count]))
             return total / count
+
+        def held_out_sum(self, rows: Sequence[Row]) -> list[float]:
+            """Summed loss over the answers of these rows, nats, and the number of their tokens."""
+            batch, pad = self.args.per_device_eval_batch_size, self.processing_class.pad_token_id
+            return list(held_out_sum(self.model, rows, batch, pad).tolist())
 
         def evaluate(self, *args: Any, **options: Any) -> dict[str, float]:
             metrics = {"eval_loss": float(self.held_out_loss())}  # type: ignore[arg-type]
