@@ -115,7 +115,34 @@ def train(
 
         show_training_example(opened, terminal, flags, show_example)
         return
+    from copilot.export import export_after_training
+
     run_train(opened, terminal, flags, force, resume, terminal.training_plan)
+    export_after_training(opened, terminal, flags)
+
+
+@app.command()
+def export(
+    config: ConfigPath = None,
+    set_: Sets = None,
+    output_dir: OutputDir = None,
+    format_: Annotated[Literal["onnx"], typer.Option("--format", help="onnx: for asking without torch.")] = "onnx",
+    precision: Annotated[
+        Literal["fp32", "int8", "int4"],
+        typer.Option("--precision", help="Of the weights: fp32 writes what transformers does, the others differ."),
+    ] = "fp32",
+    prompts: Annotated[
+        int, typer.Option("--prompts", min=1, help="Held-out prompts that transformers answers too, to compare.")
+    ] = 4,
+    force: Force = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Write the tuned model as ONNX, which `ask` starts with in about a second on a CPU."""
+    from copilot.export import run_export
+
+    opened, flags = _open(config, set_, output_dir)
+    run_export(opened, Terminal(quiet, verbose), flags, precision, prompts, force)
 
 
 @app.command()
@@ -150,7 +177,7 @@ def ask(
     more += [f"answer.temperature={temperature}"] if temperature is not None else []
     terminal = Terminal(quiet, verbose)
     opened, flags = _open(config, set_, output_dir, more=more)
-    answerer = open_answerer(opened, flags, rag=not no_rag, k=k, seed=seed, say=terminal.say)
+    answerer = open_answerer(opened, flags, rag=not no_rag, k=k, seed=seed, say=terminal.say, detail=terminal.detail)
     stream = terminal.live and not (as_json or no_stream)
     answer = answerer.ask(text.strip(), terminal.piece if stream else lambda piece: None)
     if as_json:

@@ -29,7 +29,7 @@ class Work:
 
     def command(self, name: str) -> str:
         """What to type to make a stage."""
-        return f"copilot {name if name in ('index', 'train') else f'pipeline --only {name}'}{self.flags}"
+        return f"copilot {name if name in ('index', 'train', 'export') else f'pipeline --only {name}'}{self.flags}"
 
     def files(self) -> dict[str, str]:
         """Document path → sha256 of every file of the knowledge base."""
@@ -46,7 +46,7 @@ class Work:
     def recipe(self) -> str:
         """Fingerprint of what makes an adapter besides the index: rows, prompt, base model, settings."""
         config = self.config
-        parts = [config.prompt.model_dump(), config.model.model_dump(exclude={"name"})]
+        parts = [config.prompt.model_dump(), config.model.model_dump(exclude={"name", "runtime"})]
         parts.append(config.train.model_dump(exclude=_WITHOUT_EFFECT))
         data = _sha_or_none(config.train.data)
         return fingerprint("train-2", data, self.base(), parts, config.answer.sections, config.retriever.k, config.seed)
@@ -57,7 +57,7 @@ class Work:
         match stage:
             case "index":
                 embedder = config.embeddings.model_dump(include={"model", "endpoint"})
-                return fingerprint("index-1", list(self.files().items()), config.chunks.model_dump(), embedder)
+                return fingerprint("index-2", list(self.files().items()), config.chunks.model_dump(), embedder)
             case "train":
                 return fingerprint(self.key("index"), self.recipe())
             case "evaluate":
@@ -68,8 +68,8 @@ class Work:
 
     def artefact(self, stage: str) -> Path:
         """Where a stage leaves its result."""
-        names = {"index": "index", "train": "adapter", "evaluate": "evaluation.json", "demo": "demo.json"}
-        return self.folder / names[stage]
+        names = {"index": "index", "train": "adapter", "export": "onnx", "evaluate": "evaluation.json"}
+        return self.folder / names.get(stage, "demo.json")
 
     def found(self, stage: str) -> dict[str, Any] | None:
         """What the stage's result on the disk says of itself; None when there is none.

@@ -37,7 +37,7 @@ class Answerer:
             on_text(piece)
         text = "".join(pieces).strip()
         tokens = self.generator.count_text(text)
-        usage = Usage(self.generator.count(messages), tokens, first, time.monotonic() - began)
+        usage = Usage(self.generator.count(messages), tokens, first, time.monotonic() - began, self.generator.reused)
         return self._answer(question, text, hits, usage)
 
     def ask_all(self, questions: Sequence[str], step: Callable[[int], None] = lambda n: None) -> list[Answer]:
@@ -49,7 +49,9 @@ class Answerer:
         texts = self.generator.batch([messages for _, messages in prompts], step, held or None)
         each = (time.monotonic() - began) / max(len(questions), 1)
         return [
-            self._answer(question, made.text, hits, Usage(made.prompt_tokens, made.completion_tokens, each, each))
+            self._answer(
+                question, made.text, hits, Usage(made.prompt_tokens, made.completion_tokens, each, each, made.reused)
+            )
             for question, (hits, _), made in zip(questions, prompts, texts, strict=True)
         ]
 

@@ -1,0 +1,66 @@
+"""A Config whose adapter is trained in; the tuned model in another format out, and how far it writes the same."""
+
+from pathlib import Path
+
+from copilot.config import Config
+from copilot.knowledge.retriever import Retrieve
+from copilot.model.dataset import build_rows, held_out_split, read_examples
+from copilot.model.load import load_tokenizer, quiet_libraries
+from copilot.model.onnx_export import Agreement, NotExported, Precision, export_onnx
+from copilot.model.processes import launched
+from copilot.model.runtime import has_gpu, unfit, weights_of
+from copilot.pipeline import Console, fitting_adapter, open_retriever
+from copilot.runs import locked, now, read_manifest
+from copilot.work import Work
+
+AFTER_TRAINING = 2  # prompts replayed
+
+
+def run_export(
+    config: Config, console: Console, flags: str, precision: Precision, prompts: int, force: bool = False
+) -> Agreement | None:
+    """Adapter → `onnx/`, with `prompts` held-out prompts replayed; None when it is there already.
+
+    Raises StaleError without an adapter that fits, NotExported when the model cannot be exported.
+    """
+    work = Work(config, flags)
+    adapter, target = work.artefact("train"), work.artefact("export")
+    with locked(work.folder, "export", console.say):
+        fitting_adapter(work, False, console.say)
+        if not force and not unfit(target, adapter) and (read_manifest(target) or {}).get("precision") == precision:
+            console.say(f"export: unchanged, nothing to do ({target})")
+            return None
+        quiet_libraries()
+        manifest = {"fingerprint": work.key("train"), "adapter": weights_of(adapter), "made": now()}
+        asked = held_out_prompts(config, flags, adapter, prompts)
+        with console.progress("exporting", 1) as step:
+            found = export_onnx(target, config.model, adapter, asked, precision, manifest)
+            step(1)
+        share = f"{found.equal} of {found.tokens} tokens" if found.difference else f"all {found.tokens} tokens"
+        console.say(f"export: {precision}, {share} of {found.prompts} answers as transformers writes them → {target}")
+        if found.difference:
+            console.say(f"export: the first difference {found.difference}")
+        return found
+
+
+def export_after_training(config: Config, console: Console, flags: str) -> None:
+    """The fp32 export that `ask` starts with, where there is no GPU; a model that has none is asked by transformers."""
+    if launched().count > 1 or config.model.runtime == "transformers" or has_gpu():
+        return
+    try:
+        run_export(config, console, flags, "fp32", AFTER_TRAINING)
+    except NotExported as error:
+        console.say(f"export: none, so `copilot ask` takes transformers: {error.message}")
+
+
+def held_out_prompts(config: Config, flags: str, adapter: Path, count: int) -> list[list[int]]:
+    """Token ids of the prompts of `count` rows that training did not see (of its first rows where it saw all)."""
+    examples = read_examples(Path(config.train.data), config.answer.sections)
+    kept, held = held_out_split(examples, config.train.held_out)
+    chosen = (held or kept)[:count]
+    retrieve: Retrieve = lambda question: []  # noqa: E731
+    if any(example.context is None for example in chosen):
+        retrieve = open_retriever(config, flags)
+    tokenizer = load_tokenizer(adapter, config.model.chat_template)
+    rows = build_rows(chosen, retrieve, tokenizer, config.prompt, config.answer)
+    return [list(row.input_ids[: row.prompt_length]) for row in rows]
