@@ -24,6 +24,7 @@ LAYERS = (
     ("copilot.work",),
     ("copilot.pipeline",),
     ("copilot.export",),
+    ("copilot.stream",),
     ("copilot.terminal",),
     ("copilot.chain", "copilot.show"),
     ("copilot.cli",),

@@ -6,10 +6,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.markdown import Markdown
-from rich.table import Table
-from rich.text import Text
 
+from copilot.stream import SectionView, plain_pieces
 from copilot.types import Answer
 
 
@@ -62,25 +60,32 @@ class Terminal:
         if not self.err.is_terminal:
             self.say("training\n" + "\n".join(f"  {name:<17} {value}" for name, value in rows))
             return
+        from rich.table import Table
+
         table = Table(title="Training", show_header=False)
         for row in rows:
             table.add_row(*row)
         self.err.print(table)
 
-    def piece(self, text: str) -> None:
-        """A piece of an answer as it is written."""
-        sys.stdout.write(text)
-        sys.stdout.flush()
+    @contextmanager
+    def streaming(self) -> Iterator[Callable[[str], None]]:
+        """What takes an answer piece by piece: markdown by sections on a terminal, plain text elsewhere."""
+        if not self.live:
+            with plain_pieces(sys.stdout) as piece:
+                yield piece
+            return
+        with SectionView(self.out) as view:
+            yield view.piece
 
     def answer(self, answer: Answer, streamed: bool, show_context: bool) -> None:
         """An answer (unless it was streamed already) with its sources."""
         from copilot.answering.answer import sources
 
-        if streamed:
-            print()
-        elif self.out.is_terminal:
+        if not streamed and self.out.is_terminal:
+            from rich.markdown import Markdown
+
             self.out.print(Markdown(answer.text))
-        else:
+        elif not streamed:
             print(answer.text)
         if not answer.hits:
             return
@@ -105,4 +110,6 @@ class Terminal:
         if not self.live or self.out.no_color:
             print(f"{prompt}⟦{answer}⟧")
             return
+        from rich.text import Text
+
         self.out.print(Text.assemble((prompt, "dim"), (answer, "bold green")), soft_wrap=True)

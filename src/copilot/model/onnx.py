@@ -48,10 +48,14 @@ class OnnxGenerator:
         """The answer piece by piece."""
         from tokenizers.decoders import DecodeStream
 
-        words = DecodeStream(skip_special_tokens=True)
+        words, written, sent = DecodeStream(skip_special_tokens=True), [], 0
         for token in self._answer(self.tokens.prompt(messages), grammar):
+            written.append(token)
             if piece := words.step(self.tokens.tokenizer, token):
+                sent += len(piece)
                 yield piece
+        if rest := self.tokens.decode(written)[sent:]:  # an unfinished character
+            yield rest
 
     def batch(
         self,
