@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from copilot.config import Config
+from copilot.console import Console
 from copilot.knowledge.retriever import Retrieve
 from copilot.model.dataset import build_rows, held_out_split, read_examples
 from copilot.model.load import load_tokenizer, quiet_libraries
 from copilot.model.onnx_export import Agreement, NotExported, Precision, export_onnx
 from copilot.model.processes import launched
 from copilot.model.runtime import has_gpu, unfit, weights_of
-from copilot.pipeline import Console, fitting_adapter, open_retriever
+from copilot.pipeline import fitting_adapter, open_retriever
 from copilot.runs import locked, now, read_manifest
 from copilot.work import Work
 

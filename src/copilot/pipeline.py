@@ -1,14 +1,14 @@
 """The product on one page: a Config in; index, adapter, answers, evaluation and demo out, each with what made it."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from copilot.answering.answer import Answerer, sources
 from copilot.config import Config
+from copilot.console import Console, Silent
 from copilot.errors import CopilotError, StaleError
 from copilot.knowledge.chunks import split
 from copilot.knowledge.documents import find_files, load_document
@@ -36,18 +36,6 @@ from copilot.prompt.render import prompt_fingerprint
 from copilot.runs import locked, now, read_manifest, write_json, write_text
 from copilot.types import Answer, Question
 from copilot.work import Work, unchanged
-
-
-class Console(Protocol):
-    """How the stages speak to a person; everything goes to stderr."""
-
-    def say(self, text: str) -> None:
-        """One line."""
-        ...
-
-    def progress(self, title: str, total: int) -> AbstractContextManager[Callable[..., None]]:
-        """A bar; the function it yields is told of n more done, and of a note to show."""
-        ...
 
 
 def run_index(config: Config, console: Console, flag: str = "", force: bool = False) -> dict[str, Any]:
@@ -142,18 +130,6 @@ def run_train(
                 _train(work, console, force, resume, show, processes)
         else:
             _train(work, Silent(), force, resume, lambda p: None, processes)
-
-
-class Silent:
-    """A Console for processes beside the first."""
-
-    def say(self, text: str) -> None:
-        """Nothing."""
-
-    @contextmanager
-    def progress(self, title: str, total: int) -> Iterator[Callable[..., None]]:
-        """Nothing."""
-        yield lambda n, note="": None
 
 
 def _train(
