@@ -157,8 +157,8 @@ def facts_of(config: str, folder: Path) -> dict[str, Any]:
     return facts
 
 
-def cold(command: list[str]) -> tuple[float, float, float]:
-    """(s to the first byte on standard output, s to the end, peak MB) of a process."""
+def cold(command: list[str]) -> tuple[float, float, float, float]:
+    """(s to the first byte on standard output, s to the end, s of a core, peak MB) of a process."""
     began = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None and process.stderr is not None
@@ -169,7 +169,7 @@ def cold(command: list[str]) -> tuple[float, float, float]:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{command} failed:\n{errors}")
-    return first, time.monotonic() - began, used.ru_maxrss / 1024
+    return first, time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
 def measure(config: str, rounds: int, folder: Path) -> dict[str, dict[str, float]]:
@@ -194,21 +194,23 @@ def measure(config: str, rounds: int, folder: Path) -> dict[str, dict[str, float
             warm = folder / f"{name}.json"
             if name == "notebook":
                 ask = [python, me, "--child", name, "--out", str(warm), "--facts"]
-                first, last, peak = cold([*ask, str(files["cold"])])
+                first, last, cpu, peak = cold([*ask, str(files["cold"])])
                 subprocess.run([*ask, str(files["warm"])], check=True, capture_output=True)
             else:
                 runtime = ["--set", f"model.runtime={name}"]
-                first, last, peak = cold([*cli, "ask", "-q", "-c", config, *runtime, QUESTIONS[0]])
+                first, last, cpu, peak = cold([*cli, "ask", "-q", "-c", config, *runtime, QUESTIONS[0]])
                 subprocess.run([python, me, "--child", name, "-c", config, "--out", str(warm)], check=True)
             spent = json.loads(warm.read_text())
-            add(name, cold_first=first, cold_last=last, peak=peak)
+            add(name, cold_first=first, cold_last=last, cpu=cpu, peak=peak)
             for one in spent:
                 rate = (one["tokens"] - 1) / (one["last"] - one["first"])
                 read = one["prompt"] - one.get("reused", 0)
                 add(name, warm_first=one["first"], warm_last=one["last"], rate=rate, prompt=one["prompt"], read=read)
         for name in ("import torch", "import typer"):
-            add(name, cold_last=cold([python, "-c", name])[1])
-        add("--help", cold_last=cold([*cli, "--help"])[1])
+            _, last, cpu, _ = cold([python, "-c", name])
+            add(name, cold_last=last, cpu=cpu)
+        _, last, cpu, _ = cold([*cli, "--help"])
+        add("--help", cold_last=last, cpu=cpu)
     return {name: {figure: statistics.median(v) for figure, v in figures.items()} for name, figures in found.items()}
 
 
@@ -217,6 +219,7 @@ def table(found: dict[str, dict[str, float]]) -> str:
     rows = [
         ("cold, first word", "cold_first", "s", 2),
         ("cold, whole answer", "cold_last", "s", 2),
+        ("cold, processor time", "cpu", "s", 2),
         ("warm, first word", "warm_first", "s", 2),
         ("warm, whole answer", "warm_last", "s", 2),
         ("decoding", "rate", "tokens/s", 0),
@@ -231,7 +234,7 @@ def table(found: dict[str, dict[str, float]]) -> str:
         shown = " | ".join(f"{value:,.{digits}f} {unit}".strip() for value in values)
         lines.append(f"| {title} | {shown} | {ratio:.1f} |")
     for name in ("import torch", "import typer", "--help"):
-        lines.append(f"\n`{name}`: {found[name]['cold_last']:.2f} s")
+        lines.append(f"\n`{name}`: {found[name]['cold_last']:.2f} s, processor {found[name]['cpu']:.2f} s")
     return "\n".join(lines)
 
 

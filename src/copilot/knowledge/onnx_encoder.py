@@ -22,6 +22,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tech-clarity-copilot"
 
 
+def threads() -> int:
+    """How many threads onnxruntime may use: what OMP_NUM_THREADS says; 0, which is one for each core, without it."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return int(said) if said.isdigit() else 0
+
+
 def open_encoder(folder: Path, sha256: str) -> Any:
     """A session of `ids` (1, t) to the sum over t of the last hidden states (dim,), fp32.
 
@@ -46,7 +52,7 @@ def _options() -> Any:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
-    options.intra_op_num_threads = int(os.environ.get("OMP_NUM_THREADS") or 0)  # 0: as many as there are cores
+    options.intra_op_num_threads = threads()
     return options
 
 

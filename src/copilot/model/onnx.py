@@ -1,5 +1,6 @@
 """A folder of `copilot export` in; answers by onnxruntime-genai out, with neither torch nor transformers imported."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from copilot.config import AnswerPart
 from copilot.errors import StaleError, first_line
+from copilot.knowledge.onnx_encoder import threads
 from copilot.model.constrain import Masks, Vocabulary
 from copilot.model.generator import Generated, check_room, room_after
 from copilot.model.tokens import Tokens
@@ -132,7 +134,9 @@ class OnnxGenerator:
         import onnxruntime_genai as genai
 
         try:
-            model = genai.Model(str(self.folder))
+            config = genai.Config(str(self.folder))
+            config.overlay(json.dumps({"model": {"decoder": {"session_options": {"intra_op_num_threads": threads()}}}}))
+            model = genai.Model(config)
             settings = genai.GeneratorParams(model)
             settings.set_search_options(max_length=self.max_length, do_sample=False)
             decoder = genai.Generator(model, settings)
