@@ -231,7 +231,13 @@ def test_an_export_that_is_there_is_left_and_another_width_says_how_it_differs(p
 
     assert "export: unchanged, nothing to do" in export()
     try:
-        assert "export: int4, " in export("--precision", "int4", "--prompts", "1")
+        said = export("--precision", "int4", "--prompts", "1")
+        assert "export: int4, " in said and "also says how its answers score" in said
+        done = CliRunner().invoke(app, ["pipeline", "--only", "evaluate", "-c", str(project), "-q"])
+        assert done.exit_code == 0, done.exception
+        said = export("--precision", "int8", "--prompts", "1")
+        assert "export: 2 questions, transformers → this export: four sections " in said
+        export("--precision", "int4", "--prompts", "1")
         manifest = read_manifest(run / "onnx")
         assert manifest is not None
         assert manifest["precision"] == "int4" and manifest["replay"]["tokens"] >= manifest["replay"]["equal"]

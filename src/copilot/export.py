@@ -5,12 +5,12 @@ from pathlib import Path
 from copilot.config import Config
 from copilot.console import Console
 from copilot.knowledge.retriever import Retrieve
-from copilot.model.dataset import build_rows, held_out_split, read_examples
+from copilot.model.dataset import build_rows, held_out_split, read_examples, read_questions
 from copilot.model.load import load_tokenizer, quiet_libraries
 from copilot.model.onnx_export import Agreement, NotExported, Precision, export_onnx
 from copilot.model.processes import launched
 from copilot.model.runtime import has_gpu, unfit, weights_of
-from copilot.pipeline import fitting_adapter, open_retriever
+from copilot.pipeline import fitting_adapter, open_answerer, open_retriever, spread
 from copilot.runs import locked, now, read_manifest
 from copilot.work import Work
 
@@ -41,7 +41,27 @@ def run_export(
         console.say(f"export: {precision}, {share} of {found.prompts} answers as transformers writes them → {target}")
         if found.difference:
             console.say(f"export: the first difference {found.difference}")
+        if precision != "fp32":
+            console.say(f"export: {_scores(config, console, flags)}")
         return found
+
+
+def _scores(config: Config, console: Console, flags: str) -> str:
+    """How the held-out questions score as this export answers them, beside what `evaluation.json` says."""
+    from copilot.evaluation.metrics import score, summary
+    from copilot.evaluation.report import beside
+
+    work = Work(config, flags)
+    evaluation = work.found("evaluate")
+    if evaluation is None or work.state("evaluate") != "fresh":
+        return f"after {work.command('evaluate')}, this command also says how its answers score"
+    onnx = config.model_copy(update={"model": config.model.model_copy(update={"runtime": "onnx"})})
+    questions = spread(read_questions(Path(config.evaluation.questions)), config.evaluation.limit)
+    with console.progress("asking the export", len(questions)) as step:
+        answers = open_answerer(onnx, flags).ask_all([question.question for question in questions], step)
+    pairs = zip(questions, answers, strict=True)
+    scores = summary([score(question, answer, config.answer.sections) for question, answer in pairs])
+    return f"{len(questions)} questions, transformers → this export: {beside(evaluation['summary']['served'], scores)}"
 
 
 def export_after_training(config: Config, console: Console, flags: str) -> None:
