@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -136,6 +137,12 @@ def _build(loaded: Loaded, folder: Path, precision: Precision) -> None:
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """The exporter prints its progress."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        yield
+    """The exporter prints its progress, and sets up logging for the whole process with a line for each layer."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+    logging.getLogger("onnxruntime.quantization").setLevel(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.root.handlers[:] = handlers
+        logging.root.setLevel(level)
