@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from copilot.answering.identifiers import in_text, supported
+from copilot.answering.identifiers import in_text, is_pair, supported
 from copilot.prompt.sections import parse
 from copilot.types import Answer, Question
 
@@ -53,6 +53,7 @@ class Score:
     structure: bool  # exactly the headings, in order, each with text
     identifier_precision: float | None  # named identifiers that the context holds
     identifier_recall: float | None  # gold identifiers that are named
+    endpoint: bool | None  # the gold endpoint is named
     recall_at_k: float | None  # gold sections among the hits
     reciprocal_rank: float | None  # 1 / rank of the first gold section, 0 without one
     abstained: bool
@@ -91,6 +92,14 @@ def identifier_recall(text: str, identifiers: Sequence[str]) -> float | None:
     """
     named = "\n".join(in_text(text))
     return _share([supported(i, named if re.fullmatch("[a-z]+", i) else f"{text}\n{named}") for i in identifiers])
+
+
+def endpoint(text: str, identifiers: Sequence[str]) -> bool | None:
+    """Whether `text` names the endpoint that the row names first, as `VERB /path`; None when it names none there.
+
+    The path with another verb right before it is another endpoint; verb and path may stand apart.
+    """
+    return supported(identifiers[0], text) if identifiers and is_pair(identifiers[0]) else None
 
 
 def recall_at_k(hits: list[tuple[str, str]], gold: list[tuple[str, str]]) -> float | None:
@@ -168,6 +177,7 @@ def score(question: Question, answer: Answer, titles: Sequence[str]) -> Score:
         structure=structure(text, titles),
         identifier_precision=identifier_precision(text, context),
         identifier_recall=identifier_recall(text, question.identifiers),
+        endpoint=endpoint(text, question.identifiers),
         recall_at_k=recall_at_k(hits, list(question.gold)),
         reciprocal_rank=reciprocal_rank(hits, list(question.gold)),
         abstained=gave_up,
@@ -188,6 +198,7 @@ def summary(scores: list[Score]) -> Summary:
         "structure": _wilson([s.structure for s in scores]),
         "identifier_precision": _bootstrap([s.identifier_precision for s in scores]),
         "identifier_recall": _bootstrap([s.identifier_recall for s in scores]),
+        "endpoint": _wilson([s.endpoint for s in scores if s.endpoint is not None]),
         "recall_at_k": _bootstrap([s.recall_at_k for s in scores]),
         "reciprocal_rank": _bootstrap([s.reciprocal_rank for s in scores]),
         "abstention_right": _wilson([s.abstention_right for s in scores]),

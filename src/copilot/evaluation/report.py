@@ -16,6 +16,7 @@ LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "structure": "four sections",
     "identifier_precision": "names in context",
     "identifier_recall": "names expected",
+    "endpoint": "right endpoint",
     "recall_at_k": "recall@k",
     "reciprocal_rank": "reciprocal rank",
     "abstention_right": "abstains rightly",
@@ -30,7 +31,7 @@ LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "original_brevity": "orig. brevity",
 }
 _LOWER_IS_BETTER = {"repeats"}
-_JUDGED = ("structure", "identifier_precision", "identifier_recall", "abstention_right", "repeats")
+_JUDGED = ("structure", "identifier_precision", "identifier_recall", "endpoint", "abstention_right", "repeats")
 
 
 def table(base: Summary, tuned: Summary) -> "Table":
