@@ -109,5 +109,9 @@ def test_nothing_here_is_trained_on() -> None:
     """Neither the training rows nor what makes the tiny model reads this folder."""
     readers = [*(ROOT / "tools").rglob("*.py"), *(ROOT / "data" / "sft").glob("*.jsonl")]
     assert [p.name for p in readers if "data/blind" in p.read_text(encoding="utf-8")] == []
-    trained = {q for p in (ROOT / "data" / "sft").glob("*.jsonl") for q in re.findall(r'"question": "([^"]*)"', p.read_text("utf-8"))}
+    trained = {
+        q
+        for p in (ROOT / "data" / "sft").glob("*.jsonl")
+        for q in re.findall(r'"question": "([^"]*)"', p.read_text("utf-8"))
+    }
     assert not trained & {q.question for q in questions()}

@@ -185,5 +185,5 @@ def _print_results(work: Work, terminal: Terminal) -> None:
         print(as_served(summary["served"]))
     print("Written:")
     for path in (work.artefact("index"), work.artefact("train"), evaluation, demo, work.folder / "run.json"):
-        if path.exists():
+        if path.exists() and path.parent == work.folder:
             print(f"  {path}")

@@ -153,6 +153,11 @@ class Train(Part):
     data: str = Field(
         "data/sft/train.jsonl", min_length=1, description="JSONL rows: question, response, retrieved_context optional"
     )
+    adapter_from: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="run under `output_dir` whose adapter answers, also on other documents; null: this run's own",
+    )
     held_out: float = Field(0.1, ge=0, lt=1, description="share of rows kept out of training to measure the loss on")
     min_steps: Positive = Field(8, description="fewer optimizer steps than this are refused: nothing would be learnt")
     lora: Lora = Field(default_factory=Lora, description="the adapter")

@@ -123,9 +123,15 @@ def run_train(
 ) -> None:
     """Rows → LoRA adapter in `adapter/`, with its log, curve and model card.
 
-    Under torchrun or accelerate several processes train together; the first alone speaks and writes.
+    Under torchrun or accelerate several processes train together; the first alone speaks and writes. With
+    `train.adapter_from` nothing is trained. Raises StaleError when that run has no adapter of this model.
     """
     work = Work(config, flag)
+    if work.lender:
+        if (state := work.state("train")) != "fresh":
+            raise StaleError(f"the adapter at {work.artefact('train')} is {state}", f"run {work.command('train')}")
+        console.say(f"train: nothing to do, run {work.lender} trains the adapter ({work.artefact('train')})")
+        return
     with together() as processes:
         if processes.first:
             with locked(work.folder, "train", console.say):
@@ -251,7 +257,7 @@ def open_answerer(
     loaded = loaded or load_model(config.model, adapter)
     template = prompt_fingerprint(config.prompt, config.answer, config.retriever.k, loaded.tokenizer.chat_template)
     if manifest and manifest["prompt"] != template:
-        raise StaleError("the adapter was trained under another chat template", f"run {work.command('train')}")
+        raise StaleError("the adapter was trained under another prompt or chat template", f"run {work.command('train')}")
     batch, seed = config.evaluation.batch_size, config.seed if seed is None else seed
     generator = TransformersGenerator(loaded, config.answer, config.model.max_length, seed, batch)
     return Answerer(
@@ -267,6 +273,8 @@ def _fitting_adapter(work: Work, strict: bool, say: Callable[[str], None]) -> di
     if manifest.get("base") != work.base():
         name = work.config.model.name
         raise StaleError(f"the adapter was trained on another model than {name}, or that has changed since", remedy)
+    if work.lender:  # other documents, rows or settings made it; the prompt must still be the same
+        return manifest
     if manifest.get("recipe") != work.recipe():
         raise StaleError("the adapter was trained with other settings or rows than the configuration names", remedy)
     if manifest["fingerprint"] != work.key("train"):

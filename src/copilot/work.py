@@ -12,7 +12,7 @@ from copilot.knowledge.documents import find_files
 from copilot.runs import fingerprint, read_manifest, sha256_file
 
 STAGES = ("index", "train", "evaluate", "demo")
-_WITHOUT_EFFECT = {"data", "save_steps", "save_total_limit", "report_to"}  # of `train`; the data counts by its content
+_WITHOUT_EFFECT = {"data", "adapter_from", "save_steps", "save_total_limit", "report_to"}  # data counts by its content
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,16 @@ class Work:
         """The run folder."""
         return self.config.run_dir
 
+    @property
+    def lender(self) -> str | None:
+        """The other run whose adapter answers here; None when this run has its own."""
+        name = self.config.train.adapter_from
+        return None if name == self.config.run.name else name
+
     def command(self, name: str) -> str:
         """What to type to make a stage."""
+        if name == "train" and self.lender:
+            return f"copilot train with the configuration of run {self.lender}"
         return f"copilot {name if name in ('index', 'train') else f'pipeline --only {name}'}{self.flags}"
 
     def files(self) -> dict[str, str]:
@@ -59,7 +67,7 @@ class Work:
                 embedder = config.embeddings.model_dump(include={"model", "endpoint"})
                 return fingerprint("index-1", list(self.files().items()), config.chunks.model_dump(), embedder)
             case "train":
-                return fingerprint(self.key("index"), self.recipe())
+                return fingerprint(self.key("index"), self._lent() if self.lender else self.recipe())
             case "evaluate":
                 sha, limit = _sha_or_none(config.evaluation.questions), config.evaluation.limit
                 return fingerprint("evaluate-1", self.key("train"), sha, limit, config.answer.model_dump())
@@ -69,7 +77,8 @@ class Work:
     def artefact(self, stage: str) -> Path:
         """Where a stage leaves its result."""
         names = {"index": "index", "train": "adapter", "evaluate": "evaluation.json", "demo": "demo.json"}
-        return self.folder / names[stage]
+        lent = stage == "train" and self.lender
+        return (Path(self.config.output_dir) / lent if lent else self.folder) / names[stage]
 
     def found(self, stage: str) -> dict[str, Any] | None:
         """What the stage's result on the disk says of itself; None when there is none.
@@ -97,6 +106,8 @@ class Work:
             return f"stale: {error.message}"
         if found is None:
             return "missing"
+        if stage == "train" and self.lender:
+            return "fresh" if found.get("base") == self.base() else "stale: it was trained on another model"
         if found["fingerprint"] == self.key(stage):
             return "fresh"
         if stage == "index":
@@ -107,6 +118,13 @@ class Work:
             return "stale: the index has changed"
         what = "its questions or settings have" if self.state("train") == "fresh" else "the adapter has"
         return f"stale: {what} changed"
+
+    def _lent(self) -> str:
+        """Fingerprint of the other run's adapter; "" when there is none to be read."""
+        try:
+            return (self.found("train") or {"fingerprint": ""})["fingerprint"]
+        except StaleError:
+            return ""
 
     def _index_change(self, manifest: dict[str, Any]) -> str:
         before, after = manifest.get("documents", {}), self.files()
