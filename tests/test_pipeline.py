@@ -428,7 +428,8 @@ def borrow(project: Path, *more: str) -> list[str]:
     """Settings of a run that asks the adapter of `project` about documents of its own."""
     folder = project.parent / "other"
     folder.mkdir(exist_ok=True)
-    (folder / "fans.md").write_text("# Fans\n\n## Turn\n\n`PUT /fans/turn` turns it, given `fanId`.\n", encoding="utf-8")
+    text = "# Fans\n\n## Turn\n\n`PUT /fans/turn` turns it, given `fanId`.\n"
+    (folder / "fans.md").write_text(text, encoding="utf-8")
     row = {"id": "fan", "question": "How do I turn the fan?", "identifiers": ["PUT /fans/turn"], "reference": "No."}
     row["gold"] = [{"document": "fans.md", "heading": "Turn"}]
     (folder / "questions.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
@@ -445,6 +446,8 @@ def test_an_adapter_is_judged_on_documents_it_has_never_seen(project: Path) -> N
     lent = json.loads((project.parent / "outputs/small/adapter/manifest.json").read_text(encoding="utf-8"))
     assert made["adapter"] == lent["fingerprint"] and made["index"] != lent["index"]
     assert made["questions"][0]["base"]["recall_at_k"] == 1.0 and "endpoint" in made["summary"]["served"]
+    plan = plan_of(load_config(project, borrow(project, "chunks.size=900")))
+    assert plan["train"] == ("skipped", "fresh in run small") and plan["evaluate"][0] == "runs"
     run_train(config, listener, force=True)
     assert listener.said[-1].startswith("train: nothing to do, run small trains the adapter")
     # another adapter in its place makes what it answered stale, other settings of training do not
@@ -458,6 +461,11 @@ def test_a_borrowed_adapter_must_be_there_and_fit(project: Path) -> None:
     sets = borrow(project, "train.adapter_from=nobody")
     config = load_config(project, sets)
     assert states(project, *sets) == expect("missing", "missing", "missing", "missing")
+    assert plan_of(config)["train"] == (
+        "refused",
+        "missing in run nobody; first copilot train with the configuration of run nobody",
+    )
+    assert plan_of(config)["evaluate"][0] == "refused"
     with pytest.raises(StaleError, match=r"nobody.adapter is missing") as caught:
         run_train(config, Listener())
     assert caught.value.hint == "run copilot train with the configuration of run nobody"

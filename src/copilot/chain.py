@@ -143,6 +143,10 @@ def describe(work: Work, stages: Sequence[str], force: bool) -> list[tuple[str, 
                 blocked = blocked or stage
         elif blocked:
             rows.append((stage, "refused", f"{blocked} is not fresh; first {work.command(blocked)}"))
+        elif stage == "train" and work.lender:
+            blocked = "" if state == "fresh" else "train"
+            first = f"; first {work.command('train')}" if blocked else ""
+            rows.append((stage, "refused" if blocked else "skipped", f"{state} in run {work.lender}{first}"))
         elif force or state != "fresh":
             rows.append((stage, "runs", "--force" if force else state))
             running = running or stage

@@ -257,7 +257,7 @@ def open_answerer(
     loaded = loaded or load_model(config.model, adapter)
     template = prompt_fingerprint(config.prompt, config.answer, config.retriever.k, loaded.tokenizer.chat_template)
     if manifest and manifest["prompt"] != template:
-        raise StaleError("the adapter was trained under another prompt or chat template", f"run {work.command('train')}")
+        raise StaleError("the adapter was trained with another prompt or chat template", f"run {work.command('train')}")
     batch, seed = config.evaluation.batch_size, config.seed if seed is None else seed
     generator = TransformersGenerator(loaded, config.answer, config.model.max_length, seed, batch)
     return Answerer(

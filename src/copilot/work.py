@@ -122,9 +122,10 @@ class Work:
     def _lent(self) -> str:
         """Fingerprint of the other run's adapter; "" when there is none to be read."""
         try:
-            return (self.found("train") or {"fingerprint": ""})["fingerprint"]
+            found = self.found("train")
         except StaleError:
             return ""
+        return str(found["fingerprint"]) if found else ""
 
     def _index_change(self, manifest: dict[str, Any]) -> str:
         before, after = manifest.get("documents", {}), self.files()
