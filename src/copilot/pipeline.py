@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from copilot.answering.answer import Answerer, sources
+from copilot.answering.answer import Answerer
 from copilot.config import Config
 from copilot.errors import CopilotError, StaleError
 from copilot.knowledge.chunks import split
@@ -254,8 +254,9 @@ def open_answerer(
         raise StaleError("the adapter was trained under another chat template", f"run {work.command('train')}")
     batch, seed = config.evaluation.batch_size, config.seed if seed is None else seed
     generator = TransformersGenerator(loaded, config.answer, config.model.max_length, seed, batch)
+    files = dict(find_files(config.documents)) if rag else {}
     return Answerer(
-        generator, retrieve, config.prompt, config.answer, config.model.name, str(adapter) if adapter else None
+        generator, retrieve, config.prompt, config.answer, config.model.name, str(adapter) if adapter else None, files
     )
 
 
@@ -333,5 +334,5 @@ def run_demo(config: Config, console: Console, flag: str = "") -> list[Answer]:
 
 def demo_markdown(answer: Answer) -> str:
     """A question, its answer and its sources as markdown."""
-    listed = "\n".join(f"{n}. {line}" for n, line in enumerate(sources(answer.hits), 1))
-    return f"## {answer.question}\n\n{answer.text}\n\nSources:\n\n{listed}"
+    listed = "\n".join(f"{n}. {source.label}" for n, source in enumerate(answer.sources, 1))
+    return f"## {answer.question}\n\n{answer.marked}\n\nSources:\n\n{listed}"

@@ -62,9 +62,9 @@ class Work:
                 return fingerprint(self.key("index"), self.recipe())
             case "evaluate":
                 sha, limit = _sha_or_none(config.evaluation.questions), config.evaluation.limit
-                return fingerprint("evaluate-1", self.key("train"), sha, limit, config.answer.model_dump())
+                return fingerprint("evaluate-2", self.key("train"), sha, limit, config.answer.model_dump())
             case _:
-                return fingerprint("demo-1", self.key("train"), config.demo.questions, config.answer.model_dump())
+                return fingerprint("demo-2", self.key("train"), config.demo.questions, config.answer.model_dump())
 
     def artefact(self, stage: str) -> Path:
         """Where a stage leaves its result."""

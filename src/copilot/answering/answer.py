@@ -1,15 +1,19 @@
 """A question in; hits, prompt, text and a finished Answer out, alone and streamed or many at once."""
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
+from copilot.answering.check import check
+from copilot.answering.citations import Citing
 from copilot.answering.identifiers import nameable
+from copilot.answering.marks import FENCE, Marker, marked
 from copilot.config import AnswerPart, Prompt
 from copilot.model.generator import Generator
 from copilot.prompt.grammar import answer_grammar
 from copilot.prompt.render import render
-from copilot.prompt.sections import parse
+from copilot.prompt.sections import MARK, parse
 from copilot.types import Answer, Hit, Message, Section, Usage
 
 
@@ -23,22 +27,26 @@ class Answerer:
     config: AnswerPart
     model: str
     adapter: str | None
+    files: Mapping[str, Path] = field(default_factory=dict)  # document path → file, for the lines of sources
 
     def ask(self, question: str, on_text: Callable[[str], None] = lambda piece: None) -> Answer:
-        """One answer; `on_text` gets it piece by piece as it is written."""
+        """One answer; `on_text` gets it piece by piece as it is written, with the markers of its sources."""
         began = time.monotonic()
         hits, messages = self._prompt(question)
+        citing = Citing(hits, self.files)
+        marker = Marker(citing.cite, on_text)
         pieces: list[str] = []
         first = 0.0
         for piece in self.generator.stream(messages, self._grammar(question, hits)):
             if piece and not first:
                 first = time.monotonic() - began
             pieces.append(piece)
-            on_text(piece)
+            marker.feed(piece)
+        marker.end()
         text = "".join(pieces).strip()
         tokens = self.generator.count_text(text)
         usage = Usage(self.generator.count(messages), tokens, first, time.monotonic() - began)
-        return self._answer(question, text, hits, usage)
+        return self._answer(question, text, citing, usage)
 
     def ask_all(self, questions: Sequence[str], step: Callable[[int], None] = lambda n: None) -> list[Answer]:
         """All answers, in order; times are the batch's mean."""
@@ -49,7 +57,12 @@ class Answerer:
         texts = self.generator.batch([messages for _, messages in prompts], step, held or None)
         each = (time.monotonic() - began) / max(len(questions), 1)
         return [
-            self._answer(question, made.text, hits, Usage(made.prompt_tokens, made.completion_tokens, each, each))
+            self._answer(
+                question,
+                made.text,
+                Citing(hits, self.files),
+                Usage(made.prompt_tokens, made.completion_tokens, each, each),
+            )
             for question, (hits, _), made in zip(questions, prompts, texts, strict=True)
         ]
 
@@ -67,28 +80,33 @@ class Answerer:
             names = nameable("\n".join([*(hit.chunk.passage for hit in hits), question]))
         return answer_grammar(self.config.sections, names, self.config.refuse or not self.retrieve)
 
-    def _answer(self, question: str, text: str, hits: Sequence[Hit], usage: Usage) -> Answer:
-        sections = parse(text, self.config.sections) or loose_sections(text)
-        return Answer(question, text, sections, tuple(hits), self.model, self.adapter, usage)
+    def _answer(self, question: str, text: str, citing: Citing, usage: Usage) -> Answer:
+        sections, hits = parse(text, self.config.sections) or loose_sections(text), tuple(citing.hits)
+        citations = tuple(citing.cite(section.text) if section.text else None for section in sections)
+        return Answer(
+            question,
+            text,
+            sections,
+            hits,
+            self.model,
+            self.adapter,
+            usage,
+            citations,
+            citing.sources(),
+            check(text, sections, hits if self.retrieve else None, question, self.config),
+            marked(text, citing.cite),
+        )
 
 
 def loose_sections(text: str) -> tuple[Section, ...]:
     """The sections of a text that does not have the configured shape, as it has them: nothing is hidden."""
     found: list[tuple[str, list[str]]] = [("", [])]
+    fenced = False
     for line in text.splitlines():
-        if line.startswith("### "):
-            found.append((line[4:].strip(), []))
+        if line.startswith(MARK) and not fenced:
+            found.append((line.removeprefix(MARK).strip(), []))
         else:
+            fenced ^= line.lstrip().startswith(FENCE)
             found[-1][1].append(line)
     parts = [Section(title, "\n".join(lines).strip()) for title, lines in found]
     return tuple(part for part in parts if part.title or part.text)
-
-
-def sources(hits: Sequence[Hit]) -> list[str]:
-    """`file › heading › page n` of each hit, in order, each once."""
-    lines = []
-    for hit in hits:
-        chunk = hit.chunk
-        page = f" › page {chunk.page}" if chunk.page else ""
-        lines.append(" › ".join(part for part in (chunk.document, chunk.heading) if part) + page)
-    return list(dict.fromkeys(lines))

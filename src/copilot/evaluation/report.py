@@ -23,6 +23,7 @@ LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "abstention_recall": "  recall",
     "abstention_f1": "  F1",
     "repeats": "repeats itself",
+    "no_findings": "no findings",
     "original_structure": "orig. structure",
     "original_groundedness": "orig. grounded",
     "original_relevance": "orig. relevance",
@@ -30,7 +31,7 @@ LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "original_brevity": "orig. brevity",
 }
 _LOWER_IS_BETTER = {"repeats"}
-_JUDGED = ("structure", "identifier_precision", "identifier_recall", "abstention_right", "repeats")
+_JUDGED = ("structure", "identifier_precision", "identifier_recall", "abstention_right", "repeats", "no_findings")
 
 
 def table(base: Summary, tuned: Summary) -> "Table":
