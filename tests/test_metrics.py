@@ -53,6 +53,7 @@ def made(answerable: bool = True, **changes: object) -> metrics.Score:
         "reciprocal_rank": 1.0,
         "abstained": False,
         "repeats": False,
+        "no_findings": True,
         "original": dict.fromkeys(metrics.ORIGINAL, 0.5),
         **changes,
     }
