@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from copilot.answering.identifiers import in_text, supported
-from copilot.answering.numbers import unheld
+from copilot.answering.numbers import Amount, amounts, unheld
 from copilot.config import AnswerPart
 from copilot.prompt.sections import explain, parse
 from copilot.types import Finding, Hit, Section
@@ -33,13 +33,14 @@ def check(
         found.append(Finding("structure", explain(text, config.sections), ""))
     if hits is not None:
         context = "\n".join([*(hit.chunk.passage for hit in hits), question])
+        given = list(amounts(context))
         for section in sections:
             body = section.text if section.title in config.sections else f"{section.title}\n{section.text}"
-            found += _unheld(body, section.title, context)
+            found += _unheld(body, section.title, context, given)
     return tuple(found)
 
 
-def _unheld(body: str, title: str, context: str) -> Iterator[Finding]:
+def _unheld(body: str, title: str, context: str, given: Sequence[Amount]) -> Iterator[Finding]:
     """Findings of one section, each once; a name inside another finding is not told again."""
     urls = [_trim(match[0]) for match in _URL.finditer(body)]
     for url in dict.fromkeys(url for url in urls if not _has_url(url, context)):
@@ -51,7 +52,7 @@ def _unheld(body: str, title: str, context: str) -> Iterator[Finding]:
     for name in wrong:
         if not any(name != other and supported(name, other) for other in wrong):
             yield Finding("path" if _is_path(name) else "identifier", name, title)
-    for amount in unheld(rest, context):
+    for amount in unheld(rest, given):
         yield Finding("number", amount, title)
 
 

@@ -5,7 +5,7 @@ Times and sizes are brought to one unit each, so that 60 seconds are 1 minute an
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -100,13 +100,12 @@ def amounts(text: str) -> Iterator[Amount]:
         yield Amount(plain[match.start() : end], number, kind, number * factor, counts)
 
 
-def unheld(text: str, context: str) -> list[str]:
-    """Amounts that `text` states as facts and `context` does not hold.
+def unheld(text: str, given: Sequence[Amount]) -> list[str]:
+    """Amounts that `text` states as facts and that are not among the `given` ones.
 
-    It holds one when it has the same size of the same kind, or the same number without any unit (as tables write it);
-    and a number without a unit when it has that number at all.
+    They hold one when it has the same size of the same kind, or the same number without any unit (as tables write
+    it); and a number without a unit when it is there at all.
     """
-    given = list(amounts(context))
     sizes, bare = {(a.kind, a.size) for a in given}, {a.number for a in given if not a.kind}
     every = {a.number for a in given}
 
