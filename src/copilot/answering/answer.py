@@ -9,12 +9,13 @@ from copilot.answering.check import check
 from copilot.answering.citations import Citing
 from copilot.answering.identifiers import nameable
 from copilot.answering.marks import FENCE, Marker, marked
+from copilot.answering.repair import repair_messages, to_repair
 from copilot.config import AnswerPart, Prompt
 from copilot.model.generator import Generator
 from copilot.prompt.grammar import answer_grammar
 from copilot.prompt.render import render
 from copilot.prompt.sections import MARK, parse
-from copilot.types import Answer, Hit, Message, Section, Usage
+from copilot.types import Answer, Finding, Hit, Message, Section, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Answerer:
     model: str
     adapter: str | None
     files: Mapping[str, Path] = field(default_factory=dict)  # document path → file, for the lines of sources
+    repair: bool = False  # whether findings go back once: for a model that no grammar can hold
 
     def ask(self, question: str, on_text: Callable[[str], None] = lambda piece: None) -> Answer:
         """One answer; `on_text` gets it piece by piece as it is written, with the markers of its sources."""
@@ -35,18 +37,22 @@ class Answerer:
         hits, messages = self._prompt(question)
         citing = Citing(hits, self.files)
         marker = Marker(citing.cite, on_text)
+        feed = (lambda piece: None) if self.repair else marker.feed  # a text that may be taken back is not shown
         pieces: list[str] = []
         first = 0.0
         for piece in self.generator.stream(messages, self._grammar(question, hits)):
             if piece and not first:
                 first = time.monotonic() - began
             pieces.append(piece)
-            marker.feed(piece)
-        marker.end()
+            feed(piece)
         text = "".join(pieces).strip()
-        tokens = self.generator.count_text(text)
-        usage = Usage(self.generator.count(messages), tokens, first, time.monotonic() - began)
-        return self._answer(question, text, citing, usage)
+        read, written = self.generator.count(messages), self.generator.count_text(text)
+        if self.repair:
+            ((text, more_read, more_written),) = self._repaired([(question, text, hits, messages)])
+            read, written = read + more_read, written + more_written
+            marker.feed(text)
+        marker.end()
+        return self._answer(question, text, citing, Usage(read, written, first, time.monotonic() - began))
 
     def ask_all(self, questions: Sequence[str], step: Callable[[int], None] = lambda n: None) -> list[Answer]:
         """All answers, in order; times are the batch's mean."""
@@ -54,17 +60,36 @@ class Answerer:
         prompts = [self._prompt(question) for question in questions]
         grammars = [self._grammar(question, hits) for question, (hits, _) in zip(questions, prompts, strict=True)]
         held = [grammar for grammar in grammars if grammar is not None]
-        texts = self.generator.batch([messages for _, messages in prompts], step, held or None)
+        made = self.generator.batch([messages for _, messages in prompts], step, held or None)
+        asked = zip(questions, made, prompts, strict=True)
+        final = self._repaired([(question, m.text, *prompt) for question, m, prompt in asked])
         each = (time.monotonic() - began) / max(len(questions), 1)
-        return [
-            self._answer(
-                question,
-                made.text,
-                Citing(hits, self.files),
-                Usage(made.prompt_tokens, made.completion_tokens, each, each),
-            )
-            for question, (hits, _), made in zip(questions, prompts, texts, strict=True)
-        ]
+        answers = []
+        for question, m, (text, read, written), (hits, _) in zip(questions, made, final, prompts, strict=True):
+            usage = Usage(m.prompt_tokens + read, m.completion_tokens + written, each, each)
+            answers.append(self._answer(question, text, Citing(hits, self.files), usage))
+        return answers
+
+    def _repaired(self, asked: Sequence[tuple[str, str, list[Hit], list[Message]]]) -> list[tuple[str, int, int]]:
+        """(text, tokens read, tokens written) of one more round for (question, text, hits, messages) with findings.
+
+        The second text stands unless it has more findings than the first; its cost counts either way.
+        """
+        before = [self._found(question, text, hits) for question, text, hits, _ in asked]
+        wrong = [n for n, found in enumerate(before) if self.repair and found]
+        results = [(text, 0, 0) for _, text, _, _ in asked]
+        talks = [repair_messages(asked[n][3], asked[n][1], before[n], self.config) for n in wrong]
+        again = self.generator.batch(talks, lambda done: None) if talks else []
+        for n, made in zip(wrong, again, strict=True):
+            question, text, hits, _ = asked[n]
+            better = len(self._found(question, made.text, hits)) <= len(before[n])
+            results[n] = (made.text if better else text, made.prompt_tokens, made.completion_tokens)
+        return results
+
+    def _found(self, question: str, text: str, hits: Sequence[Hit]) -> list[Finding]:
+        """The findings that a repair is asked for."""
+        sections = parse(text, self.config.sections) or loose_sections(text)
+        return to_repair(check(text, sections, hits if self.retrieve else None, question, self.config), self.config)
 
     def _prompt(self, question: str) -> tuple[list[Hit], list[Message]]:
         hits = self.retrieve(question) if self.retrieve else []
