@@ -1,6 +1,7 @@
-"""The providers' real chat clients against a server on this machine: text, cost, errors, one repair round, a whole run."""
+"""The providers' real chat clients against a server on this machine: text, cost, errors, repair, a whole run."""
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 from chat_server import ChatServer, serving
+from langsmith.utils import get_env_var
 from tiny_lm import hit
 from tiny_project import answer as four_sections
 from tiny_project import make_project
@@ -131,16 +133,20 @@ def test_missing_settings_are_named(server: ChatServer) -> None:
 
 
 def test_nothing_is_told_to_langsmith(server: ChatServer, no_keys: pytest.MonkeyPatch) -> None:
-    with serving(GOOD) as listening:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(1.5)  # it would send within a second
         for name in ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2"):
             no_keys.setenv(name, "true")
-        no_keys.setenv("LANGSMITH_ENDPOINT", listening.url)
+        no_keys.setenv("LANGSMITH_ENDPOINT", f"http://127.0.0.1:{listening.getsockname()[1]}")
         no_keys.setenv("LANGSMITH_API_KEY", "x")
+        get_env_var.cache_clear()
         remote = opened(openai(server))
         list(remote.stream(ASKED))
         remote.batch([ASKED])
-        time.sleep(0.5)
-        assert listening.seen == [] and len(server.seen) == 2
+        with pytest.raises(TimeoutError):
+            listening.accept()
+        assert len(server.seen) == 2
+    get_env_var.cache_clear()
 
 
 def asking(server: ChatServer, **answer: Any) -> Answerer:

@@ -1,8 +1,8 @@
 """The product on one page: a Config in; index, adapter, answers, evaluation and demo out, each with what made it."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,7 +29,7 @@ from copilot.model.dataset import (
 from copilot.model.generator import TransformersGenerator
 from copilot.model.load import describe, load_model, load_tokenizer, model_folder, prepare, quiet_libraries
 from copilot.model.plan import Plan, plan
-from copilot.model.processes import Processes, together
+from copilot.model.processes import Processes, Silent, together
 from copilot.model.remote import RemoteGenerator
 from copilot.model.template import check_template
 from copilot.model.trainer import Trained, train_adapter
@@ -136,18 +136,6 @@ def run_train(
                 _train(work, console, force, resume, show, processes)
         else:
             _train(work, Silent(), force, resume, lambda p: None, processes)
-
-
-class Silent:
-    """A Console for processes beside the first."""
-
-    def say(self, text: str) -> None:
-        """Nothing."""
-
-    @contextmanager
-    def progress(self, title: str, total: int) -> Iterator[Callable[..., None]]:
-        """Nothing."""
-        yield lambda n, note="": None
 
 
 def _train(
@@ -330,6 +318,8 @@ def spread(questions: Sequence[Question], limit: int | None) -> list[Question]:
 
 def run_demo(config: Config, console: Console, flag: str = "") -> list[Answer]:
     """The demo questions to the tuned model → `demo.json` and `demo.md`."""
+    from copilot.evaluation.report import demo_markdown
+
     work = Work(config, flag)
     with locked(work.folder, "demo", console.say):
         key = work.key("demo")
@@ -341,9 +331,3 @@ def run_demo(config: Config, console: Console, flag: str = "") -> list[Answer]:
         write_json(work.artefact("demo"), {**_made_from(work, "demo"), "answers": [a.to_json() for a in answers]})
         console.say(f"demo: {len(answers)} answers → {work.folder / 'demo.md'}")
         return answers
-
-
-def demo_markdown(answer: Answer) -> str:
-    """A question, its answer and its sources as markdown."""
-    listed = "\n".join(f"{n}. {source.label}" for n, source in enumerate(answer.sources, 1))
-    return f"## {answer.question}\n\n{answer.marked}\n\nSources:\n\n{listed}"

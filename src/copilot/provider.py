@@ -75,7 +75,6 @@ def _refuse_missing(name: str, provider: str, settings: Settings) -> None:
 @contextmanager
 def failures(where: str, what: str) -> Iterator[None]:
     """The provider's failures inside the block as one sentence: `where` gives no `what`, and why."""
-    import httpx2
     import openai
 
     try:
@@ -85,5 +84,5 @@ def failures(where: str, what: str) -> Iterator[None]:
         why = str(body.get("message") or error.message).strip().splitlines()[0]
         remedy = "wait a minute, then run the same command again" if error.status_code == 429 else REMEDY
         raise CopilotError(f"{where} answers {error.status_code}: {why}", remedy) from None
-    except (openai.OpenAIError, httpx2.HTTPError, ValueError, KeyError, TypeError) as error:
+    except (openai.OpenAIError, ValueError, KeyError, TypeError) as error:
         raise CopilotError(f"{where} gives no {what}: {first_line(error)}", REMEDY) from None

@@ -125,3 +125,10 @@ def _change_cell(name: str, base: Figure | None, tuned: Figure | None) -> str:
         return number
     colour = {"better": "green", "worse": "bold red", "same": "dim"}[change]
     return f"[{colour}]{change if change == 'same' else f'{number} {change}'}[/]"
+
+
+def demo_markdown(answer: Answer) -> str:
+    """A question, its answer and its sources as markdown."""
+    places = [source.label + ("" if source.cited else " (not cited)") for source in answer.sources]
+    listed = "\n".join(f"{n}. {place}" for n, place in enumerate(places, 1))
+    return f"## {answer.question}\n\n{answer.marked}\n\nSources:\n\n{listed}"
