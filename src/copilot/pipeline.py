@@ -2,13 +2,13 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from copilot.answering.answer import Answerer
 from copilot.config import Config
+from copilot.console import Console, Silent
 from copilot.errors import ConfigError, CopilotError, StaleError
 from copilot.knowledge.chunks import split
 from copilot.knowledge.documents import find_files, load_document
@@ -29,7 +29,7 @@ from copilot.model.dataset import (
 from copilot.model.generator import TransformersGenerator
 from copilot.model.load import describe, load_model, load_tokenizer, model_folder, prepare, quiet_libraries
 from copilot.model.plan import Plan, plan
-from copilot.model.processes import Processes, Silent, together
+from copilot.model.processes import Processes, together
 from copilot.model.remote import RemoteGenerator
 from copilot.model.template import check_template
 from copilot.model.trainer import Trained, train_adapter
@@ -37,18 +37,6 @@ from copilot.prompt.render import prompt_fingerprint
 from copilot.runs import locked, now, read_manifest, write_json, write_text
 from copilot.types import Answer, Question
 from copilot.work import Work, unchanged
-
-
-class Console(Protocol):
-    """How the stages speak to a person; everything goes to stderr."""
-
-    def say(self, text: str) -> None:
-        """One line."""
-        ...
-
-    def progress(self, title: str, total: int) -> AbstractContextManager[Callable[..., None]]:
-        """A bar; the function it yields is told of n more done, and of a note to show."""
-        ...
 
 
 def run_index(config: Config, console: Console, flag: str = "", force: bool = False) -> dict[str, Any]:
@@ -295,7 +283,7 @@ def run_evaluate(config: Config, console: Console, flag: str = "") -> dict[str, 
                 answers = answerer.ask_all([q.question for q in questions], step)
             scored[name] = [(a, score(q, a, config.answer.sections)) for q, a in zip(questions, answers, strict=True)]
         unchanged(key, work.key("evaluate"), "a document, the questions or the adapter's rows")
-        result = {**_made_from(work, "evaluate"), **to_dict(questions, **scored)}
+        result = {**_made_from(work, "evaluate"), **to_dict(questions, scored)}
         write_json(work.artefact("evaluate"), result)
         console.say(f"evaluate: {len(questions)} questions → {work.artefact('evaluate')}")
         return result

@@ -98,6 +98,13 @@ class Terminal:
         if answer.findings:
             self.say("\n" + findings_note(answer.findings))
 
+    def result(self, part: Table | str) -> None:
+        """A table of results, or a sentence about it."""
+        if isinstance(part, str):
+            print(part)
+        else:
+            self.out.print(part)
+
     def usage(self, answer: Answer) -> None:
         """What an answer cost, with -v."""
         spent = answer.usage

@@ -25,14 +25,14 @@ class Work:
     flags: str = ""  # -c, --set and --output-dir as given, for the commands that errors name
 
     @property
-    def folder(self) -> Path:
-        """The run folder."""
-        return self.config.run_dir
-
-    @property
     def stages(self) -> tuple[str, ...]:
         """The stages that this configuration has: a remote model is not trained."""
         return tuple(stage for stage in STAGES if stage != "train" or not self.config.model.provider)
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.config.run_dir
 
     def command(self, name: str) -> str:
         """What to type to make a stage."""
@@ -86,6 +86,8 @@ class Work:
 
         Raises StaleError for a broken one.
         """
+        if stage not in self.stages:
+            return None
         path = self.artefact(stage)
         remedy = f"run {self.command(stage)}"
         try:
@@ -100,7 +102,9 @@ class Work:
             raise StaleError(f"{path} is damaged", remedy) from None
 
     def state(self, stage: str) -> str:
-        """`fresh`, `missing`, or why the result on the disk is stale."""
+        """`fresh`, `missing`, or why the result on the disk is stale; a stage that there is not has nothing to do."""
+        if stage not in self.stages:
+            return "fresh"
         try:
             found = self.found(stage)
         except StaleError as error:
@@ -115,8 +119,8 @@ class Work:
             return "stale: its settings, rows or base model have changed"
         if stage == "train":
             return "stale: the index has changed"
-        settled = "train" not in self.stages or self.state("train") == "fresh"
-        what = "its questions, documents or settings have" if settled else "the adapter has"
+        earlier, made = ("train", "the adapter has") if "train" in self.stages else ("index", "the index has")
+        what = "its questions or settings have" if self.state(earlier) == "fresh" else made
         return f"stale: {what} changed"
 
     def _index_change(self, manifest: dict[str, Any]) -> str:

@@ -75,8 +75,8 @@ class Answerer:
 
         The second text stands unless it has more findings than the first; its cost counts either way.
         """
-        before = [self._found(question, text, hits) for question, text, hits, _ in asked]
-        wrong = [n for n, found in enumerate(before) if self.repair and found]
+        before = [self._found(question, text, hits) if self.repair else [] for question, text, hits, _ in asked]
+        wrong = [n for n, found in enumerate(before) if found]
         results = [(text, 0, 0) for _, text, _, _ in asked]
         talks = [repair_messages(asked[n][3], asked[n][1], before[n], self.config) for n in wrong]
         again = self.generator.batch(talks, lambda done: None) if talks else []
@@ -106,21 +106,25 @@ class Answerer:
         return answer_grammar(self.config.sections, names, self.config.refuse or not self.retrieve)
 
     def _answer(self, question: str, text: str, citing: Citing, usage: Usage) -> Answer:
-        sections, hits = parse(text, self.config.sections) or loose_sections(text), tuple(citing.hits)
-        citations = tuple(citing.cite(section.text) if section.text else None for section in sections)
-        return Answer(
-            question,
-            text,
-            sections,
-            hits,
-            self.model,
-            self.adapter,
-            usage,
-            citations,
-            citing.sources(),
-            check(text, sections, hits if self.retrieve else None, question, self.config),
-            marked(text, citing.cite),
-        )
+        return finish(question, text, citing, self.config, self.model, self.adapter, usage, self.retrieve is not None)
+
+
+def finish(
+    question: str,
+    text: str,
+    citing: Citing,
+    config: AnswerPart,
+    model: str,
+    adapter: str | None,
+    usage: Usage,
+    retrieved: bool = True,
+) -> Answer:
+    """An Answer of a text, whoever wrote it: cut into sections, cited and checked; unless `retrieved` its shape alone."""
+    sections, hits = parse(text, config.sections) or loose_sections(text), tuple(citing.hits)
+    citations = tuple(citing.cite(section.text) if section.text else None for section in sections)
+    findings = check(text, sections, hits if retrieved else None, question, config)
+    sources, shown = citing.sources(), marked(text, citing.cite)
+    return Answer(question, text, sections, hits, model, adapter, usage, citations, sources, findings, shown)
 
 
 def loose_sections(text: str) -> tuple[Section, ...]:
