@@ -119,7 +119,7 @@ def finish(
     usage: Usage,
     retrieved: bool = True,
 ) -> Answer:
-    """An Answer of a text, whoever wrote it: cut into sections, cited and checked; unless `retrieved` its shape alone."""
+    """An Answer of a text, whoever wrote it: in sections, cited and checked; unless `retrieved`, its shape alone."""
     sections, hits = parse(text, config.sections) or loose_sections(text), tuple(citing.hits)
     citations = tuple(citing.cite(section.text) if section.text else None for section in sections)
     findings = check(text, sections, hits if retrieved else None, question, config)
