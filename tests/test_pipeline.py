@@ -491,3 +491,5 @@ def test_a_borrowed_adapter_must_be_there_and_fit(project: Path) -> None:
 
 def test_a_run_that_names_itself_has_its_own_adapter(project: Path) -> None:
     assert states(project, "train.adapter_from=small") == ALL_FRESH
+    assert Work(load_config(project, borrow(project))).lender == "small"
+    assert Work(load_config(project, borrow(project, "model.name=openai:some-model"))).lender is None
