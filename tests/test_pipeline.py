@@ -121,6 +121,7 @@ def test_a_project_that_is_moved_stays_fresh(project: Path) -> None:
         (["train.learning_rate=0.04"], expect("fresh", "stale", "stale", "stale")),
         (["seed=7"], expect("fresh", "stale", "stale", "stale")),
         (["retriever.k=1"], expect("fresh", "stale", "stale", "stale")),
+        (["retriever.mode=dense"], expect("fresh", "stale", "stale", "stale")),
         (["prompt.no_rag='{question}?'"], expect("fresh", "stale", "stale", "stale")),
         (["chunks.size=300"], expect("stale", "stale", "stale", "stale")),
         (["embeddings.model=openai:text-embedding-3-small"], expect("stale", "stale", "stale", "stale")),

@@ -91,6 +91,9 @@ class Retriever(Part):
     """What is brought to the model."""
 
     k: Positive = Field(5, description="chunks brought to the prompt")
+    mode: Literal["hybrid", "dense", "lexical"] = Field(
+        "hybrid", description="how chunks are ranked: by meaning (dense), by words (lexical, BM25), or by both"
+    )
 
 
 class Prompt(Part):

@@ -48,8 +48,8 @@ class Work:
         config = self.config
         parts = [config.prompt.model_dump(), config.model.model_dump(exclude={"name"})]
         parts.append(config.train.model_dump(exclude=_WITHOUT_EFFECT))
-        data = _sha_or_none(config.train.data)
-        return fingerprint("train-2", data, self.base(), parts, config.answer.sections, config.retriever.k, config.seed)
+        data, retriever = _sha_or_none(config.train.data), config.retriever.model_dump()
+        return fingerprint("train-3", data, self.base(), parts, config.answer.sections, retriever, config.seed)
 
     def key(self, stage: str) -> str:
         """Fingerprint of everything that makes a stage's result, the earlier stages included."""
@@ -57,7 +57,7 @@ class Work:
         match stage:
             case "index":
                 embedder = config.embeddings.model_dump(include={"model", "endpoint"})
-                return fingerprint("index-1", list(self.files().items()), config.chunks.model_dump(), embedder)
+                return fingerprint("index-2", list(self.files().items()), config.chunks.model_dump(), embedder)
             case "train":
                 return fingerprint(self.key("index"), self.recipe())
             case "evaluate":

@@ -1,11 +1,13 @@
 """Questions with their answers in, one Score each and the figures over all of them out; pure and deterministic."""
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
 from copilot.answering.identifiers import in_text, supported
+from copilot.knowledge.lexical import STOP
 from copilot.prompt.sections import parse
 from copilot.types import Answer, Question
 
@@ -33,14 +35,6 @@ _ABSTAIN = re.compile(
     r"|\b(?:i|we) (?:do not|don't|cannot|can't|could not|couldn't) (?:know|find|answer|say)\b"
     r"|\bcannot be answered (?:from|with|by)\b",
     re.I,
-)
-_STOP = frozenset(
-    re.findall(
-        r"\w+",
-        "a an and any are as at be by can could did do does for from has have how i if in into is it its me my no not "
-        "of on one only or our out should so than that the their them there they this to up was we what when where "
-        "which who whom why will with without would you your",
-    )
 )
 
 
@@ -110,6 +104,20 @@ def reciprocal_rank(hits: list[tuple[str, str]], gold: list[tuple[str, str]]) ->
     return 1 / rank if (rank := next(ranks, 0)) else 0.0
 
 
+def ndcg_at_k(hits: list[tuple[str, str]], gold: list[tuple[str, str]]) -> float | None:
+    """Normalised discounted cumulative gain of the `hits` in [0, 1], None without gold; k is len(hits).
+
+    A gold section counts once, where it is first met, and all weigh the same. Source: Järvelin and Kekäläinen 2002,
+    Cumulated gain-based evaluation of IR techniques, with the logarithm to base 2.
+    """
+    if not gold:
+        return None
+    firsts = [next((rank for rank, hit in enumerate(hits, 1) if _relevant(hit, pair)), None) for pair in set(gold)]
+    met = {rank for rank in firsts if rank is not None}
+    best = range(1, min(len(set(gold)), max(len(hits), 1)) + 1)
+    return sum(1 / math.log2(rank + 1) for rank in met) / sum(1 / math.log2(rank + 1) for rank in best)
+
+
 def abstained(text: str) -> bool:
     """Whether the answer opens by saying that the documents do not say.
 
@@ -145,7 +153,7 @@ def original_kpis(text: str, context: str, question: str, reference: str, titles
     sentences of at most 25 words. What does not exist (no token, no sentence) is 0.
     """
     tokens, known = _words(text), set(_words(context))
-    asked = set(_words(question)) - _STOP
+    asked = set(_words(question)) - STOP
     lines = {line.strip() for line in text.splitlines()}
     return {
         "structure": _share([f"### {title}" in lines for title in titles]) or 0.0,
