@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from copilot.abstention import open_doubt
 from copilot.answering.answer import Answerer, sources
 from copilot.config import Config
 from copilot.errors import CopilotError, StaleError
@@ -254,8 +255,9 @@ def open_answerer(
         raise StaleError("the adapter was trained under another chat template", f"run {work.command('train')}")
     batch, seed = config.evaluation.batch_size, config.seed if seed is None else seed
     generator = TransformersGenerator(loaded, config.answer, config.model.max_length, seed, batch)
+    doubt = open_doubt(work, retrieve, say) if retrieve else None
     return Answerer(
-        generator, retrieve, config.prompt, config.answer, config.model.name, str(adapter) if adapter else None
+        generator, retrieve, config.prompt, config.answer, config.model.name, str(adapter) if adapter else None, doubt
     )
 
 
@@ -287,10 +289,10 @@ def run_evaluate(config: Config, console: Console, flag: str = "") -> dict[str, 
     with locked(work.folder, "evaluate", console.say):
         key = work.key("evaluate")
         questions = spread(read_questions(Path(config.evaluation.questions)), config.evaluation.limit)
-        base = replace(open_answerer(config, flag, tuned=False, strict=True), config=free)
-        served = open_answerer(config, flag, strict=True)
+        base = replace(open_answerer(config, flag, tuned=False, strict=True), config=free, doubt=None)
+        served = open_answerer(config, flag, strict=True, say=console.say)
         scored = {}
-        for name, answerer in (("base", base), ("tuned", replace(served, config=free)), ("served", served)):
+        for name, answerer in (("base", base), ("tuned", replace(served, config=free, doubt=None)), ("served", served)):
             with console.progress(f"asking the {name} model", len(questions)) as step:
                 answers = answerer.ask_all([q.question for q in questions], step)
             scored[name] = [(a, score(q, a, config.answer.sections)) for q, a in zip(questions, answers, strict=True)]

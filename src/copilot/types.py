@@ -1,6 +1,6 @@
 """The values that travel between the stages: frozen, slotted, units in the trailing comments."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypedDict
 
 
@@ -107,6 +107,17 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Abstention:
+    """That a question was not answered, and why."""
+
+    by: Literal["evidence", "model"]  # the distance from the documents, before a word was written; or its own words
+    score: float | None  # in (0, 1]; low is far from the documents; None by the model
+    threshold: float | None  # a score below it is refused
+    reason: str
+    unknown: tuple[str, ...] = ()  # the question's words that no document holds
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A question, its answer, and where it came from."""
 
@@ -117,6 +128,7 @@ class Answer:
     model: str
     adapter: str | None
     usage: Usage
+    abstained: Abstention | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The object of `--json`; keys are only ever added, never renamed."""
@@ -144,4 +156,5 @@ class Answer:
                 "seconds_to_first_token": round(self.usage.seconds_to_first_token, 3),
                 "seconds": round(self.usage.seconds, 3),
             },
+            "abstained": asdict(self.abstained) if self.abstained else None,
         }

@@ -1,16 +1,19 @@
 """A question in; hits, prompt, text and a finished Answer out, alone and streamed or many at once."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from copilot.answering.identifiers import nameable
+from copilot.answering.refusal import abstained, refusal
 from copilot.config import AnswerPart, Prompt
-from copilot.model.generator import Generator
+from copilot.model.generator import Generated, Generator
 from copilot.prompt.grammar import answer_grammar
 from copilot.prompt.render import render
 from copilot.prompt.sections import parse
-from copilot.types import Answer, Hit, Message, Section, Usage
+from copilot.types import Abstention, Answer, Hit, Message, Section, Usage
+
+BY_MODEL = Abstention("model", None, None, "the answer opens by saying that the documents do not say")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class Answerer:
     config: AnswerPart
     model: str
     adapter: str | None
+    doubt: Callable[[str], Abstention | None] | None = None  # what is refused before the model writes; None: nothing
 
     def ask(self, question: str, on_text: Callable[[str], None] = lambda piece: None) -> Answer:
         """One answer; `on_text` gets it piece by piece as it is written."""
@@ -30,28 +34,55 @@ class Answerer:
         hits, messages = self._prompt(question)
         pieces: list[str] = []
         first = 0.0
-        for piece in self.generator.stream(messages, self._grammar(question, hits)):
+        for piece in self._stream(question, hits, messages):
             if piece and not first:
                 first = time.monotonic() - began
             pieces.append(piece)
             on_text(piece)
         text = "".join(pieces).strip()
         tokens = self.generator.count_text(text)
-        usage = Usage(self.generator.count(messages), tokens, first, time.monotonic() - began)
+        read = 0 if self._refused(question) else self.generator.count(messages)
+        usage = Usage(read, tokens, first, time.monotonic() - began)
         return self._answer(question, text, hits, usage)
 
     def ask_all(self, questions: Sequence[str], step: Callable[[int], None] = lambda n: None) -> list[Answer]:
         """All answers, in order; times are the batch's mean."""
         began = time.monotonic()
         prompts = [self._prompt(question) for question in questions]
-        grammars = [self._grammar(question, hits) for question, (hits, _) in zip(questions, prompts, strict=True)]
-        held = [grammar for grammar in grammars if grammar is not None]
-        texts = self.generator.batch([messages for _, messages in prompts], step, held or None)
+        texts = self._batch(questions, prompts, step)
         each = (time.monotonic() - began) / max(len(questions), 1)
         return [
             self._answer(question, made.text, hits, Usage(made.prompt_tokens, made.completion_tokens, each, each))
             for question, (hits, _), made in zip(questions, prompts, texts, strict=True)
         ]
+
+    def _stream(self, question: str, hits: Sequence[Hit], messages: Sequence[Message]) -> Iterator[str]:
+        """What the model writes, or the refusal of a doubted question."""
+        if refused := self._refused(question):
+            yield refusal(hits, refused.unknown, self.config.sections)
+        else:
+            yield from self.generator.stream(messages, self._grammar(question, hits))
+
+    def _batch(
+        self, questions: Sequence[str], prompts: Sequence[tuple[list[Hit], list[Message]]], step: Callable[[int], None]
+    ) -> list[Generated]:
+        """The same of many questions; the model reads only those that are not doubted."""
+        asked = list(zip(questions, prompts, strict=True))
+        made: dict[int, Generated] = {}
+        for n, (question, (hits, _)) in enumerate(asked):
+            if refused := self._refused(question):
+                text = refusal(hits, refused.unknown, self.config.sections)
+                made[n] = Generated(text, 0, self.generator.count_text(text))
+        step(len(made))
+        rest = [n for n in range(len(asked)) if n not in made]
+        grammars = [self._grammar(asked[n][0], asked[n][1][0]) for n in rest]
+        held = [grammar for grammar in grammars if grammar is not None]
+        written = self.generator.batch([asked[n][1][1] for n in rest], step, held or None) if rest else []
+        made |= dict(zip(rest, written, strict=True))
+        return [made[n] for n in range(len(asked))]
+
+    def _refused(self, question: str) -> Abstention | None:
+        return self.doubt(question) if self.doubt else None
 
     def _prompt(self, question: str) -> tuple[list[Hit], list[Message]]:
         hits = self.retrieve(question) if self.retrieve else []
@@ -69,7 +100,8 @@ class Answerer:
 
     def _answer(self, question: str, text: str, hits: Sequence[Hit], usage: Usage) -> Answer:
         sections = parse(text, self.config.sections) or loose_sections(text)
-        return Answer(question, text, sections, tuple(hits), self.model, self.adapter, usage)
+        gave_up = self._refused(question) or (BY_MODEL if abstained(text) else None)
+        return Answer(question, text, sections, tuple(hits), self.model, self.adapter, usage, gave_up)
 
 
 def loose_sections(text: str) -> tuple[Section, ...]:
