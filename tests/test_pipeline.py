@@ -76,7 +76,8 @@ def test_a_run_leaves_its_artefacts(whole: Path) -> None:
     adapter = {p.name for p in (folder / "adapter").iterdir()}
     wanted = {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "chat_template.jinja", "README.md"}
     assert adapter >= wanted | {"training_log.jsonl", "loss.png", "config.yaml", "manifest.json"}
-    assert {"abstention.json", "evaluation.json", "demo.json", "demo.md", "run.json"} <= {p.name for p in folder.iterdir()}
+    made = {"abstention.json", "evaluation.json", "demo.json", "demo.md", "run.json"}
+    assert made <= {p.name for p in folder.iterdir()}
     assert not list(folder.glob(".*.new-*")) and not (folder / "checkpoints").exists()
 
 
