@@ -257,7 +257,13 @@ def open_answerer(
     generator = TransformersGenerator(loaded, config.answer, config.model.max_length, seed, batch)
     doubt = open_doubt(work, retrieve, say) if retrieve else None
     return Answerer(
-        generator, retrieve, config.prompt, config.answer, config.model.name, str(adapter) if adapter else None, doubt
+        generator,
+        retrieve,
+        config.prompt,
+        config.answer,
+        config.model.name,
+        str(adapter) if adapter else None,
+        doubt=doubt,
     )
 
 

@@ -51,9 +51,12 @@ def refusal(hits: Sequence[Hit], unknown: Sequence[str], titles: Sequence[str]) 
 
 def _topic(hit: Hit) -> str:
     """The lowest heading that holds no name, and the file."""
-    headings = [part.replace("`", "").strip() for part in (*hit.chunk.heading.split(" › ")[::-1], hit.chunk.title)]
+    file, *headings = (
+        part.replace("`", "").strip()
+        for part in (hit.chunk.document, *hit.chunk.heading.split(" › ")[::-1], hit.chunk.title)
+    )
     plain = next((heading for heading in headings if heading and not in_text(heading)), "")
-    return f"{plain} ({hit.chunk.document})" if plain else hit.chunk.document
+    return f"{plain} ({file})" if plain else file
 
 
 def abstained(text: str) -> bool:
