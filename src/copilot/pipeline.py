@@ -255,16 +255,8 @@ def open_answerer(
         raise StaleError("the adapter was trained under another chat template", f"run {work.command('train')}")
     batch, seed = config.evaluation.batch_size, config.seed if seed is None else seed
     generator = TransformersGenerator(loaded, config.answer, config.model.max_length, seed, batch)
-    doubt = open_doubt(work, retrieve, say) if retrieve else None
-    return Answerer(
-        generator,
-        retrieve,
-        config.prompt,
-        config.answer,
-        config.model.name,
-        str(adapter) if adapter else None,
-        doubt=doubt,
-    )
+    doubt, made = open_doubt(work, retrieve, say) if retrieve else None, str(adapter) if adapter else None
+    return Answerer(generator, retrieve, config.prompt, config.answer, config.model.name, made, doubt=doubt)
 
 
 def _fitting_adapter(work: Work, strict: bool, say: Callable[[str], None]) -> dict[str, Any]:
