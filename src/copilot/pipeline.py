@@ -287,8 +287,8 @@ def run_evaluate(config: Config, console: Console, flag: str = "") -> dict[str, 
     with locked(work.folder, "evaluate", console.say):
         key = work.key("evaluate")
         questions = spread(read_questions(Path(config.evaluation.questions)), config.evaluation.limit)
-        base = replace(open_answerer(config, flag, tuned=False, strict=True), config=free, doubt=None)
-        served = open_answerer(config, flag, strict=True, say=console.say)
+        base = open_answerer(config, flag, tuned=False, strict=True, say=console.say)
+        base, served = replace(base, config=free, doubt=None), open_answerer(config, flag, strict=True)
         scored = {}
         for name, answerer in (("base", base), ("tuned", replace(served, config=free, doubt=None)), ("served", served)):
             with console.progress(f"asking the {name} model", len(questions)) as step:
