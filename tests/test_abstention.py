@@ -12,10 +12,11 @@ from test_index import Console, make_project
 from tiny_lm import hit, response
 
 from copilot.abstention import labelled, open_doubt, open_floor
+from copilot.answering.check import check
 from copilot.answering.floor import FEWEST, WRONGLY, Floor, learn
 from copilot.answering.identifiers import in_text
 from copilot.answering.refusal import abstained, refusal
-from copilot.config import SECTIONS
+from copilot.config import SECTIONS, AnswerPart
 from copilot.config_file import load_config
 from copilot.errors import CopilotError
 from copilot.pipeline import open_retriever, run_index
@@ -89,12 +90,12 @@ def test_the_refusal_has_the_sections_the_topics_and_no_name() -> None:
     assert sections[0].text == "The documents do not say. They never mention “weather”, “404”."
     assert sections[1].text.splitlines() == [
         "The nearest topics in the documents:",
-        "- Contacts (a.md)",
-        "- Guide (b.pdf)",
-        "- Guide (c.md)",
+        "- Contacts (Guide)",
+        "- Guide",
+        "- Fourth (Guide)",
     ]
     assert "Ask again" in sections[3].text and "ask the people who keep the documents" in sections[3].text
-    assert refusal(LOUD, [], SECTIONS) == refusal(LOUD, [], SECTIONS)
+    assert check(text, sections, LOUD, "What of the weather and 404?", AnswerPart()) == ()
     assert "never mention" not in refusal(LOUD, [], SECTIONS)
     none = parse(refusal([], [], SECTIONS), SECTIONS)
     assert none is not None and "nearest" not in none[1].text
@@ -106,7 +107,7 @@ def test_a_refusal_of_any_number_of_sections(count: int) -> None:
     text = refusal(LOUD, ["weather"], titles)
     sections = parse(text, titles)
     assert sections is not None and abstained(text)
-    assert "Contacts (a.md)" in sections[min(1, max(count - 2, 0))].text and "Ask again" in sections[-1].text
+    assert "Contacts (Guide)" in sections[min(1, max(count - 2, 0))].text and "Ask again" in sections[-1].text
 
 
 DOUBT = Abstention("evidence", 0.01, 0.02, "far away", ("weather",))
@@ -120,6 +121,7 @@ def test_a_doubted_question_never_reaches_the_model() -> None:
     assert said.prompts == [] and answer.text == "".join(pieces) == refusal(HITS, ["weather"], SECTIONS)
     assert answer.abstained == DOUBT and len(answer.sections) == 4 and answer.hits == tuple(HITS)
     assert answer.usage.prompt_tokens == 0 and answer.usage.completion_tokens > 0
+    assert replace(doubting, repair=True).ask("What is the weather?").text == answer.text and said.prompts == []
     told: list[int] = []
     answers = doubting.ask_all(["How?", "What is the weather?", "Why?"], told.append)
     assert len(said.prompts) == 2 == len(said.grammars) and sum(told) == 3

@@ -54,6 +54,7 @@ def made(answerable: bool = True, **changes: object) -> metrics.Score:
         "reciprocal_rank": 1.0,
         "abstained": False,
         "repeats": False,
+        "no_findings": True,
         "original": dict.fromkeys(metrics.ORIGINAL, 0.5),
         **changes,
     }
@@ -222,7 +223,7 @@ def test_summary() -> None:
 def printed(base: metrics.Summary, tuned: metrics.Summary) -> dict[str, str]:
     """Label to the row's text, as a terminal without colour shows it."""
     file = io.StringIO()
-    Console(width=140, no_color=True, file=file).print(report.table(base, tuned))
+    Console(width=140, no_color=True, file=file).print(report.table({"base": base, "tuned": tuned}))
     lines = [line for line in file.getvalue().splitlines() if "│" in line]
     return {label: line for line in lines for label in report.LABELS.values() if label.strip() == first_cell(line)}
 
@@ -240,7 +241,7 @@ def test_table_says_worse_in_words() -> None:
     assert "+0.50 worse" in rows[report.LABELS["repeats"]]
     assert "same" in rows[report.LABELS["recall_at_k"]]
     narrow = io.StringIO()
-    Console(width=80, no_color=True, file=narrow).print(report.table(base, tuned))
+    Console(width=80, no_color=True, file=narrow).print(report.table({"base": base, "tuned": tuned}))
     assert set(report.LABELS) == set(base) | {"abstention_precision", "abstention_recall", "abstention_f1"}
     assert len(narrow.getvalue().splitlines()) == len(base) + 6  # one line a figure, besides title and rules
     assert narrow.getvalue().count("worse") == 2 and "…" not in narrow.getvalue()
@@ -260,7 +261,8 @@ def test_to_dict_can_be_written() -> None:
     question = Question("q", "Which lists?", FOUR, (), (), True)
     first = (answer("Which lists?", "No.", chunk("a.md", "")), made(structure=False))
     second = (answer("Which lists?", FOUR, chunk("a.md", "")), made())
-    content = json.loads(json.dumps(report.to_dict([question], [first], [second], [second])))
+    scored = {"base": [first], "tuned": [second], "served": [second]}
+    content = json.loads(json.dumps(report.to_dict([question], scored)))
     assert content["summary"]["served"] == content["summary"]["tuned"]
     assert report.as_served(content["summary"]["served"]).startswith("As served")
     assert "four sections 1.00, names in context 1.00" in report.as_served(content["summary"]["served"])
@@ -270,4 +272,4 @@ def test_to_dict_can_be_written() -> None:
     assert (row["id"], row["question"], row["answerable"]) == ("q", "Which lists?", True)
     assert row["base"]["answer"] == "No." and row["tuned"]["structure"] is True and "id" not in row["base"]
     with pytest.raises(ValueError, match="beside question other"):
-        report.to_dict([Question("other", "?", FOUR, (), (), True)], [first], [second], [second])
+        report.to_dict([Question("other", "?", FOUR, (), (), True)], scored)

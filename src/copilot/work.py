@@ -14,6 +14,8 @@ from copilot.runs import fingerprint, read_manifest, sha256_file
 STAGES = ("index", "train", "evaluate", "demo")
 _WITHOUT_EFFECT = {"data", "save_steps", "save_total_limit", "report_to"}  # of `train`; the data counts by its content
 
+_HOW_REACHED = {"name", "endpoint", "api_version", "api_key"}  # of `model`; the name counts by what it names
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -21,6 +23,11 @@ class Work:
 
     config: Config
     flags: str = ""  # -c, --set and --output-dir as given, for the commands that errors name
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that this configuration has: a remote model is not trained."""
+        return tuple(stage for stage in STAGES if stage != "train" or not self.config.model.provider)
 
     @property
     def folder(self) -> Path:
@@ -36,7 +43,10 @@ class Work:
         return {name: file_sha256(path) for name, path in find_files(self.config.documents)}
 
     def base(self) -> str:
-        """What the base model is: a hub name, or the fingerprint of a folder's files, wherever the folder stands."""
+        """What the base model is: a hub name, a remote one with the endpoint that the YAML gives it, or the fingerprint
+        of a folder's files, wherever the folder stands."""
+        if self.config.model.provider:
+            return f"{self.config.model.name} {self.config.model.endpoint or ''}".rstrip()
         folder = Path(self.config.model.name)
         if not folder.is_dir():
             return self.config.model.name
@@ -46,7 +56,7 @@ class Work:
     def recipe(self) -> str:
         """Fingerprint of what makes an adapter besides the index: rows, prompt, base model, settings."""
         config = self.config
-        parts = [config.prompt.model_dump(), config.model.model_dump(exclude={"name"})]
+        parts = [config.prompt.model_dump(), config.model.model_dump(exclude=_HOW_REACHED)]
         parts.append(config.train.model_dump(exclude=_WITHOUT_EFFECT))
         data, retriever = _sha_or_none(config.train.data), config.retriever.model_dump()
         return fingerprint("train-3", data, self.base(), parts, config.answer.sections, retriever, config.seed)
@@ -65,9 +75,9 @@ class Work:
                 return fingerprint("abstention-1", self.key("index"), rows)
             case "evaluate":
                 sha, limit = _sha_or_none(config.evaluation.questions), config.evaluation.limit
-                return fingerprint("evaluate-2", self.key("train"), self._answer(), sha, limit)
+                return fingerprint("evaluate-3", self.key("train"), self._answer(), sha, limit)
             case _:
-                return fingerprint("demo-2", self.key("train"), self._answer(), config.demo.questions)
+                return fingerprint("demo-3", self.key("train"), self._answer(), config.demo.questions)
 
     def _answer(self) -> list[Any]:
         """What makes an answer of what the model was taught; rows count by their content."""
@@ -83,6 +93,8 @@ class Work:
 
         Raises StaleError for a broken one.
         """
+        if stage not in self.stages:
+            return None
         path = self.artefact(stage)
         remedy = f"run {self.command(stage)}"
         try:
@@ -97,7 +109,9 @@ class Work:
             raise StaleError(f"{path} is damaged", remedy) from None
 
     def state(self, stage: str) -> str:
-        """`fresh`, `missing`, or why the result on the disk is stale."""
+        """`fresh`, `missing`, or why the result on the disk is stale; a stage that there is not has nothing to do."""
+        if stage not in self.stages:
+            return "fresh"
         try:
             found = self.found(stage)
         except StaleError as error:
@@ -112,7 +126,8 @@ class Work:
             return "stale: its settings, rows or base model have changed"
         if stage == "train":
             return "stale: the index has changed"
-        what = "its questions or settings have" if self.state("train") == "fresh" else "the adapter has"
+        earlier, made = ("train", "the adapter has") if "train" in self.stages else ("index", "the index has")
+        what = "its questions or settings have" if self.state(earlier) == "fresh" else made
         return f"stale: {what} changed"
 
     def _index_change(self, manifest: dict[str, Any]) -> str:

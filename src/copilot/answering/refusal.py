@@ -37,7 +37,7 @@ def refusal(hits: Sequence[Hit], unknown: Sequence[str], titles: Sequence[str]) 
 
     `unknown` are the question's words that no document holds.
     """
-    topics = dict.fromkeys(_topic(hit) for hit in hits)
+    topics = dict.fromkeys(topic for hit in hits if (topic := _topic(hit)))
     nearest = "\n".join(["The nearest topics in the documents:", *(f"- {topic}" for topic in list(topics)[:TOPICS])])
     quoted = ", ".join(f"“{word}”" for word in unknown if not in_text(word))
     said = f"The documents do not say.{f' They never mention {quoted}.' if quoted else ''}"
@@ -50,13 +50,10 @@ def refusal(hits: Sequence[Hit], unknown: Sequence[str], titles: Sequence[str]) 
 
 
 def _topic(hit: Hit) -> str:
-    """The lowest heading that holds no name, and the file."""
-    file, *headings = (
-        part.replace("`", "").strip()
-        for part in (hit.chunk.document, *hit.chunk.heading.split(" › ")[::-1], hit.chunk.title)
-    )
-    plain = next((heading for heading in headings if heading and not in_text(heading)), "")
-    return f"{plain} ({file})" if plain else file
+    """The lowest heading that names nothing, and the title, in words that the passage holds; "" where there is none."""
+    *headings, title = (part.replace("`", "").strip() for part in (*hit.chunk.heading.split(" › "), hit.chunk.title))
+    plain = [part for part in dict.fromkeys((*headings[::-1], title)) if part and not in_text(part)]
+    return f"{plain[0]} ({title})" if title in plain[1:] else "".join(plain[:1])
 
 
 def abstained(text: str) -> bool:

@@ -31,6 +31,7 @@ class Score:
     abstained: bool
     abstention_right: bool  # abstained == not answerable
     repeats: bool
+    no_findings: bool  # nothing that `answering.check` would tell
     original: dict[str, float]  # the five KPIs of `original_kpis`
 
 
@@ -141,6 +142,7 @@ def score(question: Question, answer: Answer, titles: Sequence[str]) -> Score:
         abstained=gave_up,
         abstention_right=gave_up == (not question.answerable),
         repeats=repeats(text),
+        no_findings=not answer.findings,
         original=original_kpis(text, context, question.question, question.reference, titles),
     )
 
@@ -163,6 +165,7 @@ def summary(scores: list[Score]) -> Summary:
         "abstention_recall": _wilson([s.abstained for s in gaps]),
         "abstention_f1": _resample(len(scores), _f1(scores)) if gaps else None,
         "repeats": _wilson([s.repeats for s in scores]),
+        "no_findings": _wilson([s.no_findings for s in scores]),
     }
     for name in ORIGINAL:
         figures[f"original_{name}"] = _bootstrap([s.original.get(name) for s in scores])
