@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,17 @@ def test_endpoint() -> None:
         assert metrics.endpoint(wrong, gold) is False, wrong
     assert metrics.endpoint("Call `GET /v2/lists`.", ("size", "GET /v2/lists")) is None
     assert metrics.endpoint("Call `GET /v2/lists`.", ()) is None
+
+
+def test_ndcg_at_k() -> None:
+    hits = [("b.md", "X"), ("a.md", "One › Deep"), ("a.md", "One"), ("a.md", "Two")]
+    one, two = ("a.md", "One"), ("a.md", "Two")
+    assert metrics.ndcg_at_k(hits[1:], [one]) == 1
+    assert metrics.ndcg_at_k(hits, [one]) == pytest.approx(1 / math.log2(3)), "a section counts once"
+    best = 1 + 1 / math.log2(3)
+    assert metrics.ndcg_at_k(hits, [one, two]) == pytest.approx((1 / math.log2(3) + 1 / math.log2(5)) / best)
+    assert metrics.ndcg_at_k([], [one]) == metrics.ndcg_at_k(hits, [("c.md", "One")]) == 0
+    assert metrics.ndcg_at_k(hits, []) is None
 
 
 def test_recall_at_k_and_reciprocal_rank() -> None:

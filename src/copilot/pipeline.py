@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from copilot.abstention import open_doubt
 from copilot.answering.answer import Answerer
 from copilot.config import Config
 from copilot.console import Console, Silent
@@ -230,11 +231,12 @@ def open_answerer(
     work = Work(config, flag)
     retrieve = open_retriever(config, flag, k) if rag else None
     files = dict(find_files(config.documents)) if rag else {}
+    doubt = open_doubt(work, retrieve, say) if retrieve else None
     batch, seed = config.evaluation.batch_size, config.seed if seed is None else seed
     if config.model.provider:
         remote = RemoteGenerator(config.model, config.answer, seed, batch)
         held = config.answer.enforce != "off"
-        return Answerer(remote, retrieve, config.prompt, config.answer, config.model.name, None, files, held)
+        return Answerer(remote, retrieve, config.prompt, config.answer, config.model.name, None, files, held, doubt)
     adapter = work.artefact("train") if tuned else None
     manifest = _fitting_adapter(work, strict, say) if tuned else None
     if manifest and rag and k not in (None, manifest["k"]):
@@ -245,9 +247,8 @@ def open_answerer(
     if manifest and manifest["prompt"] != template:
         raise StaleError("the adapter was trained with another prompt or chat template", f"run {work.command('train')}")
     generator = TransformersGenerator(loaded, config.answer, config.model.max_length, seed, batch)
-    return Answerer(
-        generator, retrieve, config.prompt, config.answer, config.model.name, str(adapter) if adapter else None, files
-    )
+    made = str(adapter) if adapter else None
+    return Answerer(generator, retrieve, config.prompt, config.answer, config.model.name, made, files, doubt=doubt)
 
 
 def _fitting_adapter(work: Work, strict: bool, say: Callable[[str], None]) -> dict[str, Any]:
@@ -280,9 +281,9 @@ def run_evaluate(config: Config, console: Console, flag: str = "") -> dict[str, 
     with locked(work.folder, "evaluate", console.say):
         key = work.key("evaluate")
         questions = spread(read_questions(Path(config.evaluation.questions)), config.evaluation.limit)
-        base = replace(open_answerer(config, flag, tuned=False, strict=True), config=free, repair=False)
-        served = open_answerer(config, flag, strict=True)
-        asked = {"base": base, "tuned": replace(served, config=free), "served": served}
+        base = open_answerer(config, flag, tuned=False, strict=True, say=console.say)
+        base, served = replace(base, config=free, repair=False, doubt=None), open_answerer(config, flag, strict=True)
+        asked = {"base": base, "tuned": replace(served, config=free, doubt=None), "served": served}
         if config.model.provider:  # there is nothing between free and served
             del asked["tuned"]
         scored = {}

@@ -66,23 +66,30 @@ class Work:
         config = self.config
         parts = [config.prompt.model_dump(), config.model.model_dump(exclude=_HOW_REACHED)]
         parts.append(config.train.model_dump(exclude=_WITHOUT_EFFECT))
-        data = _sha_or_none(config.train.data)
-        return fingerprint("train-2", data, self.base(), parts, config.answer.sections, config.retriever.k, config.seed)
+        data, retriever = _sha_or_none(config.train.data), config.retriever.model_dump()
+        return fingerprint("train-3", data, self.base(), parts, config.answer.sections, retriever, config.seed)
 
     def key(self, stage: str) -> str:
-        """Fingerprint of everything that makes a stage's result, the earlier stages included."""
+        """Fingerprint of everything that makes a stage's result, or `abstention.json`, the earlier stages included."""
         config = self.config
         match stage:
             case "index":
                 embedder = config.embeddings.model_dump(include={"model", "endpoint"})
-                return fingerprint("index-1", list(self.files().items()), config.chunks.model_dump(), embedder)
+                return fingerprint("index-2", list(self.files().items()), config.chunks.model_dump(), embedder)
             case "train":
                 return fingerprint(self.key("index"), self._lent() if self.lender else self.recipe())
+            case "abstention":
+                rows = [_sha_or_none(path) for path in (config.train.data, *config.answer.abstain_rows)]
+                return fingerprint("abstention-1", self.key("index"), rows)
             case "evaluate":
                 sha, limit = _sha_or_none(config.evaluation.questions), config.evaluation.limit
-                return fingerprint("evaluate-2", self.key("train"), sha, limit, config.answer.model_dump())
+                return fingerprint("evaluate-3", self.key("train"), self._answer(), sha, limit)
             case _:
-                return fingerprint("demo-2", self.key("train"), config.demo.questions, config.answer.model_dump())
+                return fingerprint("demo-3", self.key("train"), self._answer(), config.demo.questions)
+
+    def _answer(self) -> list[Any]:
+        """What makes an answer of what the model was taught; rows count by their content."""
+        return [self.config.answer.model_dump(exclude={"abstain_rows"}), self.key("abstention")]
 
     def artefact(self, stage: str) -> Path:
         """Where a stage leaves its result."""
