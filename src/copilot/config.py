@@ -16,7 +16,8 @@ SYSTEM_NO_RAG = (
     "You explain technical topics to non-technical people from general knowledge. Answer in exactly {count} "
     "markdown sections: {sections}. Do not invent names of endpoints, fields or settings."
 )
-PROVIDERS = ("azure_openai", "openai", "huggingface", "offline")
+REMOTE = ("azure_openai", "openai")  # providers that texts are sent to
+PROVIDERS = (*REMOTE, "huggingface", "offline")
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -91,6 +92,9 @@ class Retriever(Part):
     """What is brought to the model."""
 
     k: Positive = Field(5, description="chunks brought to the prompt")
+    mode: Literal["hybrid", "dense", "lexical"] = Field(
+        "hybrid", description="how chunks are ranked: by meaning (dense), by words (lexical, BM25), or by both"
+    )
 
 
 class Prompt(Part):
@@ -114,7 +118,12 @@ class Prompt(Part):
 class Model(Part):
     """The language model."""
 
-    name: str = Field("unsloth/Llama-3.2-1B", min_length=1, description="hub name or folder with safetensors weights")
+    name: str = Field(
+        "unsloth/Llama-3.2-1B",
+        min_length=1,
+        description="hub name or folder with safetensors weights; or `openai:name`, `azure_openai:deployment`: a "
+        "remote chat model, which is asked but not trained",
+    )
     backend: Literal["auto", "unsloth", "transformers"] = Field(
         "auto", description="auto: transformers; unsloth for training without packs, where there is a GPU and the extra"
     )
@@ -132,6 +141,15 @@ class Model(Part):
         description="auto: the model's own where it has one; plain: text between its BOS and EOS, for a base model",
     )
     max_length: Positive = Field(4096, description="longest prompt with its answer, tokens; nothing is cut silently")
+    endpoint: str | None = Field(None, description="base URL of a remote model; null: its own environment variable")
+    api_version: str | None = Field(None, description="Azure API version; null: OPENAI_API_VERSION")
+    api_key: SecretStr | None = Field(None, description="write ${NAME}, never the key; null: the provider's variable")
+
+    @property
+    def provider(self) -> str | None:
+        """Who runs a remote model; None for one that runs here."""
+        provider, colon, _ = self.name.partition(":")
+        return provider if colon and provider in REMOTE else None
 
 
 class Lora(Part):
@@ -157,6 +175,11 @@ class Train(Part):
 
     data: str = Field(
         "data/sft/train.jsonl", min_length=1, description="JSONL rows: question, response, retrieved_context optional"
+    )
+    adapter_from: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="run under `output_dir` whose adapter answers, also on other documents; null: this run's own",
     )
     held_out: float = Field(0.1, ge=0, lt=1, description="share of rows kept out of training to measure the loss on")
     min_steps: Positive = Field(8, description="fewer optimizer steps than this are refused: nothing would be learnt")
@@ -210,8 +233,16 @@ class AnswerPart(Part):
         description="what the program holds the model to: the sections, and names in backticks that the passages hold",
     )
     refuse: bool = Field(True, description="whether the model may begin by saying that the documents do not say")
+    abstain: Literal["auto", "off"] = Field(
+        "auto",
+        description="auto: a question far from the documents gets a refusal instead of an answer of the model's, where "
+        "rows with and without an answer have shown that this is better than chance",
+    )
+    abstain_rows: list[str] = Field(
+        [], description="JSONL rows besides train.data to learn that from: question, answerable (true or false)"
+    )
 
-    @field_validator("enforce", mode="before")
+    @field_validator("enforce", "abstain", mode="before")
     @classmethod
     def _off_is_a_word(cls, value: Any) -> Any:
         return "off" if value is False else value  # YAML reads a bare off as false

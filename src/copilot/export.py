@@ -4,6 +4,7 @@ from pathlib import Path
 
 from copilot.config import Config
 from copilot.console import Console
+from copilot.errors import ConfigError
 from copilot.knowledge.retriever import Retrieve
 from copilot.model.dataset import build_rows, held_out_split, read_examples, read_questions
 from copilot.model.load import load_tokenizer, quiet_libraries
@@ -22,9 +23,14 @@ def run_export(
 ) -> Agreement | None:
     """Adapter → `onnx/`, with `prompts` held-out prompts replayed; None when it is there already.
 
-    Raises StaleError without an adapter that fits, NotExported when the model cannot be exported.
+    Raises ConfigError for a model that is not trained here, StaleError without an adapter that fits, NotExported when
+    the model cannot be exported.
     """
     work = Work(config, flags)
+    if config.model.provider:
+        raise ConfigError(f"{config.model.name} is a remote model, which cannot be exported", "go on with copilot ask")
+    if work.lender:
+        raise ConfigError(f"the adapter is that of run {work.lender}", f"type {work.command('export')}")
     adapter, target = work.artefact("train"), work.artefact("export")
     with locked(work.folder, "export", console.say):
         fitting_adapter(work, False, console.say)
@@ -66,7 +72,8 @@ def _scores(config: Config, console: Console, flags: str) -> str:
 
 def export_after_training(config: Config, console: Console, flags: str) -> None:
     """The fp32 export that `ask` starts with, where there is no GPU; a model that has none is asked by transformers."""
-    if launched().count > 1 or config.model.runtime == "transformers" or has_gpu():
+    lent = Work(config, flags).lender
+    if launched().count > 1 or lent or config.model.runtime == "transformers" or has_gpu():
         return
     try:
         run_export(config, console, flags, "fp32", AFTER_TRAINING)

@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from copilot.answering.answer import Answerer, sources
+from copilot.abstention import open_doubt
+from copilot.answering.answer import Answerer
 from copilot.config import Config
 from copilot.console import Console, Silent
-from copilot.errors import CopilotError, StaleError
+from copilot.errors import ConfigError, CopilotError, StaleError
 from copilot.knowledge.chunks import split
 from copilot.knowledge.documents import find_files, load_document
 from copilot.knowledge.embeddings import load_embeddings
@@ -29,6 +30,7 @@ from copilot.model.dataset import (
 from copilot.model.load import describe, load_model, load_tokenizer, model_folder, prepare, quiet_libraries
 from copilot.model.plan import Plan, plan
 from copilot.model.processes import Processes, together
+from copilot.model.remote import RemoteGenerator
 from copilot.model.runtime import open_generator
 from copilot.model.template import check_template
 from copilot.model.trainer import Trained, train_adapter
@@ -121,9 +123,18 @@ def run_train(
 ) -> None:
     """Rows → LoRA adapter in `adapter/`, with its log, curve and model card.
 
-    Under torchrun or accelerate several processes train together; the first alone speaks and writes.
+    Under torchrun or accelerate several processes train together; the first alone speaks and writes. With
+    `train.adapter_from` nothing is trained. Raises StaleError when that run has no adapter of this model.
     """
+    if config.model.provider:
+        message = f"{config.model.name} is a remote model, which is asked as it is and cannot be trained"
+        raise ConfigError(message, "go on with copilot ask, or name a model that runs here in `model.name`")
     work = Work(config, flag)
+    if work.lender:
+        if (state := work.state("train")) != "fresh":
+            raise StaleError(f"the adapter at {work.artefact('train')} is {state}", f"run {work.command('train')}")
+        console.say(f"train: nothing to do, run {work.lender} trains the adapter ({work.artefact('train')})")
+        return
     with together() as processes:
         if processes.first:
             with locked(work.folder, "train", console.say):
@@ -231,22 +242,29 @@ def open_answerer(
     work = Work(config, flag)
     if rag:
         _fitting_index(work, f"run {work.command('index')}")
+    files = dict(find_files(config.documents)) if rag else {}
+    batch, seed = config.evaluation.batch_size, config.seed if seed is None else seed
+    if config.model.provider:
+        retrieve = open_retriever(config, flag, k) if rag else None
+        doubt = open_doubt(work, retrieve, say) if retrieve else None
+        remote = RemoteGenerator(config.model, config.answer, seed, batch)
+        held = config.answer.enforce != "off"
+        return Answerer(remote, retrieve, config.prompt, config.answer, config.model.name, None, files, held, doubt)
     adapter = work.artefact("train") if tuned else None
     manifest = fitting_adapter(work, strict, say) if tuned else None
     if manifest and rag and k not in (None, manifest["k"]):
         say(f"note: asking with {k} chunks; the adapter was trained with {manifest['k']}")
-    seed = config.seed if seed is None else seed
-    batch, remedy = config.evaluation.batch_size if strict else None, f"run {work.command('export')}"
+    many, remedy = batch if strict else None, f"run {work.command('export')}"
     generator, template = open_generator(
-        config.model, config.answer, work.artefact("export"), adapter, seed, batch, remedy, detail
+        config.model, config.answer, work.artefact("export"), adapter, seed, many, remedy, detail
     )
-    made = prompt_fingerprint(config.prompt, config.answer, config.retriever.k, template)
-    if manifest and manifest["prompt"] != made:
-        raise StaleError("the adapter was trained under another chat template", f"run {work.command('train')}")
-    retrieve = open_retriever(config, flag, k) if rag else None
-    return Answerer(
-        generator, retrieve, config.prompt, config.answer, config.model.name, str(adapter) if adapter else None
-    )
+    prompt = prompt_fingerprint(config.prompt, config.answer, config.retriever.k, template)
+    if manifest and manifest["prompt"] != prompt:
+        raise StaleError("the adapter was trained with another prompt or chat template", f"run {work.command('train')}")
+    retrieve = open_retriever(config, flag, k) if rag else None  # while the model is being opened
+    doubt = open_doubt(work, retrieve, say) if retrieve else None
+    made = str(adapter) if adapter else None
+    return Answerer(generator, retrieve, config.prompt, config.answer, config.model.name, made, files, doubt=doubt)
 
 
 def fitting_adapter(work: Work, strict: bool, say: Callable[[str], None]) -> dict[str, Any]:
@@ -258,6 +276,8 @@ def fitting_adapter(work: Work, strict: bool, say: Callable[[str], None]) -> dic
     if manifest.get("base") != work.base():
         name = work.config.model.name
         raise StaleError(f"the adapter was trained on another model than {name}, or that has changed since", remedy)
+    if work.lender:  # other documents, rows or settings made it; the prompt must still be the same
+        return manifest
     if manifest.get("recipe") != work.recipe():
         raise StaleError("the adapter was trained with other settings or rows than the configuration names", remedy)
     if manifest["fingerprint"] != work.key("train"):
@@ -278,15 +298,18 @@ def run_evaluate(config: Config, console: Console, flag: str = "") -> dict[str, 
     with locked(work.folder, "evaluate", console.say):
         key = work.key("evaluate")
         questions = spread(read_questions(Path(config.evaluation.questions)), config.evaluation.limit)
-        base = replace(open_answerer(config, flag, tuned=False, strict=True), config=free)
-        served = open_answerer(config, flag, strict=True)
+        base = open_answerer(config, flag, tuned=False, strict=True, say=console.say)
+        base, served = replace(base, config=free, repair=False, doubt=None), open_answerer(config, flag, strict=True)
+        asked = {"base": base, "tuned": replace(served, config=free, doubt=None), "served": served}
+        if config.model.provider:  # there is nothing between free and served
+            del asked["tuned"]
         scored = {}
-        for name, answerer in (("base", base), ("tuned", replace(served, config=free)), ("served", served)):
+        for name, answerer in asked.items():
             with console.progress(f"asking the {name} model", len(questions)) as step:
                 answers = answerer.ask_all([q.question for q in questions], step)
             scored[name] = [(a, score(q, a, config.answer.sections)) for q, a in zip(questions, answers, strict=True)]
         unchanged(key, work.key("evaluate"), "a document, the questions or the adapter's rows")
-        result = {**_made_from(work, "evaluate"), **to_dict(questions, **scored)}
+        result = {**_made_from(work, "evaluate"), **to_dict(questions, scored)}
         write_json(work.artefact("evaluate"), result)
         console.say(f"evaluate: {len(questions)} questions → {work.artefact('evaluate')}")
         return result
@@ -309,6 +332,8 @@ def spread(questions: Sequence[Question], limit: int | None) -> list[Question]:
 
 def run_demo(config: Config, console: Console, flag: str = "") -> list[Answer]:
     """The demo questions to the tuned model → `demo.json` and `demo.md`."""
+    from copilot.evaluation.report import demo_markdown
+
     work = Work(config, flag)
     with locked(work.folder, "demo", console.say):
         key = work.key("demo")
@@ -320,9 +345,3 @@ def run_demo(config: Config, console: Console, flag: str = "") -> list[Answer]:
         write_json(work.artefact("demo"), {**_made_from(work, "demo"), "answers": [a.to_json() for a in answers]})
         console.say(f"demo: {len(answers)} answers → {work.folder / 'demo.md'}")
         return answers
-
-
-def demo_markdown(answer: Answer) -> str:
-    """A question, its answer and its sources as markdown."""
-    listed = "\n".join(f"{n}. {line}" for n, line in enumerate(sources(answer.hits), 1))
-    return f"## {answer.question}\n\n{answer.text}\n\nSources:\n\n{listed}"

@@ -1,47 +1,20 @@
 """Questions with their answers in, one Score each and the figures over all of them out; pure and deterministic."""
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
-from copilot.answering.identifiers import in_text, supported
+from copilot.answering.identifiers import in_text, is_pair, supported
+from copilot.answering.refusal import abstained, sentences
+from copilot.knowledge.lexical import STOP
 from copilot.prompt.sections import parse
 from copilot.types import Answer, Question
 
 SEED = 0  # of the bootstrap
 RESAMPLES = 1000
 ORIGINAL = ("structure", "groundedness", "relevance", "reference_overlap", "brevity")
-
-_DOCS = (
-    r"(?:documents|documentation|docs|context|passages?|excerpts?|knowledge base"
-    r"|(?:this|provided|given|available) (?:document|information|text|material|page|manual|guide|sources?))"
-)
-_TELL = r"(?:say|mention|describe|cover|explain|contain|include|state|specify|document|provide|hold|tell|answer|give)"
-_TOLD = r"(?:mentioned|described|covered|explained|stated|specified|contained|included|provided|found)"
-_MATTER = r"(?:information|documentation|mention)"
-_CONDITION = re.compile(r"\b(?:if|unless|when|whenever)(?: \w+){0,3} $", re.I)
-_ABSTAIN = re.compile(
-    rf"\b{_DOCS} (?:\w+ )?(?:(?:do|does|did) not|don't|doesn't|didn't|cannot) (?:\w+ly )?{_TELL}\b"
-    rf"|\b{_DOCS} (?:\w+ )?(?:say|says|contains?|holds?|states?|mentions?|gives?|has|have) (?:nothing|no)\b"
-    rf"|\bn(?:one|othing) (?:\w+ ){{0,2}}(?:of|in) the (?:\w+ )?{_DOCS}"
-    rf"|\b(?:is|are|was|were) (?:not|nowhere) {_TOLD} (?:\w+ )?(?:in|by) the (?:\w+ )?{_DOCS}"
-    r"|(?<!that )(?<!which )\b(?:is|are|was|were) (?:not|nowhere) documented\b"
-    rf"|\bthere (?:is|are|was) no {_MATTER} (?:about|on|of|for|in|regarding|whether|how)\b"
-    rf"|^no {_MATTER} (?:\w+ ){{0,8}}(?:is|are|was) (?:given|found|available|provided)\b"
-    rf"|\b(?:i|we) (?:find|found|have) no {_MATTER}\b"
-    r"|\b(?:i|we) (?:do not|don't|cannot|can't|could not|couldn't) (?:know|find|answer|say)\b"
-    r"|\bcannot be answered (?:from|with|by)\b",
-    re.I,
-)
-_STOP = frozenset(
-    re.findall(
-        r"\w+",
-        "a an and any are as at be by can could did do does for from has have how i if in into is it its me my no not "
-        "of on one only or our out should so than that the their them there they this to up was we what when where "
-        "which who whom why will with without would you your",
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +26,13 @@ class Score:
     structure: bool  # exactly the headings, in order, each with text
     identifier_precision: float | None  # named identifiers that the context holds
     identifier_recall: float | None  # gold identifiers that are named
+    endpoint: bool | None  # the gold endpoint is named
     recall_at_k: float | None  # gold sections among the hits
     reciprocal_rank: float | None  # 1 / rank of the first gold section, 0 without one
     abstained: bool
     abstention_right: bool  # abstained == not answerable
     repeats: bool
+    no_findings: bool  # nothing that `answering.check` would tell
     original: dict[str, float]  # the five KPIs of `original_kpis`
 
 
@@ -93,6 +68,14 @@ def identifier_recall(text: str, identifiers: Sequence[str]) -> float | None:
     return _share([supported(i, named if re.fullmatch("[a-z]+", i) else f"{text}\n{named}") for i in identifiers])
 
 
+def endpoint(text: str, identifiers: Sequence[str]) -> bool | None:
+    """Whether `text` names the endpoint that the row names first, as `VERB /path`; None when it names none there.
+
+    The path with another verb right before it is another endpoint; verb and path may stand apart.
+    """
+    return supported(identifiers[0], text) if identifiers and is_pair(identifiers[0]) else None
+
+
 def recall_at_k(hits: list[tuple[str, str]], gold: list[tuple[str, str]]) -> float | None:
     """Share of the gold (document, heading) pairs among the `hits`, (document, heading path) pairs; None without gold.
 
@@ -110,28 +93,23 @@ def reciprocal_rank(hits: list[tuple[str, str]], gold: list[tuple[str, str]]) ->
     return 1 / rank if (rank := next(ranks, 0)) else 0.0
 
 
-def abstained(text: str) -> bool:
-    """Whether the answer opens by saying that the documents do not say.
+def ndcg_at_k(hits: list[tuple[str, str]], gold: list[tuple[str, str]]) -> float | None:
+    """Normalised discounted cumulative gain of the `hits` in [0, 1], None without gold; k is len(hits).
 
-    Read are the first two sentences under the first heading, and only up to one that names an identifier: an answer
-    that explains something and then names a gap has not abstained.
+    A gold section counts once, where it is first met, and all weigh the same. Source: Järvelin and Kekäläinen 2002,
+    Cumulated gain-based evaluation of IR techniques, with the logarithm to base 2.
     """
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    if lines and lines[0].startswith("#"):
-        lines = lines[1:]
-    end = next((i for i, line in enumerate(lines) if line.startswith("#")), len(lines))
-    for sentence in _sentences("\n".join(lines[:end]))[:2]:
-        plain = sentence.replace("’", "'")
-        if any(not _CONDITION.search(plain[: match.start()]) for match in _ABSTAIN.finditer(plain)):
-            return True
-        if in_text(sentence):
-            return False
-    return False
+    if not gold:
+        return None
+    firsts = [next((rank for rank, hit in enumerate(hits, 1) if _relevant(hit, pair)), None) for pair in set(gold)]
+    met = {rank for rank in firsts if rank is not None}
+    best = range(1, min(len(set(gold)), max(len(hits), 1)) + 1)
+    return sum(1 / math.log2(rank + 1) for rank in met) / sum(1 / math.log2(rank + 1) for rank in best)
 
 
 def repeats(text: str) -> bool:
     """Whether a sentence of at least 6 words stands twice; case and punctuation make no difference."""
-    long = [" ".join(words) for s in _sentences(text) if len(words := _words(s)) >= 6]
+    long = [" ".join(words) for s in sentences(text) if len(words := _words(s)) >= 6]
     return len(set(long)) < len(long)
 
 
@@ -145,14 +123,14 @@ def original_kpis(text: str, context: str, question: str, reference: str, titles
     sentences of at most 25 words. What does not exist (no token, no sentence) is 0.
     """
     tokens, known = _words(text), set(_words(context))
-    asked = set(_words(question)) - _STOP
+    asked = set(_words(question)) - STOP
     lines = {line.strip() for line in text.splitlines()}
     return {
         "structure": _share([f"### {title}" in lines for title in titles]) or 0.0,
         "groundedness": _share([token in known for token in set(tokens)]) or 0.0,
         "relevance": _share([word in tokens for word in asked]) or 0.0,
         "reference_overlap": _rouge_l(tokens, _words(reference)),
-        "brevity": _share([len(_words(s)) <= 25 for s in _sentences(text)]) or 0.0,
+        "brevity": _share([len(_words(s)) <= 25 for s in sentences(text)]) or 0.0,
     }
 
 
@@ -168,11 +146,13 @@ def score(question: Question, answer: Answer, titles: Sequence[str]) -> Score:
         structure=structure(text, titles),
         identifier_precision=identifier_precision(text, context),
         identifier_recall=identifier_recall(text, question.identifiers),
+        endpoint=endpoint(text, question.identifiers),
         recall_at_k=recall_at_k(hits, list(question.gold)),
         reciprocal_rank=reciprocal_rank(hits, list(question.gold)),
         abstained=gave_up,
         abstention_right=gave_up == (not question.answerable),
         repeats=repeats(text),
+        no_findings=not answer.findings,
         original=original_kpis(text, context, question.question, question.reference, titles),
     )
 
@@ -188,6 +168,7 @@ def summary(scores: list[Score]) -> Summary:
         "structure": _wilson([s.structure for s in scores]),
         "identifier_precision": _bootstrap([s.identifier_precision for s in scores]),
         "identifier_recall": _bootstrap([s.identifier_recall for s in scores]),
+        "endpoint": _wilson([s.endpoint for s in scores if s.endpoint is not None]),
         "recall_at_k": _bootstrap([s.recall_at_k for s in scores]),
         "reciprocal_rank": _bootstrap([s.reciprocal_rank for s in scores]),
         "abstention_right": _wilson([s.abstention_right for s in scores]),
@@ -195,6 +176,7 @@ def summary(scores: list[Score]) -> Summary:
         "abstention_recall": _wilson([s.abstained for s in gaps]),
         "abstention_f1": _resample(len(scores), _f1(scores)) if gaps else None,
         "repeats": _wilson([s.repeats for s in scores]),
+        "no_findings": _wilson([s.no_findings for s in scores]),
     }
     for name in ORIGINAL:
         figures[f"original_{name}"] = _bootstrap([s.original.get(name) for s in scores])
@@ -211,13 +193,6 @@ def _share(truths: list[bool]) -> float | None:
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
-
-
-def _sentences(text: str) -> list[str]:
-    """Sentences, a line's end ending one too; headings left out."""
-    body = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
-    pieces = re.split(r"(?<=[.!?])\s+|\n+", body)
-    return [" ".join(piece.split()) for piece in pieces if re.search(r"\w", piece)]
 
 
 def _rouge_l(tokens: list[str], reference: list[str]) -> float:

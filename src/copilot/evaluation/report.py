@@ -1,6 +1,6 @@
 """Summaries and scores of base and tuned answers in; a table, a sentence and the content of evaluation.json out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +16,7 @@ LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "structure": "four sections",
     "identifier_precision": "names in context",
     "identifier_recall": "names expected",
+    "endpoint": "right endpoint",
     "recall_at_k": "recall@k",
     "reciprocal_rank": "reciprocal rank",
     "abstention_right": "abstains rightly",
@@ -23,6 +24,7 @@ LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "abstention_recall": "  recall",
     "abstention_f1": "  F1",
     "repeats": "repeats itself",
+    "no_findings": "no findings",
     "original_structure": "orig. structure",
     "original_groundedness": "orig. grounded",
     "original_relevance": "orig. relevance",
@@ -30,25 +32,36 @@ LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "original_brevity": "orig. brevity",
 }
 _LOWER_IS_BETTER = {"repeats"}
-_JUDGED = ("structure", "identifier_precision", "identifier_recall", "abstention_right", "repeats")
+_JUDGED = (
+    "structure",
+    "identifier_precision",
+    "identifier_recall",
+    "endpoint",
+    "abstention_right",
+    "repeats",
+    "no_findings",
+)
 
 
-def table(base: Summary, tuned: Summary) -> "Table":
-    """Figure | base | tuned | change; a cell is the mean, its 95 % interval and n, short enough for 80 columns.
+def table(columns: Mapping[str, Summary]) -> "Table":
+    """Figure | one column each | change, where there are two; a cell is the mean, its 95 % interval and n.
 
-    A change is said in words. The original's KPIs come last and get a number alone, since more is not better there.
+    Short enough for 80 columns. A change is said in words. The original's KPIs come last and get a number alone, since
+    more is not better there.
     """
     from rich.table import Table
 
-    grid = Table(title="Base and tuned on the held-out questions: mean, 95 % interval, n")
+    names = " and ".join(columns)
+    grid = Table(title=f"{names[0].upper()}{names[1:]} on the held-out questions: mean, 95 % interval, n")
     grid.add_column("Figure", no_wrap=True)
-    for name in ("base", "tuned", "change"):
+    for name in (*columns, *(["change"] if len(columns) == 2 else [])):
         grid.add_column(name, justify="right", no_wrap=True)
-    shown = [name for name in LABELS if name in base or name in tuned]
+    shown = [name for name in LABELS if any(name in part for part in columns.values())]
     for i, name in enumerate(shown):
         last = i + 1 == len(shown) or (shown[i + 1].startswith("original_") and not name.startswith("original_"))
-        a, b = base.get(name), tuned.get(name)
-        grid.add_row(LABELS[name], _cell(a), _cell(b), _change_cell(name, a, b), end_section=last)
+        figures = [part.get(name) for part in columns.values()]
+        change = [_change_cell(name, *figures)] if len(figures) == 2 else []
+        grid.add_row(LABELS[name], *map(_cell, figures), *change, end_section=last)
     return grid
 
 
@@ -69,6 +82,17 @@ def verdict(base: Summary, tuned: Summary) -> str:
     return "After tuning " + "; ".join(said) + "."
 
 
+def results(summaries: Mapping[str, Summary]) -> Iterator["Table | str"]:
+    """What `copilot pipeline` prints of an evaluation: tables, and a sentence under each."""
+    if "tuned" not in summaries:
+        yield table({"free": summaries["base"], "served": summaries["served"]})
+        return
+    base, tuned, served = (summaries[name] for name in ("base", "tuned", "served"))
+    yield table({"base": base, "tuned": tuned})
+    yield verdict(base, tuned)
+    yield as_served(served)
+
+
 def as_served(served: Summary) -> str:
     """One sentence with what a reader meets: the tuned model held to its shape and to the names of its passages."""
     shown = [f"{LABELS[name]} {served[name]['mean']:.2f}" for name in _JUDGED if name in served]
@@ -81,27 +105,22 @@ def beside(first: Summary, second: Summary) -> str:
     return ", ".join(f"{LABELS[name]} {first[name]['mean']:.2f} → {second[name]['mean']:.2f}" for name in both)
 
 
-def to_dict(
-    questions: Sequence[Question],
-    base: Sequence[tuple[Answer, Score]],
-    tuned: Sequence[tuple[Answer, Score]],
-    served: Sequence[tuple[Answer, Score]],
-) -> dict[str, Any]:
+def to_dict(questions: Sequence[Question], scored: Mapping[str, Sequence[tuple[Answer, Score]]]) -> dict[str, Any]:
     """The content of evaluation.json, ready for `json.dump`; changes are tuned minus base, intervals of 95 %.
 
-    `base` and `tuned` wrote freely, `served` is the tuned model held to what `answer.enforce` says. All are in the
-    order of the questions. Raises ValueError when they do not belong together.
+    `base` and `tuned` wrote freely, `served` is the tuned model held to what `answer.enforce` says; a remote model has
+    no `tuned`. All are in the order of the questions. Raises ValueError when they do not belong together.
     """
     rows = []
-    for question, *three in zip(questions, base, tuned, served, strict=True):
-        if {score.id for _, score in three} != {question.id}:
-            raise ValueError(f"scores of {', '.join(score.id for _, score in three)} beside question {question.id}")
+    for question, *parts in zip(questions, *scored.values(), strict=True):
+        if {score.id for _, score in parts} != {question.id}:
+            raise ValueError(f"scores of {', '.join(score.id for _, score in parts)} beside question {question.id}")
         row = {"id": question.id, "question": question.question, "answerable": question.answerable}
-        entries = zip(("base", "tuned", "served"), three, strict=True)
-        rows.append({**row, **{name: _entry(*pair) for name, pair in entries}})
-    before, after, real = (summary([score for _, score in part]) for part in (base, tuned, served))
+        rows.append({**row, **{name: _entry(*pair) for name, pair in zip(scored, parts, strict=True)}})
+    summaries = {name: summary([score for _, score in part]) for name, part in scored.items()}
+    before, after = summaries.get("base", {}), summaries.get("tuned", {})
     changes = {name: after[name]["mean"] - before[name]["mean"] for name in before if name in after}
-    return {"summary": {"base": before, "tuned": after, "served": real, "change": changes}, "questions": rows}
+    return {"summary": {**summaries, **({"change": changes} if before else {})}, "questions": rows}
 
 
 def _entry(answer: Answer, score: Score) -> dict[str, Any]:
@@ -134,3 +153,10 @@ def _change_cell(name: str, base: Figure | None, tuned: Figure | None) -> str:
         return number
     colour = {"better": "green", "worse": "bold red", "same": "dim"}[change]
     return f"[{colour}]{change if change == 'same' else f'{number} {change}'}[/]"
+
+
+def demo_markdown(answer: Answer) -> str:
+    """A question, its answer and its sources as markdown."""
+    places = [source.label + ("" if source.cited else " (not cited)") for source in answer.sources]
+    listed = "\n".join(f"{n}. {place}" for n, place in enumerate(places, 1))
+    return f"## {answer.question}\n\n{answer.marked}\n\nSources:\n\n{listed}"
