@@ -236,8 +236,8 @@ def open_answerer(
     """What answers questions for this run; `k` and `seed` override the YAML for asking alone.
 
     Raises StaleError when the index or the adapter is missing or does not fit. An adapter that only saw an earlier
-    index is told of by `say`, and refused when `strict`, which the stages of the pipeline are: they answer many
-    questions at once, so transformers writes for them. `detail` is told which runtime writes.
+    index is told of by `say`, and refused when `strict`, which the stages of the pipeline are: they ask the
+    base model too, which has no export, so transformers writes for them. `detail` is told which runtime writes.
     """
     work = Work(config, flag)
     if rag:

@@ -28,12 +28,12 @@ def open_generator(
 ) -> tuple[Generator, str]:
     """What writes answers, and its chat template.
 
-    `batch` is the number of questions answered at once, which transformers is for; None: one after the other, with
-    what is chosen. `detail` is told which runtime was taken and why. Raises StaleError with `remedy` when the YAML asks
+    `batch` is the number of questions answered at once, by transformers; None: one after the other, with what is
+    chosen. `detail` is told which runtime was taken and why. Raises StaleError with `remedy` when the YAML asks
     for an export that is not there or does not fit.
     """
     runtime: Runtime = "transformers"
-    why = "many questions at once"
+    why = "base and tuned model are compared"
     if batch is None:
         runtime, why = choose_runtime(config, export, adapter, has_gpu(), remedy)
     detail(f"runtime: {runtime} ({why})")
