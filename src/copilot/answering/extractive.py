@@ -1,0 +1,145 @@
+"""A question and its hits in; an answer of sentences and table rows copied from the best entry out, without a model.
+
+The baseline that a language model has to beat: the same seam as `answer.Answerer`, deterministic and at once.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from copilot.answering.entries import Entry
+from copilot.answering.identifiers import nameable
+from copilot.answering.ranking import SHAPED, best_entry, read_question
+from copilot.config import AnswerPart
+from copilot.prompt.grammar import NO_ANSWER
+from copilot.prompt.sections import MARK
+from copilot.types import Answer, Hit, Section, Usage
+
+NAME = "extractive"  # what `Answer.model` says
+FIELDS, TIPS, STEPS = 6, 4, 6  # items of a section, at most
+LEAST = 0.1  # share of what is asked; when the best entry holds less, the documents do not say
+
+_CALL = re.compile(r"\b((?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) /[\w/{}<>.:-]*[\w}>])")
+_MODULE = re.compile(r"(?:The \w+ |Use )?`?([a-z]+(?:[A-Z]\w*|_\w+))`?(?![\w(.])")
+_ALARM = re.compile(
+    r"\b(?:refused|rejected|errors?|cannot|only|must|not|never|no longer|fails?|otherwise|at most|up to|limit\w*|"
+    r"except|unless|before|lost|ignored|[45]\d\d)\b",
+    re.I,
+)
+_LEANS = re.compile(r"(?:It|They|This|These|Those|That|Such|Otherwise|Then|Both|He|She|In that case)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Extractive:
+    """What composes answers from hits by plain rules; `config.refuse` lets it say that the documents do not say."""
+
+    retrieve: Callable[[str], list[Hit]]
+    config: AnswerPart
+
+    def ask(self, question: str, on_text: Callable[[str], None] = lambda piece: None) -> Answer:
+        """One answer; `on_text` gets it whole."""
+        began = time.monotonic()
+        hits = self.retrieve(question)
+        bodies = compose(question, hits, self.config.refuse)
+        bodies += ["No more is said."] * (len(self.config.sections) - len(bodies))
+        sections = tuple(Section(*pair) for pair in zip(self.config.sections, bodies, strict=False))
+        text = "\n\n".join(f"{MARK}{section.title}\n{section.text}" for section in sections)
+        on_text(text)
+        spent = time.monotonic() - began
+        return Answer(question, text, sections, tuple(hits), NAME, None, Usage(0, 0, spent, spent))
+
+    def ask_all(self, questions: Sequence[str], step: Callable[[int], None] = lambda n: None) -> list[Answer]:
+        """All answers, in order."""
+        answers = []
+        for question in questions:
+            answers.append(self.ask(question))
+            step(1)
+        return answers
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the answer has said already, and the names that its entry lets it put into backticks."""
+
+    names: tuple[str, ...]
+    marked: bool  # the document itself has names in backticks
+    before: set[str] = field(default_factory=set)
+
+    def new(self, sentences: Iterable[str], most: int) -> list[str]:
+        """The first `most` that were not said yet, names in backticks; they count as said from now on."""
+        found: list[str] = []
+        for sentence in sentences:
+            key = " ".join(re.findall(r"\w+", sentence.lower()))
+            if len(found) < most and key and key not in self.before:
+                self.before.add(key)
+                found.append(self.ticked(sentence))
+        return found
+
+    def ticked(self, text: str) -> str:
+        """`text` with its names in backticks, where the document has not put them there."""
+        shaped = [re.escape(n) for n in sorted(self.names, key=len, reverse=True) if SHAPED.match(n)]
+        if self.marked or not shaped:
+            return text
+        name = re.compile(rf"(?<![\w/.{{-])(?:{'|'.join(shaped)})(?![\w/}}(-])")
+        spans = text.split("`")
+        return "`".join(part if i % 2 else name.sub(r"`\g<0>`", part) for i, part in enumerate(spans))
+
+    def naming(self, text: str) -> str:
+        """The first name that stands in backticks in `text`; "" without one."""
+        return next((n for n in re.findall(r"`([^`]+)`", self.ticked(text)) if n in self.names), "")
+
+
+def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list[str]:
+    """The texts of four sections, none empty and no sentence twice; what they name in backticks stands in `hits`."""
+    asked = read_question(question, hits)
+    found = best_entry(asked, hits)
+    if found is None or (may_refuse and found.covered < LEAST):
+        return [
+            f"{NO_ANSWER} do not say this.",
+            "The nearest topics are among the sources.",
+            "- No field or setting fits the question.",
+            "- Ask the people who own the product, or add a document about this and ask again.",
+        ]
+    entry, said = found.entry, Said(nameable(found.context), "`" in found.context)
+    plain = [*entry.sentences, *entry.notes, *entry.steps]
+    fit = {text: asked.likeness(text) for text in [*plain, *map(row, entry.fields)]}
+    best = max(fit, key=lambda text: fit[text], default="")
+    summary = said.new([*plain[:1], *([best] if fit.get(best) else [])], 2)
+    wanted = sorted(entry.fields, key=lambda pair: -fit[row(pair)])[:FIELDS]
+    fields = said.new([row(pair) for pair in entry.fields if pair in wanted], FIELDS)
+    lone = [s for s in entry.sentences if not _LEANS.match(s)]
+    alarms = [s for s in lone if _ALARM.search(s)]
+    steps = said.new(entry.steps, STEPS)
+    how = calling(entry) + ([] if steps else said.new((s for s in lone if s not in alarms), 2))
+    how = how or ([] if steps else said.new(alarms, 1))
+    tips = said.new([*entry.notes, *alarms], TIPS) or said.new(lone, TIPS)
+    how = [" ".join(how)] * bool(how) + [f"{n}. {step}" for n, step in enumerate(steps, 1)]
+    for sentence in [] if fields else lone:
+        if name := said.naming(sentence):
+            fields += [f"`{name}`: {text}" for text in said.new([sentence], 1)]
+    return [
+        " ".join(summary) or f"{found.heading}.",
+        "\n".join(how) or f"Read “{found.heading}” in the sources.",
+        "\n".join(f"- {text}" for text in fields) or "- No field is listed for this.",
+        "\n".join(f"- {text}" for text in tips) or "The documents name no special warning for this.",
+    ]
+
+
+def row(pair: tuple[str, str]) -> str:
+    """A row of a table as an item; a name gets backticks, a word such as a plan's name none."""
+    name = pair[0] if "`" in pair[0] or not re.fullmatch(r"(?![A-Z][a-z]+$)\S*[A-Za-z]\S*", pair[0]) else f"`{pair[0]}`"
+    return f"{name}: {pair[1]}"
+
+
+def calling(entry: Entry) -> list[str]:
+    """How the entry's endpoint or module is used; nothing where its first sentence names none."""
+    first = entry.sentences[0] if entry.sentences else ""
+    call = _CALL.search(first.replace("`", "")) or _MODULE.match(first)
+    if call is None:
+        return []
+    path = re.findall(r"{(\w+)}", call[1])
+    given = [name.strip("`") for name, text in entry.fields if text.endswith("Required.")]
+    given = [f"`{name}`" for name in given if name not in path and not call[1].startswith("GET ")]
+    how = [f"{'Call' if ' ' in call[1] else 'Use'} `{call[1]}`."]
+    return how + ([f"Give {' and '.join(filter(None, (', '.join(given[:-1]), given[-1])))}."] if given else [])
