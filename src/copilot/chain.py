@@ -32,13 +32,13 @@ class Options:
     as_json: bool = False
 
 
-def choose_stages(from_: str | None, only: str | None) -> tuple[str, ...]:
-    """The stages that `--from` and `--only` leave."""
+def choose_stages(from_: str | None, only: str | None, stages: tuple[str, ...] = STAGES) -> tuple[str, ...]:
+    """The stages of these that `--from` and `--only` leave."""
     if from_ and only:
         raise ConfigError("--from and --only exclude each other", "give one of them")
     if only:
         return (only,)
-    return STAGES[STAGES.index(from_) :] if from_ else STAGES
+    return tuple(stage for stage in stages if not from_ or STAGES.index(stage) >= STAGES.index(from_))
 
 
 def run_pipeline(config: Config, terminal: Terminal, flags: str, options: Options) -> None:
@@ -47,8 +47,13 @@ def run_pipeline(config: Config, terminal: Terminal, flags: str, options: Option
         raise ConfigError(
             "several processes can only train together", "launch `copilot train` with them, and run the pipeline alone"
         )
-    stages = choose_stages(options.from_, options.only)
     work = Work(config, flags)
+    stages = choose_stages(options.from_, options.only, work.stages)
+    if config.evaluation.gates:
+        from copilot.evaluation.gates import check_names
+        from copilot.evaluation.report import COLUMNS
+
+        check_names(config.evaluation, COLUMNS[-1:] if config.model.extractive else COLUMNS)
     if options.dry_run:
         print_plan(work, stages, options.force)
         return
@@ -71,23 +76,25 @@ def run_pipeline(config: Config, terminal: Terminal, flags: str, options: Option
     path = record(work)
     if options.as_json:
         print(path.read_text(encoding="utf-8"), end="")
-        return
-    _print_results(work, terminal)
+    else:
+        _print_results(work, terminal)
+    if config.evaluation.gates and "evaluate" in stages and (found := work.found("evaluate")):
+        from copilot.evaluation.gates import hold
+
+        hold(config.evaluation, found["summary"])
 
 
 def record(work: Work) -> Path:
     """Write `run.json` when what it says has changed: what ties answers to adapter to index to file hashes."""
     path = work.folder / "run.json"
-    index, adapter, evaluation, demo = made = [_found(work, stage) for stage in STAGES]
+    made = {stage: _found(work, stage) for stage in STAGES}
+    index, adapter, evaluation, demo = made.values()
     documents = index.get("documents", {})
     data: dict[str, Any] = {
         "run": work.config.run.name,
         "version": __version__,
         "config": work.config.model_dump(mode="json"),
-        "stages": {
-            stage: {"state": work.state(stage), "key": found.get("fingerprint")}
-            for stage, found in zip(STAGES, made, strict=True)
-        },
+        "stages": {stage: {"state": work.state(stage), "key": made[stage].get("fingerprint")} for stage in work.stages},
         "documents": documents,
         "index": _some(index, "fingerprint", "embeddings", "dimension", "chunks", "made"),
         "adapter": _some(adapter, "fingerprint", "index", "model", "base", "recipe", "prompt", *_LOSSES, "made"),
@@ -104,7 +111,7 @@ def record(work: Work) -> Path:
         ],
     }
     weights = work.artefact("train") / "adapter_model.safetensors"
-    if weights.is_file():
+    if adapter and weights.is_file():
         data["adapter"]["sha256"] = file_sha256(weights)
     if _read(path) != data:
         write_json(path, {"written": now(), **data})
@@ -135,7 +142,7 @@ def describe(work: Work, stages: Sequence[str], force: bool) -> list[tuple[str, 
     """(stage, what happens, why) of a dry run; a stage after one that runs runs too."""
     rows: list[tuple[str, str, str]] = []
     running, blocked = "", ""  # the first earlier stage that runs; an earlier one that is left out and not fresh
-    for stage in STAGES:
+    for stage in work.stages:
         state = work.state(stage)
         if stage not in stages:
             rows.append((stage, "left out", state))
@@ -154,7 +161,7 @@ def describe(work: Work, stages: Sequence[str], force: bool) -> list[tuple[str, 
 def contacted(config: Config, running: Sequence[str]) -> list[str]:
     """Every remote endpoint that these stages would contact."""
     found = remote_endpoints(config.embeddings) if running else []
-    if set(running) - {"index"} and not Path(config.model.name).is_absolute():
+    if set(running) - {"index"} and not config.model.extractive and not Path(config.model.name).is_absolute():
         hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
         found.append(f"{hub}/{config.model.name} (unless it is in the local cache)")
     if "train" in running and config.train.report_to == "wandb":
@@ -173,17 +180,16 @@ def print_plan(work: Work, stages: Sequence[str], force: bool) -> None:
 
 
 def _print_results(work: Work, terminal: Terminal) -> None:
-    from copilot.evaluation.report import as_served, table, verdict
+    from copilot.evaluation.report import results
 
     evaluation, demo = work.artefact("evaluate"), work.folder / "demo.md"
     if demo.is_file():
         print(demo.read_text(encoding="utf-8"))
     if found := work.found("evaluate"):
-        summary = found["summary"]
-        terminal.out.print(table(summary["base"], summary["tuned"]))
-        print(verdict(summary["base"], summary["tuned"]))
-        print(as_served(summary["served"]))
+        for part in results(found["summary"]):
+            terminal.result(part)
     print("Written:")
-    for path in (work.artefact("index"), work.artefact("train"), evaluation, demo, work.folder / "run.json"):
+    made = [work.artefact(stage) for stage in ("index", "train") if stage in work.stages]
+    for path in (*made, evaluation, demo, work.folder / "run.json"):
         if path.exists():
             print(f"  {path}")

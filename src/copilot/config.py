@@ -115,8 +115,10 @@ class Model(Part):
     """The language model."""
 
     name: str = Field("unsloth/Llama-3.2-1B", min_length=1, description="hub name or folder with safetensors weights")
-    backend: Literal["auto", "unsloth", "transformers"] = Field(
-        "auto", description="auto: transformers; unsloth for training without packs, where there is a GPU and the extra"
+    backend: Literal["auto", "unsloth", "transformers", "extractive"] = Field(
+        "auto",
+        description="auto: transformers; unsloth for training without packs, where there is a GPU and the extra; "
+        "extractive: no model, answers are put together from sentences of the passages",
     )
     load_in_4bit: bool = Field(True, description="nf4 base weights; needs an NVIDIA GPU")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
@@ -127,6 +129,11 @@ class Model(Part):
         description="auto: the model's own where it has one; plain: text between its BOS and EOS, for a base model",
     )
     max_length: Positive = Field(4096, description="longest prompt with its answer, tokens; nothing is cut silently")
+
+    @property
+    def extractive(self) -> bool:
+        """Whether there is no language model at all, and so nothing to train."""
+        return self.backend == "extractive"
 
 
 class Lora(Part):
@@ -227,6 +234,9 @@ class Evaluation(Part):
     )
     limit: int | None = Field(None, ge=1, description="questions asked, spread evenly over the file; null: all")
     batch_size: Positive = Field(16, description="answers generated at once")
+    gates: dict[str, float] = Field(
+        {}, description="`column.figure: least`, e.g. `served.structure: 0.95`; a figure below it ends with exit code 4"
+    )
 
 
 class Demo(Part):

@@ -2,14 +2,15 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from copilot.answering.answer import Answerer, sources
+from copilot.answering.extractive import Extractive
 from copilot.config import Config
-from copilot.errors import CopilotError, StaleError
+from copilot.console import Console, Silent
+from copilot.errors import CopilotError, Exit, StaleError
 from copilot.knowledge.chunks import split
 from copilot.knowledge.documents import find_files, load_document
 from copilot.knowledge.embeddings import load_embeddings
@@ -36,18 +37,6 @@ from copilot.prompt.render import prompt_fingerprint
 from copilot.runs import locked, now, read_manifest, write_json, write_text
 from copilot.types import Answer, Question
 from copilot.work import Work, unchanged
-
-
-class Console(Protocol):
-    """How the stages speak to a person; everything goes to stderr."""
-
-    def say(self, text: str) -> None:
-        """One line."""
-        ...
-
-    def progress(self, title: str, total: int) -> AbstractContextManager[Callable[..., None]]:
-        """A bar; the function it yields is told of n more done, and of a note to show."""
-        ...
 
 
 def run_index(config: Config, console: Console, flag: str = "", force: bool = False) -> dict[str, Any]:
@@ -125,6 +114,9 @@ def run_train(
 
     Under torchrun or accelerate several processes train together; the first alone speaks and writes.
     """
+    if config.model.extractive:
+        console.say("train: nothing to train, since model.backend=extractive has no language model")
+        return
     work = Work(config, flag)
     with together() as processes:
         if processes.first:
@@ -132,18 +124,6 @@ def run_train(
                 _train(work, console, force, resume, show, processes)
         else:
             _train(work, Silent(), force, resume, lambda p: None, processes)
-
-
-class Silent:
-    """A Console for processes beside the first."""
-
-    def say(self, text: str) -> None:
-        """Nothing."""
-
-    @contextmanager
-    def progress(self, title: str, total: int) -> Iterator[Callable[..., None]]:
-        """Nothing."""
-        yield lambda n, note="": None
 
 
 def _train(
@@ -235,12 +215,17 @@ def open_answerer(
     seed: int | None = None,
     strict: bool = False,
     say: Callable[[str], None] = lambda text: None,
-) -> Answerer:
+) -> Answerer | Extractive:
     """What answers questions for this run; `k` and `seed` override the YAML for asking alone.
 
     Raises StaleError when the index or the adapter is missing or does not fit. An adapter that only saw an earlier
     index is told of by `say`, and refused when `strict`.
     """
+    if config.model.extractive:
+        if not rag:
+            message = "model.backend=extractive has no general knowledge to answer from"
+            raise CopilotError(message, "leave out --no-rag, or name another backend", Exit.USAGE)
+        return Extractive(open_retriever(config, flag, k), config.answer)
     work = Work(config, flag)
     retrieve = open_retriever(config, flag, k) if rag else None
     adapter = work.artefact("train") if tuned else None
@@ -281,24 +266,33 @@ def run_evaluate(config: Config, console: Console, flag: str = "") -> dict[str, 
     from copilot.evaluation.metrics import score
     from copilot.evaluation.report import to_dict
 
-    free = config.answer.model_copy(update={"enforce": "off", "refuse": True})
-
     work = Work(config, flag)
     with locked(work.folder, "evaluate", console.say):
         key = work.key("evaluate")
         questions = spread(read_questions(Path(config.evaluation.questions)), config.evaluation.limit)
-        base = replace(open_answerer(config, flag, tuned=False, strict=True), config=free)
-        served = open_answerer(config, flag, strict=True)
         scored = {}
-        for name, answerer in (("base", base), ("tuned", replace(served, config=free)), ("served", served)):
-            with console.progress(f"asking the {name} model", len(questions)) as step:
+        for name, answerer in _columns(config, flag):
+            with console.progress(f"asking {name}", len(questions)) as step:
                 answers = answerer.ask_all([q.question for q in questions], step)
             scored[name] = [(a, score(q, a, config.answer.sections)) for q, a in zip(questions, answers, strict=True)]
         unchanged(key, work.key("evaluate"), "a document, the questions or the adapter's rows")
-        result = {**_made_from(work, "evaluate"), **to_dict(questions, **scored)}
+        result = {**_made_from(work, "evaluate"), **to_dict(questions, scored)}
         write_json(work.artefact("evaluate"), result)
         console.say(f"evaluate: {len(questions)} questions → {work.artefact('evaluate')}")
         return result
+
+
+def _columns(config: Config, flag: str) -> Iterator[tuple[str, Answerer | Extractive]]:
+    """(name, what answers) of each column of the evaluation, all over the same hits; without a model there is one."""
+    if config.model.extractive:
+        yield "extractive", open_answerer(config, flag)
+        return
+    free = config.answer.model_copy(update={"enforce": "off", "refuse": True})
+    base = replace(open_answerer(config, flag, tuned=False, strict=True), config=free)
+    served = open_answerer(config, flag, strict=True)
+    yield from (("base", base), ("tuned", replace(served, config=free)), ("served", served))
+    assert served.retrieve is not None
+    yield "extractive", Extractive(served.retrieve, free)
 
 
 def _made_from(work: Work, stage: str) -> dict[str, Any]:

@@ -91,6 +91,13 @@ class Terminal:
             for hit in answer.hits:
                 print(f"\n--- {hit.chunk.header} ({hit.chunk.document}, {hit.score:.3f})\n{hit.chunk.text}")
 
+    def result(self, part: Table | str) -> None:
+        """A table of results, or a sentence about it."""
+        if isinstance(part, str):
+            print(part)
+        else:
+            self.out.print(part)
+
     def usage(self, answer: Answer) -> None:
         """What an answer cost, with -v."""
         spent = answer.usage

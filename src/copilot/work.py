@@ -23,6 +23,11 @@ class Work:
     flags: str = ""  # -c, --set and --output-dir as given, for the commands that errors name
 
     @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that there are: without a language model nothing is trained."""
+        return tuple(stage for stage in STAGES if stage != "train" or not self.config.model.extractive)
+
+    @property
     def folder(self) -> Path:
         """The run folder."""
         return self.config.run_dir
@@ -58,11 +63,13 @@ class Work:
             case "index":
                 embedder = config.embeddings.model_dump(include={"model", "endpoint"})
                 return fingerprint("index-1", list(self.files().items()), config.chunks.model_dump(), embedder)
+            case "train" if config.model.extractive:
+                return fingerprint("extractive-1", self.key("index"), config.retriever.k)
             case "train":
                 return fingerprint(self.key("index"), self.recipe())
             case "evaluate":
                 sha, limit = _sha_or_none(config.evaluation.questions), config.evaluation.limit
-                return fingerprint("evaluate-1", self.key("train"), sha, limit, config.answer.model_dump())
+                return fingerprint("evaluate-3", self.key("train"), sha, limit, config.answer.model_dump())
             case _:
                 return fingerprint("demo-1", self.key("train"), config.demo.questions, config.answer.model_dump())
 
@@ -76,6 +83,8 @@ class Work:
 
         Raises StaleError for a broken one.
         """
+        if stage not in self.stages:
+            return None
         path = self.artefact(stage)
         remedy = f"run {self.command(stage)}"
         try:
@@ -90,7 +99,9 @@ class Work:
             raise StaleError(f"{path} is damaged", remedy) from None
 
     def state(self, stage: str) -> str:
-        """`fresh`, `missing`, or why the result on the disk is stale."""
+        """`fresh`, `missing`, or why the result on the disk is stale; a stage that there is not has nothing to do."""
+        if stage not in self.stages:
+            return "fresh"
         try:
             found = self.found(stage)
         except StaleError as error:
@@ -105,7 +116,9 @@ class Work:
             return "stale: its settings, rows or base model have changed"
         if stage == "train":
             return "stale: the index has changed"
-        what = "its questions or settings have" if self.state("train") == "fresh" else "the adapter has"
+        earlier = "index" if self.config.model.extractive else "train"
+        made = "the index has" if self.config.model.extractive else "the adapter has"
+        what = "its questions or settings have" if self.state(earlier) == "fresh" else made
         return f"stale: {what} changed"
 
     def _index_change(self, manifest: dict[str, Any]) -> str:

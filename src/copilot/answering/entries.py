@@ -42,6 +42,8 @@ def read_entry(text: str, whole: bool = True) -> Entry:
             fenced, open_ = not fenced, False
         elif fenced or not line.strip() or _CODE.match(line) or _TITLE.match(line):
             open_ = False
+        elif not line.startswith("|") and line.endswith("|"):
+            open_ = False  # the end of a row that is cut
         elif found := _table(lines[at:]):
             (taken, rows), open_ = found, False
             fields += rows

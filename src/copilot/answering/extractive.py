@@ -104,14 +104,16 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
     entry, said = found.entry, Said(nameable(found.context), "`" in found.context)
     plain = [*entry.sentences, *entry.notes, *entry.steps]
     fit = {text: asked.likeness(text) for text in [*plain, *map(row, entry.fields)]}
-    best = max(fit, key=lambda text: fit[text], default="")
+    call = calling(entry)
+    telling = [text for text in fit if text in plain or not call or fit[text] > 2]  # a row only where it is asked for
+    best = max(telling, key=lambda text: fit[text], default="")
     summary = said.new([*plain[:1], *([best] if fit.get(best) else [])], 2)
     wanted = sorted(entry.fields, key=lambda pair: -fit[row(pair)])[:FIELDS]
     fields = said.new([row(pair) for pair in entry.fields if pair in wanted], FIELDS)
     lone = [s for s in entry.sentences if not _LEANS.match(s)]
     alarms = [s for s in lone if _ALARM.search(s)]
     steps = said.new(entry.steps, STEPS)
-    how = calling(entry) + ([] if steps else said.new((s for s in lone if s not in alarms), 2))
+    how = call + ([] if steps else said.new((s for s in lone if s not in alarms), 2))
     how = how or ([] if steps else said.new(alarms, 1))
     tips = said.new([*entry.notes, *alarms], TIPS) or said.new(lone, TIPS)
     how = [" ".join(how)] * bool(how) + [f"{n}. {step}" for n, step in enumerate(steps, 1)]

@@ -1,6 +1,6 @@
-"""Summaries and scores of base and tuned answers in; a table, a sentence and the content of evaluation.json out."""
+"""Summaries and scores of answers in; tables, sentences and the content of evaluation.json out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 Change = Literal["better", "worse", "same"]
 
+COLUMNS = ("base", "tuned", "served", "extractive")  # of an evaluation; without a language model the last alone
 LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "structure": "four sections",
     "identifier_precision": "names in context",
@@ -29,34 +30,37 @@ LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "original_reference_overlap": "orig. overlap",
     "original_brevity": "orig. brevity",
 }
-_LOWER_IS_BETTER = {"repeats"}
+LOWER_IS_BETTER = {"repeats"}
 _JUDGED = ("structure", "identifier_precision", "identifier_recall", "abstention_right", "repeats")
 
 
-def table(base: Summary, tuned: Summary) -> "Table":
-    """Figure | base | tuned | change; a cell is the mean, its 95 % interval and n, short enough for 80 columns.
+def table(columns: Mapping[str, Summary], without: Sequence[str] = ()) -> "Table":
+    """Figure | one column each | change, where there are two; a cell is the mean, its 95 % interval and n.
 
-    A change is said in words. The original's KPIs come last and get a number alone, since more is not better there.
+    Short enough for 80 columns. A change is said in words. The original's KPIs come last and get a number alone, since
+    more is not better there. Figures of `without` are left out.
     """
     from rich.table import Table
 
-    grid = Table(title="Base and tuned on the held-out questions: mean, 95 % interval, n")
+    names = " and ".join(columns)
+    grid = Table(title=f"{names[0].upper()}{names[1:]} on the held-out questions: mean, 95 % interval, n")
     grid.add_column("Figure", no_wrap=True)
-    for name in ("base", "tuned", "change"):
+    for name in (*columns, *(["change"] if len(columns) == 2 else [])):
         grid.add_column(name, justify="right", no_wrap=True)
-    shown = [name for name in LABELS if name in base or name in tuned]
+    shown = [name for name in LABELS if name not in without and any(name in part for part in columns.values())]
     for i, name in enumerate(shown):
         last = i + 1 == len(shown) or (shown[i + 1].startswith("original_") and not name.startswith("original_"))
-        a, b = base.get(name), tuned.get(name)
-        grid.add_row(LABELS[name], _cell(a), _cell(b), _change_cell(name, a, b), end_section=last)
+        figures = [part.get(name) for part in columns.values()]
+        change = [_change_cell(name, *figures)] if len(figures) == 2 else []
+        grid.add_row(LABELS[name], *map(_cell, figures), *change, end_section=last)
     return grid
 
 
-def verdict(base: Summary, tuned: Summary) -> str:
-    """One sentence that names what got better and what worse by tuning, with means to two decimals."""
+def verdict(before: Summary, after: Summary, lead: str = "After tuning") -> str:
+    """One sentence that names what got better and what worse, with means to two decimals."""
     parts: dict[Change, list[str]] = {"worse": [], "better": [], "same": []}
     for name in _JUDGED:
-        a, b = base.get(name), tuned.get(name)
+        a, b = before.get(name), after.get(name)
         if a is None or b is None:
             continue
         change = _change(name, a, b)
@@ -64,9 +68,23 @@ def verdict(base: Summary, tuned: Summary) -> str:
         numbers = f" ({a['mean']:.2f} to {b['mean']:.2f}{apart})"
         parts[change].append(f"“{LABELS[name]}”" + ("" if change == "same" else numbers))
     if not any(parts.values()):
-        return "Base and tuned have no figure in common."
+        return f"{lead}: no figure in common."
     said = [f"{change}: {', '.join(parts[change])}" for change in parts if parts[change]]
-    return "After tuning " + "; ".join(said) + "."
+    return f"{lead} " + "; ".join(said) + "."
+
+
+def results(summaries: Mapping[str, Summary]) -> Iterator["Table | str"]:
+    """What `copilot pipeline` prints of an evaluation: tables, and a sentence under each."""
+    extractive = summaries.get("extractive", {})
+    if "served" not in summaries:
+        yield table({"extractive": extractive})
+        return
+    base, tuned, served = (summaries[name] for name in ("base", "tuned", "served"))
+    yield table({"base": base, "tuned": tuned})
+    yield verdict(base, tuned)
+    yield as_served(served)
+    yield table({"extractive": extractive, "served": served}, without=("recall_at_k", "reciprocal_rank"))
+    yield verdict(extractive, served, "Against plain extraction, the tuned model as served is")
 
 
 def as_served(served: Summary) -> str:
@@ -75,27 +93,23 @@ def as_served(served: Summary) -> str:
     return f"As served (held to what answer.enforce says): {', '.join(shown)}."
 
 
-def to_dict(
-    questions: Sequence[Question],
-    base: Sequence[tuple[Answer, Score]],
-    tuned: Sequence[tuple[Answer, Score]],
-    served: Sequence[tuple[Answer, Score]],
-) -> dict[str, Any]:
+def to_dict(questions: Sequence[Question], scored: Mapping[str, Sequence[tuple[Answer, Score]]]) -> dict[str, Any]:
     """The content of evaluation.json, ready for `json.dump`; changes are tuned minus base, intervals of 95 %.
 
-    `base` and `tuned` wrote freely, `served` is the tuned model held to what `answer.enforce` says. All are in the
-    order of the questions. Raises ValueError when they do not belong together.
+    `base` and `tuned` wrote freely, `served` is the tuned model held to what `answer.enforce` says, `extractive` the
+    baseline without a model, all from the same passages and in the order of the questions. Raises ValueError when they
+    do not belong together.
     """
     rows = []
-    for question, *three in zip(questions, base, tuned, served, strict=True):
-        if {score.id for _, score in three} != {question.id}:
-            raise ValueError(f"scores of {', '.join(score.id for _, score in three)} beside question {question.id}")
+    for question, *parts in zip(questions, *scored.values(), strict=True):
+        if {score.id for _, score in parts} != {question.id}:
+            raise ValueError(f"scores of {', '.join(score.id for _, score in parts)} beside question {question.id}")
         row = {"id": question.id, "question": question.question, "answerable": question.answerable}
-        entries = zip(("base", "tuned", "served"), three, strict=True)
-        rows.append({**row, **{name: _entry(*pair) for name, pair in entries}})
-    before, after, real = (summary([score for _, score in part]) for part in (base, tuned, served))
+        rows.append({**row, **{name: _entry(*pair) for name, pair in zip(scored, parts, strict=True)}})
+    summaries = {name: summary([score for _, score in part]) for name, part in scored.items()}
+    before, after = summaries.get("base", {}), summaries.get("tuned", {})
     changes = {name: after[name]["mean"] - before[name]["mean"] for name in before if name in after}
-    return {"summary": {"base": before, "tuned": after, "served": real, "change": changes}, "questions": rows}
+    return {"summary": {**summaries, **({"change": changes} if before else {})}, "questions": rows}
 
 
 def _entry(answer: Answer, score: Score) -> dict[str, Any]:
@@ -109,7 +123,7 @@ def _change(name: str, base: Figure, tuned: Figure) -> Change:
     difference = round(tuned["mean"], 2) - round(base["mean"], 2)
     if abs(difference) < 0.005:
         return "same"
-    return "better" if (difference > 0) != (name in _LOWER_IS_BETTER) else "worse"
+    return "better" if (difference > 0) != (name in LOWER_IS_BETTER) else "worse"
 
 
 def _cell(figure: Figure | None) -> str:
