@@ -13,7 +13,7 @@ from tiny_project import make_project
 from typer.testing import CliRunner
 
 from copilot.answering.entries import read_entry
-from copilot.answering.extractive import NAME, Extractive, compose
+from copilot.answering.extractive import NAME, compose, extractive
 from copilot.answering.identifiers import in_text, supported
 from copilot.answering.ranking import best_entry, read_question
 from copilot.cli import app
@@ -138,45 +138,45 @@ def test_neighbouring_chunks_of_an_entry_are_put_together() -> None:
 
 
 def test_it_abstains_in_four_sections_without_a_name() -> None:
-    answer = Extractive(lambda question: [bell()], AnswerPart()).ask("Which wine fits asparagus?")
+    answer = extractive(lambda question: [bell()], AnswerPart()).ask("Which wine fits asparagus?")
     assert structure(answer.text, SECTIONS) and abstained(answer.text) and not in_text(answer.text)
-    always = Extractive(lambda question: [bell()], AnswerPart(refuse=False)).ask("Which wine fits asparagus?")
+    always = extractive(lambda question: [bell()], AnswerPart(refuse=False)).ask("Which wine fits asparagus?")
     assert structure(always.text, SECTIONS) and not abstained(always.text)
-    nothing = Extractive(lambda question: [], AnswerPart(refuse=False)).ask("Which wine fits asparagus?")
+    nothing = extractive(lambda question: [], AnswerPart(refuse=False)).ask("Which wine fits asparagus?")
     assert structure(nothing.text, SECTIONS) and abstained(nothing.text)
 
 
 @pytest.mark.parametrize("sections", [["Answer"], ["A", "B", "C", "D", "E", "F"]])
 def test_other_sections_are_filled_too(sections: list[str]) -> None:
-    answer = Extractive(lambda question: [bell()], AnswerPart(sections=sections)).ask("How loud is a bell?")
+    answer = extractive(lambda question: [bell()], AnswerPart(sections=sections)).ask("How loud is a bell?")
     assert structure(answer.text, sections) and not repeats(answer.text)
 
 
 @pytest.mark.parametrize("text", ["", "# Only a title", "{", "| a |", "Field\nType", "- ", "Note:", "x" * 300])
 def test_an_entry_that_says_nothing_still_gives_four_sections(text: str) -> None:
-    extractive = Extractive(lambda question: [hit(text or " ", "a.md", "Guide")], AnswerPart(refuse=False))
-    answer = extractive.ask("What is a?")
+    asked = extractive(lambda question: [hit(text or " ", "a.md", "Guide")], AnswerPart(refuse=False))
+    answer = asked.ask("What is a?")
     assert structure(answer.text, SECTIONS) and not repeats(answer.text)
 
 
 def test_every_section_of_the_documents_is_answered_with_its_own_names() -> None:
     for name in FILES:
         for chunk in chunks_of(name):
-            extractive = Extractive(lambda question, chunk=chunk: [Hit(chunk, 0.5)], AnswerPart(refuse=False))
-            answer = extractive.ask(chunk.heading)
+            asked = extractive(lambda question, chunk=chunk: [Hit(chunk, 0.5)], AnswerPart(refuse=False))
+            answer = asked.ask(chunk.heading)
             assert structure(answer.text, SECTIONS), chunk.heading
             assert not repeats(answer.text), answer.text
             ticked = re.findall(r"`([^`]+)`", answer.text)
             assert all(supported(i, chunk.passage) for i in (*in_text(answer.text), *ticked)), answer.text
-            assert answer.text == extractive.ask(chunk.heading).text
+            assert answer.text == asked.ask(chunk.heading).text
 
 
 def test_answers_carry_what_others_do() -> None:
-    extractive, pieces, told = Extractive(lambda question: [bell()], AnswerPart()), [], []
-    answer = extractive.ask("How loud is a bell?", pieces.append)
+    asked, pieces, told = extractive(lambda question: [bell()], AnswerPart()), [], []
+    answer = asked.ask("How loud is a bell?", pieces.append)
     assert "".join(pieces) == answer.text and answer.hits == (bell(),)
     assert (answer.model, answer.adapter, answer.usage.completion_tokens) == (NAME, None, 0)
-    one, two = extractive.ask_all(["How loud is a bell?", "Who?"], told.append)
+    one, two = asked.ask_all(["How loud is a bell?", "Who?"], told.append)
     assert one.text == answer.text and two.question == "Who?" and sum(told) == 2
     assert tuple(section.title for section in answer.sections) == SECTIONS
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from copilot.answering.answer import Answerer, sources
-from copilot.answering.extractive import Extractive
+from copilot.answering.extractive import extractive
 from copilot.config import Config
 from copilot.console import Console, Silent
 from copilot.errors import CopilotError, Exit, StaleError
@@ -215,7 +215,7 @@ def open_answerer(
     seed: int | None = None,
     strict: bool = False,
     say: Callable[[str], None] = lambda text: None,
-) -> Answerer | Extractive:
+) -> Answerer:
     """What answers questions for this run; `k` and `seed` override the YAML for asking alone.
 
     Raises StaleError when the index or the adapter is missing or does not fit. An adapter that only saw an earlier
@@ -225,7 +225,7 @@ def open_answerer(
         if not rag:
             message = "model.backend=extractive has no general knowledge to answer from"
             raise CopilotError(message, "leave out --no-rag, or name another backend", Exit.USAGE)
-        return Extractive(open_retriever(config, flag, k), config.answer)
+        return extractive(open_retriever(config, flag, k), config.answer)
     work = Work(config, flag)
     retrieve = open_retriever(config, flag, k) if rag else None
     adapter = work.artefact("train") if tuned else None
@@ -282,7 +282,7 @@ def run_evaluate(config: Config, console: Console, flag: str = "") -> dict[str, 
         return result
 
 
-def _columns(config: Config, flag: str) -> Iterator[tuple[str, Answerer | Extractive]]:
+def _columns(config: Config, flag: str) -> Iterator[tuple[str, Answerer]]:
     """(name, what answers) of each column of the evaluation, all over the same hits; without a model there is one."""
     if config.model.extractive:
         yield "extractive", open_answerer(config, flag)
@@ -292,7 +292,7 @@ def _columns(config: Config, flag: str) -> Iterator[tuple[str, Answerer | Extrac
     served = open_answerer(config, flag, strict=True)
     yield from (("base", base), ("tuned", replace(served, config=free)), ("served", served))
     assert served.retrieve is not None
-    yield "extractive", Extractive(served.retrieve, free)
+    yield "extractive", extractive(served.retrieve, free)
 
 
 def _made_from(work: Work, stage: str) -> dict[str, Any]:

@@ -1,20 +1,21 @@
 """A question and its hits in; an answer of sentences and table rows copied from the best entry out, without a model.
 
-The baseline that a language model has to beat: the same seam as `answer.Answerer`, deterministic and at once.
+The baseline that a language model has to beat: a Generator like any other, deterministic, at once, and without torch.
 """
 
 import re
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from copilot.answering.answer import Answerer
 from copilot.answering.entries import Entry
 from copilot.answering.identifiers import nameable
 from copilot.answering.ranking import SHAPED, best_entry, read_question
-from copilot.config import AnswerPart
+from copilot.config import AnswerPart, Prompt
+from copilot.model.generator import Generated
 from copilot.prompt.grammar import NO_ANSWER
 from copilot.prompt.sections import MARK
-from copilot.types import Answer, Hit, Section, Usage
+from copilot.types import Hit, Message
 
 NAME = "extractive"  # what `Answer.model` says
 FIELDS, TIPS, STEPS = 6, 4, 6  # items of a section, at most
@@ -31,31 +32,53 @@ _LEANS = re.compile(r"(?:It|They|This|These|Those|That|Such|Otherwise|Then|Both|
 
 
 @dataclass(frozen=True, slots=True)
-class Extractive:
-    """What composes answers from hits by plain rules; `config.refuse` lets it say that the documents do not say."""
+class Rules:
+    """A Generator that composes by plain rules: its message is the question alone, its hits lie ready in `found`."""
 
-    retrieve: Callable[[str], list[Hit]]
+    found: dict[str, list[Hit]]  # of the questions that are being asked
     config: AnswerPart
 
-    def ask(self, question: str, on_text: Callable[[str], None] = lambda piece: None) -> Answer:
-        """One answer; `on_text` gets it whole."""
-        began = time.monotonic()
-        hits = self.retrieve(question)
-        bodies = compose(question, hits, self.config.refuse)
+    def stream(self, messages: Sequence[Message], grammar: str | None = None) -> Iterator[str]:
+        """The answer, whole. It has its shape and the passages' names without a grammar."""
+        question = messages[-1]["content"]
+        bodies = compose(question, self.found[question], self.config.refuse)
         bodies += ["No more is said."] * (len(self.config.sections) - len(bodies))
-        sections = tuple(Section(*pair) for pair in zip(self.config.sections, bodies, strict=False))
-        text = "\n\n".join(f"{MARK}{section.title}\n{section.text}" for section in sections)
-        on_text(text)
-        spent = time.monotonic() - began
-        return Answer(question, text, sections, tuple(hits), NAME, None, Usage(0, 0, spent, spent))
+        parts = zip(self.config.sections, bodies, strict=False)
+        yield "\n\n".join(f"{MARK}{title}\n{body}" for title, body in parts)
 
-    def ask_all(self, questions: Sequence[str], step: Callable[[int], None] = lambda n: None) -> list[Answer]:
+    def batch(
+        self,
+        prompts: Sequence[Sequence[Message]],
+        step: Callable[[int], None],
+        grammars: Sequence[str] | None = None,
+    ) -> list[Generated]:
         """All answers, in order."""
-        answers = []
-        for question in questions:
-            answers.append(self.ask(question))
+        made = []
+        for messages in prompts:
+            made.append(Generated("".join(self.stream(messages)), 0, 0))
             step(1)
-        return answers
+        return made
+
+    def count(self, messages: Sequence[Message]) -> int:
+        """No tokens: nothing is read by a model."""
+        return 0
+
+    def count_text(self, text: str) -> int:
+        """No tokens: nothing is written by a model."""
+        return 0
+
+
+def extractive(retrieve: Callable[[str], list[Hit]], config: AnswerPart) -> Answerer:
+    """An Answerer without a language model; `config.refuse` lets it say that the documents do not say."""
+    found: dict[str, list[Hit]] = {}
+
+    def kept(question: str) -> list[Hit]:
+        hits = retrieve(question)
+        found[question.strip()] = hits
+        return hits
+
+    question_alone = Prompt.model_construct(system="", rag="{question}")
+    return Answerer(Rules(found, config), kept, question_alone, config, NAME, None)
 
 
 @dataclass(frozen=True, slots=True)
