@@ -116,7 +116,7 @@ def test_a_chunk_that_is_cut_anywhere_gives_whole_sentences_and_rows(at: int) ->
 
 def test_the_answer_is_copied_from_the_entry() -> None:
     summary, how, fields, tips = compose("How loud can a bell ring?", [bell()])
-    assert summary == "`POST /bells/{bellId}/ring` rings one bell."
+    assert summary == "`POST /bells/{bellId}/ring` rings one bell. It can be heard at once."
     assert how == "Call `POST /bells/{bellId}/ring`.\n1. Pick the bell.\n2. Send the call."
     assert fields == "- `bellId`: Part of the address. Required.\n- `volume`: How loud, 1 to 10. The default is 5."
     assert tips == "- A bell that is rung at night wakes people.\n- A broken bell is refused with `409`."

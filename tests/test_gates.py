@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from copilot.errors import ConfigError, CopilotError, Exit
 from copilot.evaluation import gates
 from copilot.evaluation.metrics import Figure
 from copilot.evaluation.report import COLUMNS
+from copilot.knowledge.index import Index
+from copilot.types import Hit
 
 
 def figure(mean: float) -> Figure:
@@ -81,3 +84,21 @@ def test_the_pipeline_ends_with_4_after_it_has_written_and_printed_everything(pr
         assert bad.exception.message.startswith("extractive.recall_at_k is ") and "\n" not in bad.exception.message
         assert "Written:" in bad.stdout or more == ["--json"]
     assert runner.invoke(app, ["pipeline", *flags, "--only", "demo", "--set", high]).exit_code == 0
+
+
+def test_a_worse_retrieval_fails_its_gate(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = "evaluation.gates={extractive.recall_at_k: 0.5, extractive.identifier_recall: 0.5}"
+    flags = ["-c", str(project), "--set", "model.backend=extractive", "--set", gate]
+    runner = CliRunner()
+    assert runner.invoke(app, ["pipeline", *flags, "--force"]).exit_code == 0
+    search = Index.search
+
+    def last(self: Index, vector: Sequence[float], k: int) -> list[Hit]:
+        """The chunks that fit worst."""
+        return search(self, vector, len(self.chunks))[-k:]
+
+    monkeypatch.setattr(Index, "search", last)
+    bad = runner.invoke(app, ["pipeline", *flags, "--force"])
+    assert isinstance(bad.exception, CopilotError) and bad.exception.code == Exit.GATE
+    failed = [line.split()[0] for line in bad.exception.message.splitlines()]
+    assert failed == ["extractive.recall_at_k", "extractive.identifier_recall"]

@@ -125,7 +125,8 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
             "- Ask the people who own the product, or add a document about this and ask again.",
         ]
     entry, said = found.entry, Said(nameable(found.context), "`" in found.context)
-    plain = [*entry.sentences, *entry.notes, *entry.steps]
+    prose = leaning(entry.sentences)
+    plain = [*prose, *entry.notes, *entry.steps]
     fit = {text: asked.likeness(text) for text in [*plain, *map(row, entry.fields)]}
     call = calling(entry)
     telling = [text for text in fit if text in plain or not call or fit[text] > 2]  # a row only where it is asked for
@@ -133,14 +134,13 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
     summary = said.new([*plain[:1], *([best] if fit.get(best) else [])], 2)
     wanted = sorted(entry.fields, key=lambda pair: -fit[row(pair)])[:FIELDS]
     fields = said.new([row(pair) for pair in entry.fields if pair in wanted], FIELDS)
-    lone = [s for s in entry.sentences if not _LEANS.match(s)]
-    alarms = [s for s in lone if _ALARM.search(s)]
+    alarms = [s for s in prose if _ALARM.search(s)]
     steps = said.new(entry.steps, STEPS)
-    how = call + ([] if steps else said.new((s for s in lone if s not in alarms), 2))
+    how = call + ([] if steps else said.new((s for s in prose if s not in alarms), 2))
     how = how or ([] if steps else said.new(alarms, 1))
-    tips = said.new([*entry.notes, *alarms], TIPS) or said.new(lone, TIPS)
+    tips = said.new([*entry.notes, *alarms], TIPS) or said.new(prose, TIPS)
     how = [" ".join(how)] * bool(how) + [f"{n}. {step}" for n, step in enumerate(steps, 1)]
-    for sentence in [] if fields else lone:
+    for sentence in [] if fields else prose:
         if name := said.naming(sentence):
             fields += [f"`{name}`: {text}" for text in said.new([sentence], 1)]
     return [
@@ -155,6 +155,17 @@ def row(pair: tuple[str, str]) -> str:
     """A row of a table as an item; a name gets backticks, a word such as a plan's name none."""
     name = pair[0] if "`" in pair[0] or not re.fullmatch(r"(?![A-Z][a-z]+$)\S*[A-Za-z]\S*", pair[0]) else f"`{pair[0]}`"
     return f"{name}: {pair[1]}"
+
+
+def leaning(sentences: Sequence[str]) -> list[str]:
+    """The sentences, each with those after it that cannot be understood alone; a first one that cannot is left out."""
+    found: list[str] = []
+    for sentence in sentences:
+        if found and _LEANS.match(sentence):
+            found[-1] += " " + sentence
+        elif not _LEANS.match(sentence):
+            found.append(sentence)
+    return found
 
 
 def calling(entry: Entry) -> list[str]:
