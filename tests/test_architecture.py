@@ -13,9 +13,9 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 # From the bottom up. A module imports only what stands on its line or a lower one, and never in a circle.
 LAYERS = (
-    ("copilot", "copilot.types", "copilot.errors"),
+    ("copilot", "copilot.types", "copilot.errors", "copilot.console"),
     ("copilot.config",),
-    ("copilot.config_errors", "copilot.config_file", "copilot.console", "copilot.hub", "copilot.runs"),
+    ("copilot.config_errors", "copilot.config_file", "copilot.hub", "copilot.provider", "copilot.runs"),
     ("copilot.knowledge",),
     ("copilot.prompt",),
     ("copilot.model",),

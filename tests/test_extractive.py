@@ -174,7 +174,8 @@ def test_every_section_of_the_documents_is_answered_with_its_own_names() -> None
 def test_answers_carry_what_others_do() -> None:
     asked, pieces, told = extractive(lambda question: [bell()], AnswerPart()), [], []
     answer = asked.ask("How loud is a bell?", pieces.append)
-    assert "".join(pieces) == answer.text and answer.hits == (bell(),)
+    assert "".join(pieces) == answer.marked and answer.hits == (bell(),) and not answer.findings
+    assert answer.citations[0] is not None and "[1]" in answer.marked and "[1]" not in answer.text
     assert (answer.model, answer.adapter, answer.usage.completion_tokens) == (NAME, None, 0)
     one, two = asked.ask_all(["How loud is a bell?", "Who?"], told.append)
     assert one.text == answer.text and two.question == "Who?" and sum(told) == 2

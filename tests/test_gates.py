@@ -10,7 +10,7 @@ from tiny_project import make_project
 from typer.testing import CliRunner
 
 from copilot.cli import app
-from copilot.config import Evaluation
+from copilot.config import Evaluation, Model
 from copilot.errors import ConfigError, CopilotError, Exit
 from copilot.evaluation import gates
 from copilot.evaluation.metrics import Figure
@@ -57,7 +57,25 @@ def test_every_failed_gate_is_told_and_the_exit_code_is_4() -> None:
 @pytest.mark.parametrize("gate", ["served.struktur", "serve.structure", "structure", "served.", ""])
 def test_a_gate_that_names_nothing_is_refused(gate: str) -> None:
     with pytest.raises(ConfigError, match=r"evaluation\.gates"):
-        gates.check_names(Evaluation(gates={gate: 0.5}), COLUMNS)
+        gates.check_names(Evaluation(gates={gate: 0.5}), Model())
+
+
+@pytest.mark.parametrize(
+    ("model", "columns"),
+    [
+        (Model(), ("base", "tuned", "served", "extractive")),
+        (Model(name="openai:gpt"), ("base", "served", "extractive")),
+        (Model(backend="extractive"), ("extractive",)),
+    ],
+)
+def test_a_gate_may_name_the_columns_that_the_model_has(model: Model, columns: tuple[str, ...]) -> None:
+    for column in COLUMNS:
+        gate = Evaluation(gates={f"{column}.structure": 0.5})
+        if column in columns:
+            gates.check_names(gate, model)
+        else:
+            with pytest.raises(ConfigError, match=f"no column `{column}`"):
+                gates.check_names(gate, model)
 
 
 @pytest.fixture(scope="module")

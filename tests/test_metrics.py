@@ -53,6 +53,7 @@ def made(answerable: bool = True, **changes: object) -> metrics.Score:
         "reciprocal_rank": 1.0,
         "abstained": False,
         "repeats": False,
+        "no_findings": True,
         "original": dict.fromkeys(metrics.ORIGINAL, 0.5),
         **changes,
     }
@@ -274,7 +275,8 @@ def test_results_say_what_the_model_adds_to_the_baseline() -> None:
     assert tuned.startswith("After tuning worse:") and served.startswith("As served")
     assert against == (
         "Against plain extraction, the tuned model as served is worse: “repeats itself” (0.00 to 1.00); better: “names "
-        "expected” (0.50 to 1.00); same: “four sections”, “names in context”, “abstains rightly”."
+        "expected” (0.50 to 1.00); same: “four sections”, “names in context”, “abstains rightly”, “no "
+        "findings”."
     )
     (alone,) = report.results({"extractive": plain})
     assert [column.header for column in alone.columns] == ["Figure", "extractive"]

@@ -13,6 +13,7 @@ from copilot.errors import ConfigError, StaleError
 from copilot.knowledge.embeddings import remote_endpoints
 from copilot.model.processes import launched
 from copilot.pipeline import run_demo, run_evaluate, run_index, run_train
+from copilot.provider import endpoint_of
 from copilot.runs import now, write_json
 from copilot.terminal import Terminal
 from copilot.work import STAGES, Work, file_sha256
@@ -51,15 +52,14 @@ def run_pipeline(config: Config, terminal: Terminal, flags: str, options: Option
     stages = choose_stages(options.from_, options.only, work.stages)
     if config.evaluation.gates:
         from copilot.evaluation.gates import check_names
-        from copilot.evaluation.report import COLUMNS
 
-        check_names(config.evaluation, COLUMNS[-1:] if config.model.extractive else COLUMNS)
+        check_names(config.evaluation, config.model)
     if options.dry_run:
         print_plan(work, stages, options.force)
         return
     for stage in stages:
         state = work.state(stage)
-        if not options.force and state == "fresh":
+        if not options.force and state == "fresh" and stage in work.stages:
             terminal.say(f"{stage}: fresh, skipped")
             continue
         terminal.detail(f"{stage}: {'--force' if options.force else state}")
@@ -161,7 +161,9 @@ def describe(work: Work, stages: Sequence[str], force: bool) -> list[tuple[str, 
 def contacted(config: Config, running: Sequence[str]) -> list[str]:
     """Every remote endpoint that these stages would contact."""
     found = remote_endpoints(config.embeddings) if running else []
-    if set(running) - {"index"} and not config.model.extractive and not Path(config.model.name).is_absolute():
+    if config.model.provider:
+        found += [endpoint_of(config.model.provider, config.model)] if {"evaluate", "demo"} & set(running) else []
+    elif set(running) - {"index"} and not config.model.extractive and not Path(config.model.name).is_absolute():
         hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
         found.append(f"{hub}/{config.model.name} (unless it is in the local cache)")
     if "train" in running and config.train.report_to == "wandb":

@@ -1,4 +1,4 @@
-"""How the stages speak to a person: one line, or a bar; `terminal.py` shows them, `Silent` does not."""
+"""How the stages speak to a person: lines and progress in; what a terminal, a test or nobody makes of them, out."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager

@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from copilot.answering.answer import Answerer, sources
+from copilot.answering.answer import Answerer
 from copilot.answering.extractive import extractive
 from copilot.config import Config
 from copilot.console import Console, Silent
-from copilot.errors import CopilotError, Exit, StaleError
+from copilot.errors import ConfigError, CopilotError, StaleError
 from copilot.knowledge.chunks import split
 from copilot.knowledge.documents import find_files, load_document
 from copilot.knowledge.embeddings import load_embeddings
@@ -31,6 +31,7 @@ from copilot.model.generator import TransformersGenerator
 from copilot.model.load import describe, load_model, load_tokenizer, model_folder, prepare, quiet_libraries
 from copilot.model.plan import Plan, plan
 from copilot.model.processes import Processes, together
+from copilot.model.remote import RemoteGenerator
 from copilot.model.template import check_template
 from copilot.model.trainer import Trained, train_adapter
 from copilot.prompt.render import prompt_fingerprint
@@ -117,6 +118,9 @@ def run_train(
     if config.model.extractive:
         console.say("train: nothing to train, since model.backend=extractive has no language model")
         return
+    if config.model.provider:
+        message = f"{config.model.name} is a remote model, which is asked as it is and cannot be trained"
+        raise ConfigError(message, "go on with copilot ask, or name a model that runs here in `model.name`")
     work = Work(config, flag)
     with together() as processes:
         if processes.first:
@@ -221,13 +225,19 @@ def open_answerer(
     Raises StaleError when the index or the adapter is missing or does not fit. An adapter that only saw an earlier
     index is told of by `say`, and refused when `strict`.
     """
-    if config.model.extractive:
-        if not rag:
-            message = "model.backend=extractive has no general knowledge to answer from"
-            raise CopilotError(message, "leave out --no-rag, or name another backend", Exit.USAGE)
-        return extractive(open_retriever(config, flag, k), config.answer)
+    if config.model.extractive and not rag:
+        message = "model.backend=extractive has no general knowledge to answer from"
+        raise ConfigError(message, "leave out --no-rag, or name another backend")
     work = Work(config, flag)
     retrieve = open_retriever(config, flag, k) if rag else None
+    files = dict(find_files(config.documents)) if rag else {}
+    batch, seed = config.evaluation.batch_size, config.seed if seed is None else seed
+    if config.model.extractive and retrieve:
+        return extractive(retrieve, config.answer, files)
+    if config.model.provider:
+        remote = RemoteGenerator(config.model, config.answer, seed, batch)
+        held = config.answer.enforce != "off"
+        return Answerer(remote, retrieve, config.prompt, config.answer, config.model.name, None, files, held)
     adapter = work.artefact("train") if tuned else None
     manifest = _fitting_adapter(work, strict, say) if tuned else None
     if manifest and rag and k not in (None, manifest["k"]):
@@ -237,10 +247,9 @@ def open_answerer(
     template = prompt_fingerprint(config.prompt, config.answer, config.retriever.k, loaded.tokenizer.chat_template)
     if manifest and manifest["prompt"] != template:
         raise StaleError("the adapter was trained under another chat template", f"run {work.command('train')}")
-    batch, seed = config.evaluation.batch_size, config.seed if seed is None else seed
     generator = TransformersGenerator(loaded, config.answer, config.model.max_length, seed, batch)
     return Answerer(
-        generator, retrieve, config.prompt, config.answer, config.model.name, str(adapter) if adapter else None
+        generator, retrieve, config.prompt, config.answer, config.model.name, str(adapter) if adapter else None, files
     )
 
 
@@ -284,15 +293,17 @@ def run_evaluate(config: Config, console: Console, flag: str = "") -> dict[str, 
 
 def _columns(config: Config, flag: str) -> Iterator[tuple[str, Answerer]]:
     """(name, what answers) of each column of the evaluation, all over the same hits; without a model there is one."""
+    served = open_answerer(config, flag, strict=True)
+    assert served.retrieve is not None
     if config.model.extractive:
-        yield "extractive", open_answerer(config, flag)
+        yield "extractive", served
         return
     free = config.answer.model_copy(update={"enforce": "off", "refuse": True})
-    base = replace(open_answerer(config, flag, tuned=False, strict=True), config=free)
-    served = open_answerer(config, flag, strict=True)
-    yield from (("base", base), ("tuned", replace(served, config=free)), ("served", served))
-    assert served.retrieve is not None
-    yield "extractive", extractive(served.retrieve, free)
+    yield "base", replace(open_answerer(config, flag, tuned=False, strict=True), config=free, repair=False)
+    if not config.model.provider:  # there, nothing stands between free and served
+        yield "tuned", replace(served, config=free)
+    yield "served", served
+    yield "extractive", extractive(served.retrieve, free, served.files)
 
 
 def _made_from(work: Work, stage: str) -> dict[str, Any]:
@@ -312,6 +323,8 @@ def spread(questions: Sequence[Question], limit: int | None) -> list[Question]:
 
 def run_demo(config: Config, console: Console, flag: str = "") -> list[Answer]:
     """The demo questions to the tuned model → `demo.json` and `demo.md`."""
+    from copilot.evaluation.report import demo_markdown
+
     work = Work(config, flag)
     with locked(work.folder, "demo", console.say):
         key = work.key("demo")
@@ -323,9 +336,3 @@ def run_demo(config: Config, console: Console, flag: str = "") -> list[Answer]:
         write_json(work.artefact("demo"), {**_made_from(work, "demo"), "answers": [a.to_json() for a in answers]})
         console.say(f"demo: {len(answers)} answers → {work.folder / 'demo.md'}")
         return answers
-
-
-def demo_markdown(answer: Answer) -> str:
-    """A question, its answer and its sources as markdown."""
-    listed = "\n".join(f"{n}. {line}" for n, line in enumerate(sources(answer.hits), 1))
-    return f"## {answer.question}\n\n{answer.text}\n\nSources:\n\n{listed}"

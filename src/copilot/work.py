@@ -14,6 +14,8 @@ from copilot.runs import fingerprint, read_manifest, sha256_file
 STAGES = ("index", "train", "evaluate", "demo")
 _WITHOUT_EFFECT = {"data", "save_steps", "save_total_limit", "report_to"}  # of `train`; the data counts by its content
 
+_HOW_REACHED = {"name", "endpoint", "api_version", "api_key"}  # of `model`; the name counts by what it names
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -24,8 +26,8 @@ class Work:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The stages that there are: without a language model nothing is trained."""
-        return tuple(stage for stage in STAGES if stage != "train" or not self.config.model.extractive)
+        """The stages that this configuration has: a remote model is not trained, and no model neither."""
+        return tuple(stage for stage in STAGES if stage != "train" or self.config.model.trainable)
 
     @property
     def folder(self) -> Path:
@@ -41,7 +43,10 @@ class Work:
         return {name: file_sha256(path) for name, path in find_files(self.config.documents)}
 
     def base(self) -> str:
-        """What the base model is: a hub name, or the fingerprint of a folder's files, wherever the folder stands."""
+        """What the base model is: a hub name, a remote one with the endpoint that the YAML gives it, or the fingerprint
+        of a folder's files, wherever the folder stands."""
+        if self.config.model.provider:
+            return f"{self.config.model.name} {self.config.model.endpoint or ''}".rstrip()
         folder = Path(self.config.model.name)
         if not folder.is_dir():
             return self.config.model.name
@@ -51,7 +56,7 @@ class Work:
     def recipe(self) -> str:
         """Fingerprint of what makes an adapter besides the index: rows, prompt, base model, settings."""
         config = self.config
-        parts = [config.prompt.model_dump(), config.model.model_dump(exclude={"name"})]
+        parts = [config.prompt.model_dump(), config.model.model_dump(exclude=_HOW_REACHED)]
         parts.append(config.train.model_dump(exclude=_WITHOUT_EFFECT))
         data = _sha_or_none(config.train.data)
         return fingerprint("train-2", data, self.base(), parts, config.answer.sections, config.retriever.k, config.seed)
@@ -71,7 +76,7 @@ class Work:
                 sha, limit = _sha_or_none(config.evaluation.questions), config.evaluation.limit
                 return fingerprint("evaluate-3", self.key("train"), sha, limit, config.answer.model_dump())
             case _:
-                return fingerprint("demo-1", self.key("train"), config.demo.questions, config.answer.model_dump())
+                return fingerprint("demo-2", self.key("train"), config.demo.questions, config.answer.model_dump())
 
     def artefact(self, stage: str) -> Path:
         """Where a stage leaves its result."""
@@ -116,8 +121,7 @@ class Work:
             return "stale: its settings, rows or base model have changed"
         if stage == "train":
             return "stale: the index has changed"
-        earlier = "index" if self.config.model.extractive else "train"
-        made = "the index has" if self.config.model.extractive else "the adapter has"
+        earlier, made = ("train", "the adapter has") if "train" in self.stages else ("index", "the index has")
         what = "its questions or settings have" if self.state(earlier) == "fresh" else made
         return f"stale: {what} changed"
 

@@ -4,8 +4,9 @@ The baseline that a language model has to beat: a Generator like any other, dete
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from copilot.answering.answer import Answerer
 from copilot.answering.entries import Entry
@@ -68,7 +69,9 @@ class Rules:
         return 0
 
 
-def extractive(retrieve: Callable[[str], list[Hit]], config: AnswerPart) -> Answerer:
+def extractive(
+    retrieve: Callable[[str], list[Hit]], config: AnswerPart, files: Mapping[str, Path] | None = None
+) -> Answerer:
     """An Answerer without a language model; `config.refuse` lets it say that the documents do not say."""
     found: dict[str, list[Hit]] = {}
 
@@ -78,7 +81,7 @@ def extractive(retrieve: Callable[[str], list[Hit]], config: AnswerPart) -> Answ
         return hits
 
     question_alone = Prompt.model_construct(system="", rag="{question}")
-    return Answerer(Rules(found, config), kept, question_alone, config, NAME, None)
+    return Answerer(Rules(found, config), kept, question_alone, config, NAME, None, files or {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,17 @@
 """Gates and the summary of an evaluation in; one sentence for each that failed out, and exit code 4."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from copilot.config import Evaluation
+from copilot.config import Evaluation, Model
 from copilot.errors import ConfigError, CopilotError, Exit
 from copilot.evaluation.metrics import Summary
-from copilot.evaluation.report import LABELS, LOWER_IS_BETTER
+from copilot.evaluation.report import COLUMNS, LABELS, LOWER_IS_BETTER
 
 
-def check_names(config: Evaluation, columns: Sequence[str]) -> None:
+def check_names(config: Evaluation, model: Model) -> None:
     """Raise ConfigError for a gate on a column or figure that there is not: before hours are spent, not after."""
+    there = {"base": not model.extractive, "tuned": model.trainable, "served": not model.extractive}
+    columns = [name for name in COLUMNS if there.get(name, True)]
     for gate in config.gates:
         column, _, figure = gate.partition(".")
         if column not in columns:

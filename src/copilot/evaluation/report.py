@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Change = Literal["better", "worse", "same"]
 
-COLUMNS = ("base", "tuned", "served", "extractive")  # of an evaluation; without a language model the last alone
+COLUMNS = ("base", "tuned", "served", "extractive")  # of an evaluation; a remote model has no tuned
 LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "structure": "four sections",
     "identifier_precision": "names in context",
@@ -24,6 +24,7 @@ LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "abstention_recall": "  recall",
     "abstention_f1": "  F1",
     "repeats": "repeats itself",
+    "no_findings": "no findings",
     "original_structure": "orig. structure",
     "original_groundedness": "orig. grounded",
     "original_relevance": "orig. relevance",
@@ -31,7 +32,7 @@ LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "original_brevity": "orig. brevity",
 }
 LOWER_IS_BETTER = {"repeats"}
-_JUDGED = ("structure", "identifier_precision", "identifier_recall", "abstention_right", "repeats")
+_JUDGED = ("structure", "identifier_precision", "identifier_recall", "abstention_right", "repeats", "no_findings")
 
 
 def table(columns: Mapping[str, Summary], without: Sequence[str] = ()) -> "Table":
@@ -79,12 +80,17 @@ def results(summaries: Mapping[str, Summary]) -> Iterator["Table | str"]:
     if "served" not in summaries:
         yield table({"extractive": extractive})
         return
-    base, tuned, served = (summaries[name] for name in ("base", "tuned", "served"))
-    yield table({"base": base, "tuned": tuned})
-    yield verdict(base, tuned)
-    yield as_served(served)
-    yield table({"extractive": extractive, "served": served}, without=("recall_at_k", "reciprocal_rank"))
-    yield verdict(extractive, served, "Against plain extraction, the tuned model as served is")
+    served, what = summaries["served"], "model"
+    if "tuned" in summaries:
+        base, tuned, what = summaries["base"], summaries["tuned"], "tuned model"
+        yield table({"base": base, "tuned": tuned})
+        yield verdict(base, tuned)
+        yield as_served(served)
+    else:
+        yield table({"free": summaries["base"], "served": served})
+    if extractive:
+        yield table({"extractive": extractive, "served": served}, without=("recall_at_k", "reciprocal_rank"))
+        yield verdict(extractive, served, f"Against plain extraction, the {what} as served is")
 
 
 def as_served(served: Summary) -> str:
@@ -97,8 +103,8 @@ def to_dict(questions: Sequence[Question], scored: Mapping[str, Sequence[tuple[A
     """The content of evaluation.json, ready for `json.dump`; changes are tuned minus base, intervals of 95 %.
 
     `base` and `tuned` wrote freely, `served` is the tuned model held to what `answer.enforce` says, `extractive` the
-    baseline without a model, all from the same passages and in the order of the questions. Raises ValueError when they
-    do not belong together.
+    baseline without a model; a remote model has no `tuned`. All answer from the same passages, in the order of the
+    questions. Raises ValueError when they do not belong together.
     """
     rows = []
     for question, *parts in zip(questions, *scored.values(), strict=True):
@@ -142,3 +148,10 @@ def _change_cell(name: str, base: Figure | None, tuned: Figure | None) -> str:
         return number
     colour = {"better": "green", "worse": "bold red", "same": "dim"}[change]
     return f"[{colour}]{change if change == 'same' else f'{number} {change}'}[/]"
+
+
+def demo_markdown(answer: Answer) -> str:
+    """A question, its answer and its sources as markdown."""
+    places = [source.label + ("" if source.cited else " (not cited)") for source in answer.sources]
+    listed = "\n".join(f"{n}. {place}" for n, place in enumerate(places, 1))
+    return f"## {answer.question}\n\n{answer.marked}\n\nSources:\n\n{listed}"
