@@ -31,7 +31,7 @@ GATES = {
     "served.identifier_recall": 0.15,  # prompt, training, decoding
     "extractive.structure": 1.0,  # by construction
     "extractive.identifier_precision": 1.0,  # by construction
-    "extractive.identifier_recall": 0.4,  # retrieval and the baseline's rules
+    "extractive.identifier_recall": 0.6,  # retrieval and the baseline's rules
     "extractive.repeats": 0.0,  # by construction
 }
 pytestmark = pytest.mark.slow
