@@ -22,6 +22,7 @@ LAYERS = (
     ("copilot.answering",),
     ("copilot.evaluation",),
     ("copilot.work",),
+    ("copilot.abstention",),
     ("copilot.pipeline",),
     ("copilot.terminal",),
     ("copilot.chain", "copilot.show"),

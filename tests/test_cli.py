@@ -20,7 +20,7 @@ from copilot.terminal import Terminal
 from copilot.types import Answer, Usage
 
 runner = CliRunner()
-KEYS = ["question", "answer", "sections", "hits", "model", "adapter", "usage", "sources", "findings"]
+KEYS = ["question", "answer", "sections", "hits", "model", "adapter", "usage", "sources", "findings", "abstained"]
 
 
 def copilot(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,7 @@ from copilot.errors import ConfigError, CopilotError, Exit
 from copilot.evaluation import gates
 from copilot.evaluation.metrics import Figure
 from copilot.evaluation.report import COLUMNS
-from copilot.knowledge.index import Index
-from copilot.types import Hit
+from copilot.knowledge import retriever
 
 
 def figure(mean: float) -> Figure:
@@ -109,13 +107,8 @@ def test_a_worse_retrieval_fails_its_gate(project: Path, monkeypatch: pytest.Mon
     flags = ["-c", str(project), "--set", "model.backend=extractive", "--set", gate]
     runner = CliRunner()
     assert runner.invoke(app, ["pipeline", *flags, "--force"]).exit_code == 0
-    search = Index.search
-
-    def last(self: Index, vector: Sequence[float], k: int) -> list[Hit]:
-        """The chunks that fit worst."""
-        return search(self, vector, len(self.chunks))[-k:]
-
-    monkeypatch.setattr(Index, "search", last)
+    best = retriever.ranked
+    monkeypatch.setattr(retriever, "ranked", lambda *scores: best(*scores)[::-1])  # the chunks that fit worst come first
     bad = runner.invoke(app, ["pipeline", *flags, "--force"])
     assert isinstance(bad.exception, CopilotError) and bad.exception.code == Exit.GATE
     failed = [line.split()[0] for line in bad.exception.message.splitlines()]

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,7 @@ def made(answerable: bool = True, **changes: object) -> metrics.Score:
         "structure": True,
         "identifier_precision": 1.0,
         "identifier_recall": 1.0,
+        "endpoint": True,
         "recall_at_k": 1.0,
         "reciprocal_rank": 1.0,
         "abstained": False,
@@ -81,6 +83,27 @@ def test_identifier_recall() -> None:
     assert metrics.identifier_recall("The size of a page, with listId.", gold) == 0.25  # prose names no `size`
     assert metrics.identifier_recall("Call `POST /v2/lists`.", ("GET /v2/lists",)) == 0.0
     assert metrics.identifier_recall("Anything.", ()) is None
+
+
+def test_endpoint() -> None:
+    gold = ("GET /v2/lists", "size")
+    assert metrics.endpoint("Call `GET /v2/lists`.", gold) and metrics.endpoint("A GET to the path `/v2/lists`.", gold)
+    assert metrics.endpoint("`POST /v2/lists` adds one, `GET /v2/lists` lists them.", gold)
+    for wrong in ("Call `POST /v2/lists`.", "Call `GET /v2/lists/{listId}`.", "Call `/v2/lists`.", "Get `size`."):
+        assert metrics.endpoint(wrong, gold) is False, wrong
+    assert metrics.endpoint("Call `GET /v2/lists`.", ("size", "GET /v2/lists")) is None
+    assert metrics.endpoint("Call `GET /v2/lists`.", ()) is None
+
+
+def test_ndcg_at_k() -> None:
+    hits = [("b.md", "X"), ("a.md", "One › Deep"), ("a.md", "One"), ("a.md", "Two")]
+    one, two = ("a.md", "One"), ("a.md", "Two")
+    assert metrics.ndcg_at_k(hits[1:], [one]) == 1
+    assert metrics.ndcg_at_k(hits, [one]) == pytest.approx(1 / math.log2(3)), "a section counts once"
+    best = 1 + 1 / math.log2(3)
+    assert metrics.ndcg_at_k(hits, [one, two]) == pytest.approx((1 / math.log2(3) + 1 / math.log2(5)) / best)
+    assert metrics.ndcg_at_k([], [one]) == metrics.ndcg_at_k(hits, [("c.md", "One")]) == 0
+    assert metrics.ndcg_at_k(hits, []) is None
 
 
 def test_recall_at_k_and_reciprocal_rank() -> None:
@@ -181,8 +204,9 @@ def test_reference_answers_score_full_marks(question: Question) -> None:
     assert got.structure and got.abstention_right and not got.repeats
     if question.answerable:
         assert got.identifier_precision == got.identifier_recall == got.recall_at_k == got.reciprocal_rank == 1.0
+        assert got.endpoint in (True, None)
     else:
-        assert got.identifier_precision is None and got.recall_at_k is None and got.abstained
+        assert got.identifier_precision is got.recall_at_k is got.endpoint is None and got.abstained
 
 
 def test_summary() -> None:
@@ -198,6 +222,7 @@ def test_summary() -> None:
     assert figures["structure"]["low"] == pytest.approx(0.3006, abs=1e-4)
     assert figures["structure"]["high"] == pytest.approx(0.9544, abs=1e-4)
     assert (figures["identifier_precision"]["n"], figures["recall_at_k"]["n"]) == (3, 2)
+    assert metrics.summary([made(endpoint=False), made(endpoint=None), made()])["endpoint"]["mean"] == 0.5
     assert figures["identifier_precision"]["mean"] == pytest.approx(2.5 / 3)
     assert 0.5 <= figures["identifier_precision"]["low"] < 2.5 / 3 < figures["identifier_precision"]["high"] <= 1
     for name in ("abstention_right", "abstention_precision", "abstention_recall", "abstention_f1"):
@@ -275,8 +300,8 @@ def test_results_say_what_the_model_adds_to_the_baseline() -> None:
     assert tuned.startswith("After tuning worse:") and served.startswith("As served")
     assert against == (
         "Against plain extraction, the tuned model as served is worse: “repeats itself” (0.00 to 1.00); better: “names "
-        "expected” (0.50 to 1.00); same: “four sections”, “names in context”, “abstains rightly”, “no "
-        "findings”."
+        "expected” (0.50 to 1.00); same: “four sections”, “names in context”, “right endpoint”, “abstains "
+        "rightly”, “no findings”."
     )
     (alone,) = report.results({"extractive": plain})
     assert [column.header for column in alone.columns] == ["Figure", "extractive"]

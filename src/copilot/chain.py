@@ -150,6 +150,10 @@ def describe(work: Work, stages: Sequence[str], force: bool) -> list[tuple[str, 
                 blocked = blocked or stage
         elif blocked:
             rows.append((stage, "refused", f"{blocked} is not fresh; first {work.command(blocked)}"))
+        elif stage == "train" and work.lender:
+            blocked = "" if state == "fresh" else "train"
+            first = f"; first {work.command('train')}" if blocked else ""
+            rows.append((stage, "refused" if blocked else "skipped", f"{state} in run {work.lender}{first}"))
         elif force or state != "fresh":
             rows.append((stage, "runs", "--force" if force else state))
             running = running or stage
@@ -193,5 +197,5 @@ def _print_results(work: Work, terminal: Terminal) -> None:
     print("Written:")
     made = [work.artefact(stage) for stage in ("index", "train") if stage in work.stages]
     for path in (*made, evaluation, demo, work.folder / "run.json"):
-        if path.exists():
+        if path.exists() and path.parent == work.folder:
             print(f"  {path}")

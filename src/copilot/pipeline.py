@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from copilot.abstention import open_doubt
 from copilot.answering.answer import Answerer
 from copilot.answering.extractive import extractive
 from copilot.config import Config
@@ -113,7 +114,8 @@ def run_train(
 ) -> None:
     """Rows → LoRA adapter in `adapter/`, with its log, curve and model card.
 
-    Under torchrun or accelerate several processes train together; the first alone speaks and writes.
+    Under torchrun or accelerate several processes train together; the first alone speaks and writes. With
+    `train.adapter_from` nothing is trained. Raises StaleError when that run has no adapter of this model.
     """
     if config.model.extractive:
         console.say("train: nothing to train, since model.backend=extractive has no language model")
@@ -122,6 +124,11 @@ def run_train(
         message = f"{config.model.name} is a remote model, which is asked as it is and cannot be trained"
         raise ConfigError(message, "go on with copilot ask, or name a model that runs here in `model.name`")
     work = Work(config, flag)
+    if work.lender:
+        if (state := work.state("train")) != "fresh":
+            raise StaleError(f"the adapter at {work.artefact('train')} is {state}", f"run {work.command('train')}")
+        console.say(f"train: nothing to do, run {work.lender} trains the adapter ({work.artefact('train')})")
+        return
     with together() as processes:
         if processes.first:
             with locked(work.folder, "train", console.say):
@@ -231,13 +238,14 @@ def open_answerer(
     work = Work(config, flag)
     retrieve = open_retriever(config, flag, k) if rag else None
     files = dict(find_files(config.documents)) if rag else {}
+    doubt = open_doubt(work, retrieve, say) if retrieve else None
     batch, seed = config.evaluation.batch_size, config.seed if seed is None else seed
     if config.model.extractive and retrieve:
-        return extractive(retrieve, config.answer, files)
+        return extractive(retrieve, config.answer, files, doubt)
     if config.model.provider:
         remote = RemoteGenerator(config.model, config.answer, seed, batch)
         held = config.answer.enforce != "off"
-        return Answerer(remote, retrieve, config.prompt, config.answer, config.model.name, None, files, held)
+        return Answerer(remote, retrieve, config.prompt, config.answer, config.model.name, None, files, held, doubt)
     adapter = work.artefact("train") if tuned else None
     manifest = _fitting_adapter(work, strict, say) if tuned else None
     if manifest and rag and k not in (None, manifest["k"]):
@@ -246,11 +254,10 @@ def open_answerer(
     loaded = loaded or load_model(config.model, adapter)
     template = prompt_fingerprint(config.prompt, config.answer, config.retriever.k, loaded.tokenizer.chat_template)
     if manifest and manifest["prompt"] != template:
-        raise StaleError("the adapter was trained under another chat template", f"run {work.command('train')}")
+        raise StaleError("the adapter was trained with another prompt or chat template", f"run {work.command('train')}")
     generator = TransformersGenerator(loaded, config.answer, config.model.max_length, seed, batch)
-    return Answerer(
-        generator, retrieve, config.prompt, config.answer, config.model.name, str(adapter) if adapter else None, files
-    )
+    made = str(adapter) if adapter else None
+    return Answerer(generator, retrieve, config.prompt, config.answer, config.model.name, made, files, doubt=doubt)
 
 
 def _fitting_adapter(work: Work, strict: bool, say: Callable[[str], None]) -> dict[str, Any]:
@@ -261,6 +268,8 @@ def _fitting_adapter(work: Work, strict: bool, say: Callable[[str], None]) -> di
     if manifest.get("base") != work.base():
         name = work.config.model.name
         raise StaleError(f"the adapter was trained on another model than {name}, or that has changed since", remedy)
+    if work.lender:  # other documents, rows or settings made it; the prompt must still be the same
+        return manifest
     if manifest.get("recipe") != work.recipe():
         raise StaleError("the adapter was trained with other settings or rows than the configuration names", remedy)
     if manifest["fingerprint"] != work.key("train"):
@@ -280,7 +289,7 @@ def run_evaluate(config: Config, console: Console, flag: str = "") -> dict[str, 
         key = work.key("evaluate")
         questions = spread(read_questions(Path(config.evaluation.questions)), config.evaluation.limit)
         scored = {}
-        for name, answerer in _columns(config, flag):
+        for name, answerer in _columns(config, flag, console.say):
             with console.progress(f"asking {name}", len(questions)) as step:
                 answers = answerer.ask_all([q.question for q in questions], step)
             scored[name] = [(a, score(q, a, config.answer.sections)) for q, a in zip(questions, answers, strict=True)]
@@ -291,19 +300,20 @@ def run_evaluate(config: Config, console: Console, flag: str = "") -> dict[str, 
         return result
 
 
-def _columns(config: Config, flag: str) -> Iterator[tuple[str, Answerer]]:
+def _columns(config: Config, flag: str, say: Callable[[str], None]) -> Iterator[tuple[str, Answerer]]:
     """(name, what answers) of each column of the evaluation, all over the same hits; without a model there is one."""
-    served = open_answerer(config, flag, strict=True)
+    served = open_answerer(config, flag, strict=True, say=say)
     assert served.retrieve is not None
     if config.model.extractive:
         yield "extractive", served
         return
     free = config.answer.model_copy(update={"enforce": "off", "refuse": True})
-    yield "base", replace(open_answerer(config, flag, tuned=False, strict=True), config=free, repair=False)
+    base = open_answerer(config, flag, tuned=False, strict=True)
+    yield "base", replace(base, config=free, repair=False, doubt=None)
     if not config.model.provider:  # there, nothing stands between free and served
-        yield "tuned", replace(served, config=free)
+        yield "tuned", replace(served, config=free, doubt=None)
     yield "served", served
-    yield "extractive", extractive(served.retrieve, free, served.files)
+    yield "extractive", extractive(served.retrieve, config.answer, served.files, served.doubt)
 
 
 def _made_from(work: Work, stage: str) -> dict[str, Any]:

@@ -113,6 +113,8 @@ class Terminal:
             f"(first after {spent.seconds_to_first_token:.1f} s)\n"
             f"model {answer.model}, adapter {answer.adapter or 'none'}"
         )
+        if answer.abstained:
+            self.detail(f"refused by the {answer.abstained.by}: {answer.abstained.reason}")
 
     def example(self, prompt: str, answer: str) -> None:
         """A training row as the model reads it; what carries loss is bold green, or between ⟦ and ⟧ off a terminal."""

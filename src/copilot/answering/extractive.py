@@ -16,7 +16,7 @@ from copilot.config import AnswerPart, Prompt
 from copilot.model.generator import Generated
 from copilot.prompt.grammar import NO_ANSWER
 from copilot.prompt.sections import MARK
-from copilot.types import Hit, Message
+from copilot.types import Abstention, Hit, Message
 
 NAME = "extractive"  # what `Answer.model` says
 FIELDS, TIPS, STEPS = 6, 4, 6  # items of a section, at most
@@ -70,7 +70,10 @@ class Rules:
 
 
 def extractive(
-    retrieve: Callable[[str], list[Hit]], config: AnswerPart, files: Mapping[str, Path] | None = None
+    retrieve: Callable[[str], list[Hit]],
+    config: AnswerPart,
+    files: Mapping[str, Path] | None = None,
+    doubt: Callable[[str], Abstention | None] | None = None,
 ) -> Answerer:
     """An Answerer without a language model; `config.refuse` lets it say that the documents do not say."""
     found: dict[str, list[Hit]] = {}
@@ -81,7 +84,7 @@ def extractive(
         return hits
 
     question_alone = Prompt.model_construct(system="", rag="{question}")
-    return Answerer(Rules(found, config), kept, question_alone, config, NAME, None, files or {})
+    return Answerer(Rules(found, config), kept, question_alone, config, NAME, None, files or {}, doubt=doubt)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ _FENCE = re.compile(r"^[ \t]*(?:```|~~~).*$", re.M)
 _SPAN = re.compile(r"`+([^`\n]+)`+")
 _HOST = re.compile(r"https?://[\w.{}-]+(?::\d+)?(?=/)")
 _SEGMENT = r"(?:<\w+>|[\w.~%{}:+-]+)"
-_PATH = rf"/(?=[A-Za-z{{<:]){_SEGMENT}(?:/{_SEGMENT})*"
+_PATH = rf"/(?=[A-Za-z_{{<:]|-/){_SEGMENT}(?:/{_SEGMENT})*"
 _ENDPOINT = re.compile(rf"(?<![\w<>/.}}~:-]){_PATH}")
 _PAIR = re.compile(rf"\b({_VERBS})[\s`]+(?:{_HOST.pattern})?({_PATH})")
 
@@ -56,6 +56,11 @@ def nameable(context: str) -> tuple[str, ...]:
         found += [match[1].strip() for match in pattern.finditer(_FENCE.sub("", context))]
     names = (n for n in dict.fromkeys(found) if re.search(r"\w", n) and "`" not in n and len(n) <= LONGEST)
     return tuple(name for name in names if supported(name, context))
+
+
+def is_pair(name: str) -> bool:
+    """Whether `name` is a verb with its path, such as `GET /v2/lists`, and nothing else."""
+    return _PAIR.fullmatch(name) is not None
 
 
 def supported(identifier: str, context: str) -> bool:

@@ -17,6 +17,7 @@ LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "structure": "four sections",
     "identifier_precision": "names in context",
     "identifier_recall": "names expected",
+    "endpoint": "right endpoint",
     "recall_at_k": "recall@k",
     "reciprocal_rank": "reciprocal rank",
     "abstention_right": "abstains rightly",
@@ -32,7 +33,15 @@ LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "original_brevity": "orig. brevity",
 }
 LOWER_IS_BETTER = {"repeats"}
-_JUDGED = ("structure", "identifier_precision", "identifier_recall", "abstention_right", "repeats", "no_findings")
+_JUDGED = (
+    "structure",
+    "identifier_precision",
+    "identifier_recall",
+    "endpoint",
+    "abstention_right",
+    "repeats",
+    "no_findings",
+)
 
 
 def table(columns: Mapping[str, Summary], without: Sequence[str] = ()) -> "Table":
