@@ -46,7 +46,10 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
         ("chunks:", "mine.yaml:1: `chunks` is empty: expected a section of `key: value` lines"),
         ("chunks: 3", "`chunks` is 3: expected a section of `key: value` lines"),
         ("retriever: {k: 0}", "`retriever.k` is 0: expected greater than or equal to 1"),
-        ("model: {backend: gpu}", "`model.backend` is 'gpu': expected 'auto', 'unsloth' or 'transformers'"),
+        (
+            "model: {backend: gpu}",
+            "`model.backend` is 'gpu': expected 'auto', 'unsloth', 'transformers' or 'extractive'",
+        ),
         ("embeddings: {model: minilm}", "expected provider:name with a provider of azure_openai, openai, huggingface"),
         ("train: {learning_rate: .inf}", "`train.learning_rate` is inf: expected a finite number"),
         ("train: {lora: {target_modules: 3}}", "is 3: expected a valid list or expected 'all-linear'"),

@@ -267,14 +267,14 @@ def test_verdict() -> None:
     said = report.verdict(base, tuned)
     assert said.startswith("After tuning worse: “names in context” (1.00 to 0.53)")
     assert "(1.00 to 0.95, intervals overlap); better: “four sections” (0.00 to 1.00); same: “" in said
-    assert report.verdict({}, tuned) == "Base and tuned have no figure in common."
+    assert report.verdict({}, tuned) == "After tuning: no figure in common."
 
 
 def test_to_dict_can_be_written() -> None:
     question = Question("q", "Which lists?", FOUR, (), (), True)
     first = (answer("Which lists?", "No.", chunk("a.md", "")), made(structure=False))
     second = (answer("Which lists?", FOUR, chunk("a.md", "")), made())
-    scored = {"base": [first], "tuned": [second], "served": [second]}
+    scored = {"base": [first], "tuned": [second], "served": [second], "extractive": [first]}
     content = json.loads(json.dumps(report.to_dict([question], scored)))
     assert content["summary"]["served"] == content["summary"]["tuned"]
     assert report.as_served(content["summary"]["served"]).startswith("As served")
@@ -286,3 +286,25 @@ def test_to_dict_can_be_written() -> None:
     assert row["base"]["answer"] == "No." and row["tuned"]["structure"] is True and "id" not in row["base"]
     with pytest.raises(ValueError, match="beside question other"):
         report.to_dict([Question("other", "?", FOUR, (), (), True)], scored)
+    alone = report.to_dict([question], {"extractive": [second]})
+    assert list(alone["summary"]) == ["extractive"] and alone["questions"][0]["extractive"]["answer"] == FOUR
+
+
+def test_results_say_what_the_model_adds_to_the_baseline() -> None:
+    plain = metrics.summary([made(identifier_recall=0.5)] * 20)
+    best = metrics.summary([made(repeats=True)] * 20)
+    model = {"base": plain, "tuned": best, "served": best, "extractive": plain}
+    first, tuned, served, second, against = report.results(model)
+    assert [column.header for column in first.columns] == ["Figure", "base", "tuned", "change"]
+    assert [column.header for column in second.columns] == ["Figure", "extractive", "served", "change"]
+    assert tuned.startswith("After tuning worse:") and served.startswith("As served")
+    assert against == (
+        "Against plain extraction, the tuned model as served is worse: “repeats itself” (0.00 to 1.00); better: “names "
+        "expected” (0.50 to 1.00); same: “four sections”, “names in context”, “right endpoint”, “abstains "
+        "rightly”, “no findings”."
+    )
+    (alone,) = report.results({"extractive": plain})
+    assert [column.header for column in alone.columns] == ["Figure", "extractive"]
+    file = io.StringIO()
+    Console(width=80, no_color=True, file=file).print(second)
+    assert "recall@k" not in file.getvalue() and "…" not in file.getvalue(), "the same passages, so the same figures"

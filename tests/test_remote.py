@@ -215,7 +215,7 @@ def test_a_pipeline_without_training(project: Path, server: ChatServer) -> None:
     assert again.stderr.count("fresh, skipped") == 3
     folder = load_config(project).run_dir
     summary = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))["summary"]
-    assert list(summary) == ["base", "served", "change"] and summary["served"]["structure"]["mean"] == 1
+    assert list(summary) == ["base", "served", "extractive", "change"] and summary["served"]["structure"]["mean"] == 1
     assert {r["model"] for r in server.seen} == {"org/gpt/small"}
     secret = [p for p in folder.rglob("*") if p.is_file() and b'"right"' in p.read_bytes()]
     assert secret == []

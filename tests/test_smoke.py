@@ -1,4 +1,4 @@
-"""The full chain on the shipped documents as a subprocess, cut short; then again, which does nothing."""
+"""The shipped chain on the shipped documents as a subprocess, its figures held to gates; then again: nothing to do."""
 
 import json
 import os
@@ -11,35 +11,47 @@ from pathlib import Path
 import pytest
 
 from copilot.answering.identifiers import supported
-from copilot.config import SECTIONS
+from copilot.config import SECTIONS, Evaluation
+from copilot.evaluation.gates import failed
 from copilot.prompt.sections import parse
 from copilot.runs import sha256_file
 
 ROOT = Path(__file__).parent.parent
 QUESTION = "How do I look up a contact when I only know the phone number?"
-SHORT = ("retriever.k=2", "train.max_steps=8", "train.per_device_train_batch_size=1", "evaluation.limit=4")
-SHORT += ("train.gradient_accumulation_steps=1", "train.data=train.jsonl", f"demo.questions=[{QUESTION!r}]")
-ROWS = 40  # of the shipped training rows
+SETS = (f"demo.questions=[{QUESTION!r}]",)  # all else is configs/tiny.yaml as it is shipped
+
+# A little under what `copilot pipeline -c configs/tiny.yaml` reaches, as `outputs/tiny/evaluation.json` says under
+# "summary": a worse retrieval, prompt, training or decoding turns this red. Other processors round in other ways, so
+# each leaves room for two of the 14 answers. After a new tiny model: run the command and set them anew.
+GATES = {
+    "base.recall_at_k": 0.85,  # retrieval
+    "tuned.structure": 0.6,  # training
+    "served.structure": 1.0,  # decoding, by construction
+    "served.identifier_precision": 1.0,  # decoding, by construction
+    "served.identifier_recall": 0.15,  # prompt, training, decoding
+    "extractive.structure": 1.0,  # by construction
+    "extractive.identifier_precision": 1.0,  # by construction
+    "extractive.identifier_recall": 0.6,  # retrieval and the baseline's rules
+    "extractive.repeats": 0.0,  # by construction
+}
 pytestmark = pytest.mark.slow
 
 
 def copilot(command: str, output: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """The program as people run it, from another folder than the repository's."""
     flags = ["-c", str(ROOT / "configs" / "tiny.yaml"), "--output-dir", str(output)]
-    flags += [word for text in SHORT for word in ("--set", text.replace("=train.jsonl", f"={output / 'train.jsonl'}"))]
+    flags += [word for text in SETS for word in ("--set", text)]
     line = [sys.executable, "-c", "from copilot.cli import main; main()", command, *arguments, *flags]
     env = {name: value for name, value in os.environ.items() if not name.startswith(("AZURE_", "OPENAI_"))}
     env |= {"HF_HUB_OFFLINE": "1", "COLUMNS": "100"}
     env |= {"OMP_NUM_THREADS": "1"}  # on a busy machine, more threads wait for each other far longer than they work
-    return subprocess.run(line, capture_output=True, text=True, cwd=output, env=env, timeout=300, check=False)
+    return subprocess.run(line, capture_output=True, text=True, cwd=output, env=env, timeout=900, check=False)
 
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, "subprocess.CompletedProcess[str]"]:
     """The output folder after `copilot pipeline`, and what that said."""
     output = tmp_path_factory.mktemp("smoke")
-    rows = (ROOT / "data" / "sft" / "tiny.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
-    (output / "train.jsonl").write_text("".join(rows[:: len(rows) // ROWS]), encoding="utf-8")
     return output, copilot("pipeline", output)
 
 
@@ -55,22 +67,25 @@ def test_the_pipeline_runs_through(ran: tuple[Path, "subprocess.CompletedProcess
     for word in ("Traceback", "Warning", "UNEXPECTED", "Loading weights"):
         assert word not in done.stderr
     log = (folder / "adapter" / "training_log.jsonl").read_text(encoding="utf-8").splitlines()
-    assert json.loads(log[-1])["step"] == 8
+    assert json.loads(log[-1])["step"] == 36
     manifest = json.loads((folder / "adapter" / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["loss_after"] < manifest["loss_before"] and manifest["adapter_norm"] > 0
     evaluation = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
-    assert len(evaluation["questions"]) == 4
-    figures = {name: part for name, part in evaluation["summary"].items() if name != "change"}
-    assert figures["base"]["structure"]["mean"] == 0  # an honest before: the base answers under other headings
-    assert figures["served"]["structure"]["mean"] == 1  # by construction
-    assert figures["served"]["identifier_precision"]["mean"] == 1
-    assert all(part["recall_at_k"]["mean"] >= 0.5 for part in figures.values())
+    assert len(evaluation["questions"]) == 14
+    assert evaluation["summary"]["base"]["structure"]["mean"] == 0  # an honest before: it answers under other headings
+    recall = {part["recall_at_k"]["mean"] for name, part in evaluation["summary"].items() if name != "change"}
+    assert len(recall) == 1, "every column answers from the same passages"
     run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     documents = ROOT / "data" / "knowledge_base"
     assert run["documents"] == {
         p.relative_to(documents).as_posix(): sha256_file(p) for p in documents.rglob("*") if p.is_file()
     }
     assert run["answers"][0]["adapter"] == run["adapter"]["fingerprint"]
+
+
+def test_the_figures_pass_their_gates(ran: tuple[Path, "subprocess.CompletedProcess[str]"]) -> None:
+    summary = json.loads((ran[0] / "tiny" / "evaluation.json").read_text(encoding="utf-8"))["summary"]
+    assert not failed(Evaluation(gates=GATES), summary)
 
 
 def test_the_answer_has_the_four_headings_and_its_source(ran: tuple[Path, "subprocess.CompletedProcess[str]"]) -> None:
@@ -80,8 +95,8 @@ def test_the_answer_has_the_four_headings_and_its_source(ran: tuple[Path, "subpr
     assert [section["title"] for section in answer["sections"]] == list(SECTIONS)
     assert parse(answer["answer"], SECTIONS) is not None
     assert all(section["text"] for section in answer["sections"])
-    assert len(answer["hits"]) == 2 and answer["hits"][0]["document"] == "messaging/contacts.md"
-    assert answer["usage"]["completion_tokens"] <= 384
+    assert len(answer["hits"]) == 5 and answer["hits"][0]["document"] == "messaging/contacts.md"
+    assert answer["usage"]["completion_tokens"] <= 320
     context = "\n".join(hit["text"] for hit in answer["hits"])
     assert all(supported(name, context) for name in re.findall(r"`([^`]+)`", answer["answer"]))
 

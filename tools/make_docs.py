@@ -16,7 +16,7 @@ from copilot.config import Config
 DOCS = Path(__file__).parent.parent / "docs"
 NOTE = "<!-- Made by `make docs` from the code; do not edit. -->\n"
 NAMES = {str: "text", int: "whole number", float: "number", bool: "true or false", SecretStr: "secret"}
-NAMES |= {type(None): "null"}
+NAMES |= {type(None): "null", dict[str, float]: "names with numbers"}
 BOUNDS = (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below"))
 CODES = (
     "Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 stale or missing artefact, 4 a quality gate failed,\n"

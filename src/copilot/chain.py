@@ -51,6 +51,10 @@ def run_pipeline(config: Config, terminal: Terminal, flags: str, options: Option
         )
     work = Work(config, flags)
     stages = choose_stages(options.from_, options.only, work.stages)
+    if config.evaluation.gates:
+        from copilot.evaluation.gates import check_names
+
+        check_names(config.evaluation, config.model)
     if options.dry_run:
         print_plan(work, stages, options.force)
         return
@@ -74,8 +78,12 @@ def run_pipeline(config: Config, terminal: Terminal, flags: str, options: Option
     path = record(work)
     if options.as_json:
         print(path.read_text(encoding="utf-8"), end="")
-        return
-    _print_results(work, terminal)
+    else:
+        _print_results(work, terminal)
+    if config.evaluation.gates and "evaluate" in stages and (found := work.found("evaluate")):
+        from copilot.evaluation.gates import hold
+
+        hold(config.evaluation, found["summary"])
 
 
 def record(work: Work) -> Path:
@@ -161,7 +169,7 @@ def contacted(config: Config, running: Sequence[str]) -> list[str]:
     found = remote_endpoints(config.embeddings) if running else []
     if config.model.provider:
         found += [endpoint_of(config.model.provider, config.model)] if {"evaluate", "demo"} & set(running) else []
-    elif set(running) - {"index"} and not Path(config.model.name).is_absolute():
+    elif set(running) - {"index"} and not config.model.extractive and not Path(config.model.name).is_absolute():
         hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
         found.append(f"{hub}/{config.model.name} (unless it is in the local cache)")
     if "train" in running and config.train.report_to == "wandb":

@@ -124,8 +124,10 @@ class Model(Part):
         description="hub name or folder with safetensors weights; or `openai:name`, `azure_openai:deployment`: a "
         "remote chat model, which is asked but not trained",
     )
-    backend: Literal["auto", "unsloth", "transformers"] = Field(
-        "auto", description="auto: transformers; unsloth for training without packs, where there is a GPU and the extra"
+    backend: Literal["auto", "unsloth", "transformers", "extractive"] = Field(
+        "auto",
+        description="auto: transformers; unsloth for training without packs, where there is a GPU and the extra; "
+        "extractive: no model, answers are put together from sentences of the passages",
     )
     runtime: Literal["auto", "onnx", "transformers"] = Field(
         "auto",
@@ -150,6 +152,16 @@ class Model(Part):
         """Who runs a remote model; None for one that runs here."""
         provider, colon, _ = self.name.partition(":")
         return provider if colon and provider in REMOTE else None
+
+    @property
+    def extractive(self) -> bool:
+        """Whether there is no language model at all, and so nothing to train."""
+        return self.backend == "extractive"
+
+    @property
+    def trainable(self) -> bool:
+        """Whether there is a model here that can be trained."""
+        return not self.extractive and self.provider is None
 
 
 class Lora(Part):
@@ -263,6 +275,9 @@ class Evaluation(Part):
     )
     limit: int | None = Field(None, ge=1, description="questions asked, spread evenly over the file; null: all")
     batch_size: Positive = Field(16, description="answers generated at once")
+    gates: dict[str, float] = Field(
+        {}, description="`column.figure: least`, e.g. `served.structure: 0.95`; a figure below it ends with exit code 4"
+    )
 
 
 class Demo(Part):

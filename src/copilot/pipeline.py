@@ -1,13 +1,14 @@
 """The product on one page: a Config in; index, adapter, answers, evaluation and demo out, each with what made it."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from copilot.abstention import open_doubt
 from copilot.answering.answer import Answerer
+from copilot.answering.extractive import extractive
 from copilot.config import Config
 from copilot.console import Console, Silent
 from copilot.errors import ConfigError, CopilotError, StaleError
@@ -126,6 +127,9 @@ def run_train(
     Under torchrun or accelerate several processes train together; the first alone speaks and writes. With
     `train.adapter_from` nothing is trained. Raises StaleError when that run has no adapter of this model.
     """
+    if config.model.extractive:
+        console.say("train: nothing to train, since model.backend=extractive has no language model")
+        return
     if config.model.provider:
         message = f"{config.model.name} is a remote model, which is asked as it is and cannot be trained"
         raise ConfigError(message, "go on with copilot ask, or name a model that runs here in `model.name`")
@@ -239,11 +243,16 @@ def open_answerer(
     index is told of by `say`, and refused when `strict`, which the stages of the pipeline are: they ask the
     base model too, which has no export, so transformers writes for them. `detail` is told which runtime writes.
     """
+    if config.model.extractive and not rag:
+        message = "model.backend=extractive has no general knowledge to answer from"
+        raise ConfigError(message, "leave out --no-rag, or name another backend")
     work = Work(config, flag)
     if rag:
         _fitting_index(work, f"run {work.command('index')}")
     files = dict(find_files(config.documents)) if rag else {}
     batch, seed = config.evaluation.batch_size, config.seed if seed is None else seed
+    if config.model.extractive and retrieve:
+        return extractive(retrieve, config.answer, files, doubt)
     if config.model.provider:
         retrieve = open_retriever(config, flag, k) if rag else None
         doubt = open_doubt(work, retrieve, say) if retrieve else None
@@ -292,20 +301,13 @@ def run_evaluate(config: Config, console: Console, flag: str = "") -> dict[str, 
     from copilot.evaluation.metrics import score
     from copilot.evaluation.report import to_dict
 
-    free = config.answer.model_copy(update={"enforce": "off", "refuse": True})
-
     work = Work(config, flag)
     with locked(work.folder, "evaluate", console.say):
         key = work.key("evaluate")
         questions = spread(read_questions(Path(config.evaluation.questions)), config.evaluation.limit)
-        base = open_answerer(config, flag, tuned=False, strict=True, say=console.say)
-        base, served = replace(base, config=free, repair=False, doubt=None), open_answerer(config, flag, strict=True)
-        asked = {"base": base, "tuned": replace(served, config=free, doubt=None), "served": served}
-        if config.model.provider:  # there is nothing between free and served
-            del asked["tuned"]
         scored = {}
-        for name, answerer in asked.items():
-            with console.progress(f"asking the {name} model", len(questions)) as step:
+        for name, answerer in _columns(config, flag, console.say):
+            with console.progress(f"asking {name}", len(questions)) as step:
                 answers = answerer.ask_all([q.question for q in questions], step)
             scored[name] = [(a, score(q, a, config.answer.sections)) for q, a in zip(questions, answers, strict=True)]
         unchanged(key, work.key("evaluate"), "a document, the questions or the adapter's rows")
@@ -313,6 +315,22 @@ def run_evaluate(config: Config, console: Console, flag: str = "") -> dict[str, 
         write_json(work.artefact("evaluate"), result)
         console.say(f"evaluate: {len(questions)} questions → {work.artefact('evaluate')}")
         return result
+
+
+def _columns(config: Config, flag: str, say: Callable[[str], None]) -> Iterator[tuple[str, Answerer]]:
+    """(name, what answers) of each column of the evaluation, all over the same hits; without a model there is one."""
+    served = open_answerer(config, flag, strict=True, say=say)
+    assert served.retrieve is not None
+    if config.model.extractive:
+        yield "extractive", served
+        return
+    free = config.answer.model_copy(update={"enforce": "off", "refuse": True})
+    base = open_answerer(config, flag, tuned=False, strict=True)
+    yield "base", replace(base, config=free, repair=False, doubt=None)
+    if not config.model.provider:  # there, nothing stands between free and served
+        yield "tuned", replace(served, config=free, doubt=None)
+    yield "served", served
+    yield "extractive", extractive(served.retrieve, config.answer, served.files, served.doubt)
 
 
 def _made_from(work: Work, stage: str) -> dict[str, Any]:

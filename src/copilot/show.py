@@ -16,6 +16,9 @@ def show_training_example(config: Config, terminal: Terminal, flags: str, number
 
     Raises CopilotError when there is no such row, StaleError when the row needs an index and there is none that fits.
     """
+    if config.model.extractive:
+        message = "model.backend=extractive has no language model that could read a row"
+        raise CopilotError(message, "name another backend: --set model.backend=auto", Exit.USAGE)
     examples = read_examples(Path(config.train.data), config.answer.sections)
     if not 1 <= number <= len(examples):
         raise CopilotError(

@@ -26,8 +26,8 @@ class Work:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The stages that this configuration has: a remote model is not trained."""
-        return tuple(stage for stage in STAGES if stage != "train" or not self.config.model.provider)
+        """The stages that this configuration has: a remote model is not trained, and no model neither."""
+        return tuple(stage for stage in STAGES if stage != "train" or self.config.model.trainable)
 
     @property
     def folder(self) -> Path:
@@ -76,6 +76,8 @@ class Work:
             case "index":
                 embedder = config.embeddings.model_dump(include={"model", "endpoint"})
                 return fingerprint("index-2", list(self.files().items()), config.chunks.model_dump(), embedder)
+            case "train" if config.model.extractive:
+                return fingerprint("extractive-1", self.key("index"), config.retriever.model_dump())
             case "train":
                 return fingerprint(self.key("index"), self._lent() if self.lender else self.recipe())
             case "abstention":
@@ -83,7 +85,7 @@ class Work:
                 return fingerprint("abstention-1", self.key("index"), rows)
             case "evaluate":
                 sha, limit = _sha_or_none(config.evaluation.questions), config.evaluation.limit
-                return fingerprint("evaluate-3", self.key("train"), self._answer(), sha, limit)
+                return fingerprint("evaluate-4", self.key("train"), self._answer(), sha, limit)
             case _:
                 return fingerprint("demo-3", self.key("train"), self._answer(), config.demo.questions)
 

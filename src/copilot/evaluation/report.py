@@ -1,4 +1,4 @@
-"""Summaries and scores of base and tuned answers in; a table, a sentence and the content of evaluation.json out."""
+"""Summaries and scores of answers in; tables, sentences and the content of evaluation.json out."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 Change = Literal["better", "worse", "same"]
 
+COLUMNS = ("base", "tuned", "served", "extractive")  # of an evaluation; a remote model has no tuned
 LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "structure": "four sections",
     "identifier_precision": "names in context",
@@ -31,7 +32,7 @@ LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "original_reference_overlap": "orig. overlap",
     "original_brevity": "orig. brevity",
 }
-_LOWER_IS_BETTER = {"repeats"}
+LOWER_IS_BETTER = {"repeats"}
 _JUDGED = (
     "structure",
     "identifier_precision",
@@ -43,11 +44,11 @@ _JUDGED = (
 )
 
 
-def table(columns: Mapping[str, Summary]) -> "Table":
+def table(columns: Mapping[str, Summary], without: Sequence[str] = ()) -> "Table":
     """Figure | one column each | change, where there are two; a cell is the mean, its 95 % interval and n.
 
     Short enough for 80 columns. A change is said in words. The original's KPIs come last and get a number alone, since
-    more is not better there.
+    more is not better there. Figures of `without` are left out.
     """
     from rich.table import Table
 
@@ -56,7 +57,7 @@ def table(columns: Mapping[str, Summary]) -> "Table":
     grid.add_column("Figure", no_wrap=True)
     for name in (*columns, *(["change"] if len(columns) == 2 else [])):
         grid.add_column(name, justify="right", no_wrap=True)
-    shown = [name for name in LABELS if any(name in part for part in columns.values())]
+    shown = [name for name in LABELS if name not in without and any(name in part for part in columns.values())]
     for i, name in enumerate(shown):
         last = i + 1 == len(shown) or (shown[i + 1].startswith("original_") and not name.startswith("original_"))
         figures = [part.get(name) for part in columns.values()]
@@ -65,11 +66,11 @@ def table(columns: Mapping[str, Summary]) -> "Table":
     return grid
 
 
-def verdict(base: Summary, tuned: Summary) -> str:
-    """One sentence that names what got better and what worse by tuning, with means to two decimals."""
+def verdict(before: Summary, after: Summary, lead: str = "After tuning") -> str:
+    """One sentence that names what got better and what worse, with means to two decimals."""
     parts: dict[Change, list[str]] = {"worse": [], "better": [], "same": []}
     for name in _JUDGED:
-        a, b = base.get(name), tuned.get(name)
+        a, b = before.get(name), after.get(name)
         if a is None or b is None:
             continue
         change = _change(name, a, b)
@@ -77,20 +78,28 @@ def verdict(base: Summary, tuned: Summary) -> str:
         numbers = f" ({a['mean']:.2f} to {b['mean']:.2f}{apart})"
         parts[change].append(f"“{LABELS[name]}”" + ("" if change == "same" else numbers))
     if not any(parts.values()):
-        return "Base and tuned have no figure in common."
+        return f"{lead}: no figure in common."
     said = [f"{change}: {', '.join(parts[change])}" for change in parts if parts[change]]
-    return "After tuning " + "; ".join(said) + "."
+    return f"{lead} " + "; ".join(said) + "."
 
 
 def results(summaries: Mapping[str, Summary]) -> Iterator["Table | str"]:
     """What `copilot pipeline` prints of an evaluation: tables, and a sentence under each."""
-    if "tuned" not in summaries:
-        yield table({"free": summaries["base"], "served": summaries["served"]})
+    extractive = summaries.get("extractive", {})
+    if "served" not in summaries:
+        yield table({"extractive": extractive})
         return
-    base, tuned, served = (summaries[name] for name in ("base", "tuned", "served"))
-    yield table({"base": base, "tuned": tuned})
-    yield verdict(base, tuned)
-    yield as_served(served)
+    served, what = summaries["served"], "model"
+    if "tuned" in summaries:
+        base, tuned, what = summaries["base"], summaries["tuned"], "tuned model"
+        yield table({"base": base, "tuned": tuned})
+        yield verdict(base, tuned)
+        yield as_served(served)
+    else:
+        yield table({"free": summaries["base"], "served": served})
+    if extractive:
+        yield table({"extractive": extractive, "served": served}, without=("recall_at_k", "reciprocal_rank"))
+        yield verdict(extractive, served, f"Against plain extraction, the {what} as served is")
 
 
 def as_served(served: Summary) -> str:
@@ -108,8 +117,9 @@ def beside(first: Summary, second: Summary) -> str:
 def to_dict(questions: Sequence[Question], scored: Mapping[str, Sequence[tuple[Answer, Score]]]) -> dict[str, Any]:
     """The content of evaluation.json, ready for `json.dump`; changes are tuned minus base, intervals of 95 %.
 
-    `base` and `tuned` wrote freely, `served` is the tuned model held to what `answer.enforce` says; a remote model has
-    no `tuned`. All are in the order of the questions. Raises ValueError when they do not belong together.
+    `base` and `tuned` wrote freely, `served` is the tuned model held to what `answer.enforce` says, `extractive` the
+    baseline without a model; a remote model has no `tuned`. All answer from the same passages, in the order of the
+    questions. Raises ValueError when they do not belong together.
     """
     rows = []
     for question, *parts in zip(questions, *scored.values(), strict=True):
@@ -134,7 +144,7 @@ def _change(name: str, base: Figure, tuned: Figure) -> Change:
     difference = round(tuned["mean"], 2) - round(base["mean"], 2)
     if abs(difference) < 0.005:
         return "same"
-    return "better" if (difference > 0) != (name in _LOWER_IS_BETTER) else "worse"
+    return "better" if (difference > 0) != (name in LOWER_IS_BETTER) else "worse"
 
 
 def _cell(figure: Figure | None) -> str:

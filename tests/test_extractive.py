@@ -1,0 +1,251 @@
+"""The baseline without a language model: entries taken apart, the best one chosen, four sections out of it."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_lm import hit
+from tiny_project import make_project
+from typer.testing import CliRunner
+
+from copilot.answering.entries import read_entry
+from copilot.answering.extractive import NAME, compose, extractive
+from copilot.answering.identifiers import in_text, supported
+from copilot.answering.ranking import best_entry, read_question
+from copilot.cli import app
+from copilot.config import SECTIONS, AnswerPart, Chunks
+from copilot.errors import CopilotError, Exit
+from copilot.evaluation.metrics import abstained, repeats, structure
+from copilot.knowledge.chunks import split
+from copilot.knowledge.documents import load_document
+from copilot.types import Chunk, Hit
+
+ROOT = Path(__file__).parent.parent
+KNOWLEDGE = ROOT / "data" / "knowledge_base"
+FILES = sorted(p.relative_to(KNOWLEDGE).as_posix() for p in KNOWLEDGE.rglob("*") if p.is_file())
+runner = CliRunner()
+
+MARKDOWN = """## Ring a bell
+
+`POST /bells/{bellId}/ring` rings one bell. It can be heard at once.
+The line goes on here.
+
+| Field | Type | Required | Description |
+|---|---|---|---|
+| `bellId` | string | yes | Part of the address. |
+| `volume` | integer | no | How loud, 1 to 10. The default is 5. |
+
+```json
+{"bellId": "b_1", "rings": "Not a sentence."}
+```
+
+1. Pick the bell.
+2. Send the call.
+
+**Warning:** a bell that is rung at night wakes people. A broken bell is refused with `409`.
+"""
+
+
+def chunks_of(name: str) -> list[Chunk]:
+    return list(split(load_document(name, KNOWLEDGE / name), Chunks()))
+
+
+def section(name: str, heading: str) -> str:
+    return "\n\n".join(c.text for c in chunks_of(name) if c.heading.endswith(heading))
+
+
+def bell(text: str = MARKDOWN, start: int = 0, score: float = 0.5, heading: str = "Bells › Ring a bell") -> Hit:
+    return Hit(Chunk("bells.md", "Bells", heading, None, start, start + len(text), text), score)
+
+
+def bodies(text: str) -> list[str]:
+    return [part.strip() for part in re.split(r"(?m)^### .*$", text)[1:]]
+
+
+def test_a_markdown_entry_is_taken_apart() -> None:
+    entry = read_entry(MARKDOWN)
+    first, second, third = entry.sentences
+    assert first == "`POST /bells/{bellId}/ring` rings one bell." and third == "The line goes on here."
+    assert second == "It can be heard at once."
+    assert entry.steps == ("Pick the bell.", "Send the call.")
+    assert entry.notes == ("A bell that is rung at night wakes people.", "A broken bell is refused with `409`.")
+    assert entry.fields == (
+        ("`bellId`", "Part of the address. Required."),
+        ("`volume`", "How loud, 1 to 10. The default is 5."),
+    )
+
+
+def test_a_plain_text_list_goes_on_over_lines() -> None:
+    entry = read_entry(section("messaging/errors-and-limits.txt", "401 Unauthorized: the token is not accepted"))
+    fields = dict(entry.fields)
+    assert fields["token_invalid"].endswith("belongs to the other environment (sandbox instead of live).")
+    assert fields["token_expired"] == "The lifetime of the token is over."
+    quota = read_entry(section("messaging/errors-and-limits.txt", "Monthly message quota"))
+    assert [name for name, _ in quota.fields] == ["Starter", "Team", "Business"], "no row of titles"
+
+
+def test_a_pdf_table_without_lines_is_found_again() -> None:
+    entry = read_entry(section("messaging/webhooks.pdf", "Register a webhook"))
+    assert [name for name, _ in entry.fields] == ["url", "events", "description", "batch"]
+    assert dict(entry.fields)["events"] == "Event types to send, at least one. Required."
+    assert "Type" not in " ".join(entry.sentences) and entry.sentences[0].startswith("POST /v2/webhooks tells")
+    shape = read_entry(section("messaging/webhooks.pdf", "Shape of an event"))
+    assert len(shape.fields) == 5 and not any("page 2" in text for text in shape.sentences)
+    signature = read_entry(section("messaging/webhooks.pdf", "Check the signature of an event"))
+    assert len(signature.steps) == 4 and signature.notes[0] == "Use the raw body."
+    ticks = read_entry(section("sheets/render-options.pdf", "Tick boxes and yes or no"))
+    assert ticks.fields[0] == ("FORMATTED_VALUE", "Ticked: text TRUE; Not ticked: text FALSE")
+    formats = read_entry(section("sheets/render-options.pdf", "Number formats"))
+    assert all(len(text) > 40 for text in formats.sentences), "no cells among the sentences"
+
+
+@pytest.mark.parametrize("at", range(40, len(MARKDOWN), 35))
+def test_a_chunk_that_is_cut_anywhere_gives_whole_sentences_and_rows(at: int) -> None:
+    known = read_entry(MARKDOWN)
+    for part, whole in ((MARKDOWN[:at], True), (MARKDOWN[at:], False)):
+        entry = read_entry(part, whole)
+        told = {text.lower() for text in (*known.sentences, *known.steps, *known.notes)}
+        for text in (*entry.sentences, *entry.steps, *entry.notes):
+            assert any(old.endswith(text.lower()) for old in told), text
+        assert all(any(text in old for _, old in known.fields) for _, text in entry.fields)
+
+
+def test_the_answer_is_copied_from_the_entry() -> None:
+    summary, how, fields, tips = compose("How loud can a bell ring?", [bell()])
+    assert summary == "`POST /bells/{bellId}/ring` rings one bell. It can be heard at once."
+    assert how == "Call `POST /bells/{bellId}/ring`.\n1. Pick the bell.\n2. Send the call."
+    assert fields == "- `bellId`: Part of the address. Required.\n- `volume`: How loud, 1 to 10. The default is 5."
+    assert tips == "- A bell that is rung at night wakes people.\n- A broken bell is refused with `409`."
+
+
+def test_an_identifier_of_the_question_chooses_the_entry_and_the_sentence() -> None:
+    near = bell("A bell is never heard outside. Bells ring and ring.", score=0.6, heading="Bells › Hear a bell")
+    far = bell("The door may be shut.\n\nThen the code is `door_shut`.", score=0.5, heading="Bells › Other")
+    asked = read_question('What does "door_shut" mean for a bell?', [near, far])
+    found = best_entry(asked, [near, far])
+    assert found is not None and found.heading == "Other"
+    assert "Then the code is `door_shut`." in compose('What does "door_shut" mean for a bell?', [near, far])[0]
+
+
+def test_neighbouring_chunks_of_an_entry_are_put_together() -> None:
+    cut = MARKDOWN.index("1. Pick")
+    first, second = bell(MARKDOWN[: cut + 10], score=0.4), bell(MARKDOWN[cut - 20 :], start=cut - 20)
+    assert compose("How do I ring a bell?", [second, first]) == compose("How do I ring a bell?", [bell()])
+
+
+def test_it_abstains_in_four_sections_without_a_name() -> None:
+    answer = extractive(lambda question: [bell()], AnswerPart()).ask("Which wine fits asparagus?")
+    assert structure(answer.text, SECTIONS) and abstained(answer.text) and not in_text(answer.text)
+    always = extractive(lambda question: [bell()], AnswerPart(refuse=False)).ask("Which wine fits asparagus?")
+    assert structure(always.text, SECTIONS) and not abstained(always.text)
+    nothing = extractive(lambda question: [], AnswerPart(refuse=False)).ask("Which wine fits asparagus?")
+    assert structure(nothing.text, SECTIONS) and abstained(nothing.text)
+
+
+@pytest.mark.parametrize("sections", [["Answer"], ["A", "B", "C", "D", "E", "F"]])
+def test_other_sections_are_filled_too(sections: list[str]) -> None:
+    answer = extractive(lambda question: [bell()], AnswerPart(sections=sections)).ask("How loud is a bell?")
+    assert structure(answer.text, sections) and not repeats(answer.text)
+
+
+@pytest.mark.parametrize("text", ["", "# Only a title", "{", "| a |", "Field\nType", "- ", "Note:", "x" * 300])
+def test_an_entry_that_says_nothing_still_gives_four_sections(text: str) -> None:
+    asked = extractive(lambda question: [hit(text or " ", "a.md", "Guide")], AnswerPart(refuse=False))
+    answer = asked.ask("What is a?")
+    assert structure(answer.text, SECTIONS) and not repeats(answer.text)
+
+
+def test_every_section_of_the_documents_is_answered_with_its_own_names() -> None:
+    for name in FILES:
+        for chunk in chunks_of(name):
+            asked = extractive(lambda question, chunk=chunk: [Hit(chunk, 0.5)], AnswerPart(refuse=False))
+            answer = asked.ask(chunk.heading)
+            assert structure(answer.text, SECTIONS), chunk.heading
+            assert not repeats(answer.text), answer.text
+            ticked = re.findall(r"`([^`]+)`", answer.text)
+            assert all(supported(i, chunk.passage) for i in (*in_text(answer.text), *ticked)), answer.text
+            assert answer.text == asked.ask(chunk.heading).text
+
+
+def test_answers_carry_what_others_do() -> None:
+    asked, pieces, told = extractive(lambda question: [bell()], AnswerPart()), [], []
+    answer = asked.ask("How loud is a bell?", pieces.append)
+    assert "".join(pieces) == answer.marked and answer.hits == (bell(),) and not answer.findings
+    assert answer.citations[0] is not None and "[1]" in answer.marked and "[1]" not in answer.text
+    assert (answer.model, answer.adapter, answer.usage.completion_tokens) == (NAME, None, 0)
+    one, two = asked.ask_all(["How loud is a bell?", "Who?"], told.append)
+    assert one.text == answer.text and two.question == "Who?" and sum(told) == 2
+    assert tuple(section.title for section in answer.sections) == SECTIONS
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project without a language model, its index made; the YAML."""
+    file = make_project(tmp_path_factory.mktemp("extractive"))
+    shutil.rmtree(file.parent / "model")
+    text = file.read_text(encoding="utf-8").replace("backend: transformers", "backend: extractive")
+    file.write_text(text, encoding="utf-8")
+    done = runner.invoke(app, ["index", "-c", str(file)])
+    assert done.exit_code == 0, done.exception
+    return file
+
+
+def test_asking_needs_an_index_and_no_adapter(project: Path) -> None:
+    done = runner.invoke(app, ["ask", "How do I switch on the lamp?", "-c", str(project), "--json"])
+    assert done.exit_code == 0, done.exception
+    answer = json.loads(done.stdout)
+    assert answer["model"] == NAME and answer["adapter"] is None
+    assert answer["sections"][1]["text"].startswith("Call `PUT /lamps/on`.")
+    missing = runner.invoke(app, ["ask", "x", "-c", str(project), "--set", "run.name=other"])
+    assert isinstance(missing.exception, CopilotError) and missing.exception.code == Exit.STALE
+
+
+def test_what_needs_a_model_is_refused_or_has_nothing_to_do(project: Path) -> None:
+    trained = runner.invoke(app, ["train", "-c", str(project)])
+    assert trained.exit_code == 0 and not (project.parent / "outputs" / "small" / "adapter").exists()
+    assert trained.stderr == "train: nothing to train, since model.backend=extractive has no language model\n"
+    for arguments, said in (
+        (["ask", "x", "--no-rag"], "no general knowledge"),
+        (["train", "--show-example", "1"], "no language model"),
+    ):
+        done = runner.invoke(app, [*arguments, "-c", str(project)])
+        assert isinstance(done.exception, CopilotError) and done.exception.code == Exit.USAGE
+        assert said in done.exception.message and done.exception.hint
+
+
+def test_the_pipeline_has_no_training(project: Path) -> None:
+    flags = ["-c", str(project)]
+    plan = runner.invoke(app, ["pipeline", *flags, "--dry-run"]).stdout
+    assert [line.split()[0] for line in plan.splitlines()[1:-1]] == ["index", "evaluate", "demo"]
+    assert plan.splitlines()[-1] == "Contacts no remote endpoint."
+    done = runner.invoke(app, ["pipeline", *flags])
+    assert done.exit_code == 0, done.exception
+    assert "## How do I light the lamp?" in done.stdout and "extractive" in done.stdout
+    assert "adapter" not in done.stdout and "base" not in done.stdout
+    run = json.loads((project.parent / "outputs" / "small" / "run.json").read_text(encoding="utf-8"))
+    assert list(run["stages"]) == ["index", "evaluate", "demo"] and run["adapter"] == {}
+    assert {stage["state"] for stage in run["stages"].values()} == {"fresh"}
+    evaluation = json.loads((project.parent / "outputs" / "small" / "evaluation.json").read_text(encoding="utf-8"))
+    assert list(evaluation["summary"]) == ["extractive"] and evaluation["adapter"] is None
+    again = runner.invoke(app, ["pipeline", *flags])
+    assert again.stderr.splitlines() == [f"{stage}: fresh, skipped" for stage in ("index", "evaluate", "demo")]
+    nothing = runner.invoke(app, ["pipeline", *flags, "--only", "train", "--force"])
+    assert nothing.exit_code == 0 and "nothing to train" in nothing.stderr
+    document = project.parent / "docs" / "doors.md"
+    document.write_text(document.read_text(encoding="utf-8") + "\nA door has a key.\n", encoding="utf-8")
+    plan = runner.invoke(app, ["pipeline", *flags, "--dry-run"]).stdout
+    assert re.findall(r"^  (\w+) +runs", plan, re.M) == ["index", "evaluate", "demo"]
+
+
+def test_composing_loads_no_heavy_library() -> None:
+    code = (
+        "import sys; from copilot.answering.extractive import compose; from copilot.types import Chunk, Hit\n"
+        "compose('How?', [Hit(Chunk('a.md', 'A', 'A', None, 0, 3, 'A b.'), 0.5)])\n"
+        "print([m for m in ('torch', 'transformers', 'faiss', 'tokenizers') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
