@@ -251,11 +251,11 @@ def open_answerer(
         _fitting_index(work, f"run {work.command('index')}")
     files = dict(find_files(config.documents)) if rag else {}
     batch, seed = config.evaluation.batch_size, config.seed if seed is None else seed
-    if config.model.extractive and retrieve:
-        return extractive(retrieve, config.answer, files, doubt)
-    if config.model.provider:
+    if config.model.provider or config.model.extractive:
         retrieve = open_retriever(config, flag, k) if rag else None
         doubt = open_doubt(work, retrieve, say) if retrieve else None
+        if config.model.extractive and retrieve:
+            return extractive(retrieve, config.answer, files, doubt)
         remote = RemoteGenerator(config.model, config.answer, seed, batch)
         held = config.answer.enforce != "off"
         return Answerer(remote, retrieve, config.prompt, config.answer, config.model.name, None, files, held, doubt)

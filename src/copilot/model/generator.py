@@ -31,7 +31,10 @@ class Generated:
 class Generator(Protocol):
     """What answers need of a language model."""
 
-    reused: int  # tokens of the last prompt that were not read again, since the one before began with them too
+    @property
+    def reused(self) -> int:
+        """Tokens of the last prompt that were not read again, since the one before began with them too."""
+        ...
 
     def stream(self, messages: Sequence[Message], grammar: str | None = None) -> Iterator[str]:
         """The answer piece by piece, held to a Lark grammar where one is given."""
