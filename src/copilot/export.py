@@ -27,8 +27,9 @@ def run_export(
     the model cannot be exported.
     """
     work = Work(config, flags)
-    if config.model.provider:
-        raise ConfigError(f"{config.model.name} is a remote model, which cannot be exported", "go on with copilot ask")
+    if not config.model.trainable:
+        what = config.model.name if config.model.provider else "model.backend=extractive"
+        raise ConfigError(f"{what} has no weights here to export", "go on with copilot ask")
     if work.lender:
         raise ConfigError(f"the adapter is that of run {work.lender}", f"type {work.command('export')}")
     adapter, target = work.artefact("train"), work.artefact("export")
@@ -72,8 +73,8 @@ def _scores(config: Config, console: Console, flags: str) -> str:
 
 def export_after_training(config: Config, console: Console, flags: str) -> None:
     """The fp32 export that `ask` starts with, where there is no GPU; a model that has none is asked by transformers."""
-    lent = Work(config, flags).lender
-    if launched().count > 1 or lent or config.model.runtime == "transformers" or has_gpu():
+    model, lent = config.model, Work(config, flags).lender
+    if launched().count > 1 or lent or not model.trainable or model.runtime == "transformers" or has_gpu():
         return
     try:
         run_export(config, console, flags, "fp32", AFTER_TRAINING)
