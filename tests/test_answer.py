@@ -21,6 +21,7 @@ class Scripted:
     def __init__(self, text: str) -> None:
         self.text, self.prompts = text, list[Sequence[Message]]()
         self.grammars: list[str] = []
+        self.reused = 0
 
     def stream(self, messages: Sequence[Message], grammar: str | None = None) -> Iterator[str]:
         self.prompts.append(messages)
@@ -85,7 +86,8 @@ def test_json_has_the_promised_keys_in_order() -> None:
     assert list(data) == [*before, "sources", "findings", "abstained"]
     assert [list(s) for s in data["sections"]] == [["title", "text", "citations"]] * 4
     assert list(data["hits"][0]) == ["document", "heading", "page", "start", "end", "score", "text"]
-    assert list(data["usage"]) == ["prompt_tokens", "completion_tokens", "seconds_to_first_token", "seconds"]
+    usage = ["prompt_tokens", "completion_tokens", "seconds_to_first_token", "seconds", "prompt_tokens_reused"]
+    assert list(data["usage"]) == usage
     assert data["question"] == "How?" and data["answer"] == response(1) and data["adapter"] is None
     first = {"document": "a.md", "heading": "Guide › Contacts", "page": None, "start": 0, "end": 4, "score": 0.5}
     assert data["hits"][0] == {**first, "text": "One."} and data["hits"][1]["page"] == 3

@@ -22,7 +22,7 @@ TEXTS = ["How do I get a contact by phone number?", "Rows are added at the botto
 
 @pytest.fixture(scope="module")
 def minilm() -> MiniLM:
-    return MiniLM(offline_folder("all-MiniLM-L6-v2"), batch_size=8)
+    return MiniLM(offline_folder("all-MiniLM-L6-v2"))
 
 
 def test_unit_vectors_of_384(minilm: MiniLM) -> None:

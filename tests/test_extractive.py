@@ -187,7 +187,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project without a language model, its index made; the YAML."""
     file = make_project(tmp_path_factory.mktemp("extractive"))
     shutil.rmtree(file.parent / "model")
-    text = file.read_text(encoding="utf-8").replace("backend: transformers", "backend: extractive")
+    text = file.read_text(encoding="utf-8").replace("runtime: transformers", "backend: extractive")
     file.write_text(text, encoding="utf-8")
     done = runner.invoke(app, ["index", "-c", str(file)])
     assert done.exit_code == 0, done.exception

@@ -50,7 +50,9 @@ def tokenizer(texts: Sequence[str] = (), template: str | None = None) -> Any:
     return made
 
 
-def save_model(folder: Path, seed: int = 0, template: str | None = None, texts: Sequence[str] = ()) -> Path:
+def save_model(
+    folder: Path, seed: int = 0, template: str | None = None, texts: Sequence[str] = (), head_dim: int = 8
+) -> Path:
     """A model folder as a user has it: config, safetensors, tokenizer (trained on `texts` besides)."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -65,6 +67,7 @@ def save_model(folder: Path, seed: int = 0, template: str | None = None, texts: 
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
+        head_dim=head_dim,
         max_position_embeddings=1024,
         pad_token_id=tok.pad_token_id,
         bos_token_id=tok.bos_token_id,

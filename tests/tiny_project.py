@@ -65,7 +65,7 @@ run: {name: small}
 documents: {paths: [docs]}
 embeddings: {model: "offline:all-MiniLM-L6-v2"}
 retriever: {k: 2}
-model: {name: ./model, backend: transformers, load_in_4bit: false, dtype: float32, max_length: 1024}
+model: {name: ./model, runtime: transformers, load_in_4bit: false, dtype: float32, max_length: 1024}
 train:
   data: train.jsonl
   held_out: 0.2

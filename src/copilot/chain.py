@@ -10,6 +10,7 @@ from typing import Any
 from copilot import __version__
 from copilot.config import Config
 from copilot.errors import ConfigError, StaleError
+from copilot.export import export_after_training
 from copilot.knowledge.embeddings import remote_endpoints
 from copilot.model.processes import launched
 from copilot.pipeline import run_demo, run_evaluate, run_index, run_train
@@ -68,6 +69,7 @@ def run_pipeline(config: Config, terminal: Terminal, flags: str, options: Option
                 run_index(config, terminal, flags, options.force)
             case "train":
                 run_train(config, terminal, flags, options.force, options.resume, terminal.training_plan)
+                export_after_training(config, terminal, flags)
             case "evaluate":
                 run_evaluate(config, terminal, flags)
             case _:

@@ -4,15 +4,14 @@ import json
 import os
 import shlex
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from copilot import __version__
-from copilot.config_file import load_config
 from copilot.errors import CopilotError, Exit
-from copilot.terminal import Terminal
 
 if TYPE_CHECKING:
     from copilot.config import Config
@@ -24,6 +23,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help, in half the time
 )
 config_app = typer.Typer(help="Look at a configuration, or check it.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
@@ -48,6 +48,8 @@ def _open(
     more: list[str] | None = None,
 ) -> tuple["Config", str]:
     """The configuration, and the flags that name it again in the commands that errors tell one to type."""
+    from copilot.config_file import load_config
+
     every = list(sets or [])
     flags = f" -c {shlex.quote(config)}" if config else ""
     flags += "".join(f" --set {shlex.quote(text)}" for text in every)
@@ -86,6 +88,7 @@ def index(
 ) -> None:
     """Read the knowledge base, cut it into chunks, embed them, and save a FAISS index."""
     from copilot.pipeline import run_index
+    from copilot.terminal import Terminal
 
     opened, flags = _open(config, set_, output_dir)
     run_index(opened, Terminal(quiet, verbose), flags, force)
@@ -107,7 +110,9 @@ def train(
     verbose: Verbose = False,
 ) -> None:
     """Fine-tune the model with LoRA on examples whose context comes from the index."""
+    from copilot.export import export_after_training
     from copilot.pipeline import run_train
+    from copilot.terminal import Terminal
 
     (opened, flags), terminal = _open(config, set_, output_dir, seed), Terminal(quiet, verbose)
     if show_example is not None:
@@ -116,6 +121,32 @@ def train(
         show_training_example(opened, terminal, flags, show_example)
         return
     run_train(opened, terminal, flags, force, resume, terminal.training_plan)
+    export_after_training(opened, terminal, flags)
+
+
+@app.command()
+def export(
+    config: ConfigPath = None,
+    set_: Sets = None,
+    output_dir: OutputDir = None,
+    format_: Annotated[Literal["onnx"], typer.Option("--format", help="onnx: for asking without torch.")] = "onnx",
+    precision: Annotated[
+        Literal["fp32", "int8", "int4"],
+        typer.Option("--precision", help="Of the weights: fp32 writes what transformers does, the others differ."),
+    ] = "fp32",
+    prompts: Annotated[
+        int, typer.Option("--prompts", min=1, help="Held-out prompts that transformers answers too, to compare.")
+    ] = 4,
+    force: Force = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Write the tuned model as ONNX, which `ask` starts with in about a second on a CPU."""
+    from copilot.export import run_export
+    from copilot.terminal import Terminal
+
+    opened, flags = _open(config, set_, output_dir)
+    run_export(opened, Terminal(quiet, verbose), flags, precision, prompts, force)
 
 
 @app.command()
@@ -142,6 +173,7 @@ def ask(
 ) -> None:
     """Answer a question in four sections from the documents, with its sources."""
     from copilot.pipeline import open_answerer
+    from copilot.terminal import Terminal
 
     text = sys.stdin.read() if question == "-" else question
     if not text.strip():
@@ -153,9 +185,10 @@ def ask(
     more += [f"answer.temperature={temperature}"] if temperature is not None else []
     terminal = Terminal(quiet, verbose)
     opened, flags = _open(config, set_, output_dir, more=more)
-    answerer = open_answerer(opened, flags, rag=not no_rag, k=k, seed=seed, say=terminal.say)
-    stream = terminal.live and not (as_json or no_stream)
-    answer = answerer.ask(text.strip(), terminal.piece if stream else lambda piece: None)
+    answerer = open_answerer(opened, flags, rag=not no_rag, k=k, seed=seed, say=terminal.say, detail=terminal.detail)
+    stream = not (as_json or no_stream)
+    with terminal.streaming() if stream else nullcontext(lambda piece: None) as on_text:
+        answer = answerer.ask(text.strip(), on_text)
     if as_json:
         print(json.dumps(answer.to_json(), ensure_ascii=False))
     else:
@@ -184,6 +217,7 @@ def pipeline(
 ) -> None:
     """All of it: index, train, evaluate base and tuned model, answer the demo questions."""
     from copilot.chain import Options, run_pipeline
+    from copilot.terminal import Terminal
 
     opened, flags = _open(config, set_, output_dir, seed)
     run_pipeline(opened, Terminal(quiet, verbose), flags, Options(from_, only, resume, force, dry_run, as_json))
@@ -198,6 +232,8 @@ def config_show(config: ConfigPath = None, set_: Sets = None) -> None:
 @config_app.command("check")
 def config_check(files: Annotated[list[str], typer.Argument(help="YAML files.")]) -> None:
     """Check YAML files; every mistake is listed with its line."""
+    from copilot.config_file import load_config
+
     failed = []
     for file in files:
         try:

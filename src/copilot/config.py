@@ -129,6 +129,11 @@ class Model(Part):
         description="auto: transformers; unsloth for training without packs, where there is a GPU and the extra; "
         "extractive: no model, answers are put together from sentences of the passages",
     )
+    runtime: Literal["auto", "onnx", "transformers"] = Field(
+        "auto",
+        description="what `ask` writes with: onnx starts in about a second on a CPU, once `copilot train` or `copilot "
+        "export` has written it; transformers is what trains; auto: onnx on a CPU where that export is there and fits",
+    )
     load_in_4bit: bool = Field(True, description="nf4 base weights; needs an NVIDIA GPU")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="auto: bfloat16 on a GPU and to train where a CPU multiplies it fast, else float32"

@@ -28,11 +28,11 @@ from copilot.model.dataset import (
     read_questions,
     to_lists,
 )
-from copilot.model.generator import TransformersGenerator
 from copilot.model.load import describe, load_model, load_tokenizer, model_folder, prepare, quiet_libraries
 from copilot.model.plan import Plan, plan
 from copilot.model.processes import Processes, together
 from copilot.model.remote import RemoteGenerator
+from copilot.model.runtime import open_generator
 from copilot.model.template import check_template
 from copilot.model.trainer import Trained, train_adapter
 from copilot.prompt.render import prompt_fingerprint
@@ -68,6 +68,7 @@ def run_index(config: Config, console: Console, flag: str = "", force: bool = Fa
             "fingerprint": key,
             "made": now(),
             "embeddings": config.embeddings.model,
+            "embedder": embeddings.fingerprint,
             "splitter": config.chunks.model_dump(),
             "documents": files,
         }
@@ -82,15 +83,24 @@ def open_retriever(config: Config, flag: str, k: int | None = None) -> IndexRetr
     """The retriever of the run's index. Raises StaleError when the index is missing or does not fit."""
     work = Work(config, flag)
     remedy = f"run {work.command('index')}"
+    _fitting_index(work, remedy)
+    quiet_libraries()
+    index, manifest = Index.load(work.artefact("index"), remedy)
+    embeddings = load_embeddings(config.embeddings)
+    if manifest.get("embedder") != embeddings.fingerprint:
+        made = f"the weights of {config.embeddings.model} are not those that made the index"
+        raise StaleError(made, f"{remedy} --force")
+    section = config.retriever if k is None else config.retriever.model_copy(update={"k": k})
+    return IndexRetriever(index, embeddings, section)
+
+
+def _fitting_index(work: Work, remedy: str) -> None:
+    config = work.config
     if (found := work.found("index")) and found.get("embeddings") != config.embeddings.model:
         made = found.get("embeddings")
         raise StaleError(f"the index was made with {made}, the configuration says {config.embeddings.model}", remedy)
     if (state := work.state("index")) != "fresh":
         raise StaleError(f"the index at {work.artefact('index')} is {state}", remedy)
-    quiet_libraries()
-    index, _ = Index.load(work.artefact("index"), remedy)
-    section = config.retriever if k is None else config.retriever.model_copy(update={"k": k})
-    return IndexRetriever(index, load_embeddings(config.embeddings), section)
 
 
 def training_rows(config: Config, console: Console, flag: str, tokenizer: Any) -> tuple[list[Row], list[Row]]:
@@ -222,45 +232,52 @@ def open_answerer(
     rag: bool = True,
     k: int | None = None,
     tuned: bool = True,
-    loaded: Any = None,
     seed: int | None = None,
     strict: bool = False,
     say: Callable[[str], None] = lambda text: None,
+    detail: Callable[[str], None] = lambda text: None,
 ) -> Answerer:
     """What answers questions for this run; `k` and `seed` override the YAML for asking alone.
 
     Raises StaleError when the index or the adapter is missing or does not fit. An adapter that only saw an earlier
-    index is told of by `say`, and refused when `strict`.
+    index is told of by `say`, and refused when `strict`, which the stages of the pipeline are: they ask the
+    base model too, which has no export, so transformers writes for them. `detail` is told which runtime writes.
     """
     if config.model.extractive and not rag:
         message = "model.backend=extractive has no general knowledge to answer from"
         raise ConfigError(message, "leave out --no-rag, or name another backend")
     work = Work(config, flag)
-    retrieve = open_retriever(config, flag, k) if rag else None
+    if rag:
+        _fitting_index(work, f"run {work.command('index')}")
     files = dict(find_files(config.documents)) if rag else {}
-    doubt = open_doubt(work, retrieve, say) if retrieve else None
     batch, seed = config.evaluation.batch_size, config.seed if seed is None else seed
-    if config.model.extractive and retrieve:
-        return extractive(retrieve, config.answer, files, doubt)
-    if config.model.provider:
+    if config.model.provider or config.model.extractive:
+        retrieve = open_retriever(config, flag, k) if rag else None
+        doubt = open_doubt(work, retrieve, say) if retrieve else None
+        if config.model.extractive and retrieve:
+            return extractive(retrieve, config.answer, files, doubt)
         remote = RemoteGenerator(config.model, config.answer, seed, batch)
         held = config.answer.enforce != "off"
         return Answerer(remote, retrieve, config.prompt, config.answer, config.model.name, None, files, held, doubt)
     adapter = work.artefact("train") if tuned else None
-    manifest = _fitting_adapter(work, strict, say) if tuned else None
+    manifest = fitting_adapter(work, strict, say) if tuned else None
     if manifest and rag and k not in (None, manifest["k"]):
         say(f"note: asking with {k} chunks; the adapter was trained with {manifest['k']}")
-    prepare(config.model)
-    loaded = loaded or load_model(config.model, adapter)
-    template = prompt_fingerprint(config.prompt, config.answer, config.retriever.k, loaded.tokenizer.chat_template)
-    if manifest and manifest["prompt"] != template:
+    many, remedy = batch if strict else None, f"run {work.command('export')}"
+    generator, template = open_generator(
+        config.model, config.answer, work.artefact("export"), adapter, seed, many, remedy, detail
+    )
+    prompt = prompt_fingerprint(config.prompt, config.answer, config.retriever.k, template)
+    if manifest and manifest["prompt"] != prompt:
         raise StaleError("the adapter was trained with another prompt or chat template", f"run {work.command('train')}")
-    generator = TransformersGenerator(loaded, config.answer, config.model.max_length, seed, batch)
+    retrieve = open_retriever(config, flag, k) if rag else None  # while the model is being opened
+    doubt = open_doubt(work, retrieve, say) if retrieve else None
     made = str(adapter) if adapter else None
     return Answerer(generator, retrieve, config.prompt, config.answer, config.model.name, made, files, doubt=doubt)
 
 
-def _fitting_adapter(work: Work, strict: bool, say: Callable[[str], None]) -> dict[str, Any]:
+def fitting_adapter(work: Work, strict: bool, say: Callable[[str], None]) -> dict[str, Any]:
+    """The manifest of the run's adapter. Raises StaleError when there is none that fits; see `open_answerer`."""
     remedy = f"run {work.command('train')}"
     manifest = work.found("train")
     if manifest is None:

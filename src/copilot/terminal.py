@@ -3,15 +3,17 @@
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.markdown import Markdown
 from rich.style import Style
-from rich.table import Table
 from rich.text import Text
 
+from copilot.stream import SectionView, plain_pieces
 from copilot.types import Answer, Finding
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 class Terminal:
@@ -63,24 +65,31 @@ class Terminal:
         if not self.err.is_terminal:
             self.say("training\n" + "\n".join(f"  {name:<17} {value}" for name, value in rows))
             return
+        from rich.table import Table
+
         table = Table(title="Training", show_header=False)
         for row in rows:
             table.add_row(*row)
         self.err.print(table)
 
-    def piece(self, text: str) -> None:
-        """A piece of an answer as it is written."""
-        sys.stdout.write(text)
-        sys.stdout.flush()
+    @contextmanager
+    def streaming(self) -> Iterator[Callable[[str], None]]:
+        """What takes an answer piece by piece: markdown by sections on a terminal, plain text elsewhere."""
+        if not self.live:
+            with plain_pieces(sys.stdout) as piece:
+                yield piece
+            return
+        with SectionView(self.out) as view:
+            yield view.piece
 
     def answer(self, answer: Answer, streamed: bool, show_context: bool) -> None:
         """An answer (unless it was streamed already) with its sources, and under it what the check has found."""
         text = answer.marked or answer.text
-        if streamed:
-            print()
-        elif self.out.is_terminal:
+        if not streamed and self.out.is_terminal:
+            from rich.markdown import Markdown
+
             self.out.print(Markdown(text))
-        else:
+        elif not streamed:
             print(text)
         if answer.sources:
             print("\nSources")
@@ -98,7 +107,7 @@ class Terminal:
         if answer.findings:
             self.say("\n" + findings_note(answer.findings))
 
-    def result(self, part: Table | str) -> None:
+    def result(self, part: "Table | str") -> None:
         """A table of results, or a sentence about it."""
         if isinstance(part, str):
             print(part)

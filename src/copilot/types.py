@@ -105,6 +105,7 @@ class Usage:
     completion_tokens: int
     seconds_to_first_token: float  # s
     seconds: float  # s
+    prompt_tokens_reused: int = 0  # of prompt_tokens, not read again: the question before began with them too
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,7 @@ class Answer:
                 "completion_tokens": self.usage.completion_tokens,
                 "seconds_to_first_token": round(self.usage.seconds_to_first_token, 3),
                 "seconds": round(self.usage.seconds, 3),
+                "prompt_tokens_reused": self.usage.prompt_tokens_reused,
             },
             "sources": [
                 {

@@ -14,7 +14,7 @@ from copilot.runs import fingerprint, read_manifest, sha256_file
 STAGES = ("index", "train", "evaluate", "demo")
 _WITHOUT_EFFECT = {"data", "adapter_from", "save_steps", "save_total_limit", "report_to"}  # data counts by its content
 
-_HOW_REACHED = {"name", "endpoint", "api_version", "api_key"}  # of `model`; the name counts by what it names
+_HOW_REACHED = {"name", "endpoint", "api_version", "api_key", "runtime"}  # of `model`; the name counts by what it names
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ class Work:
 
     def command(self, name: str) -> str:
         """What to type to make a stage."""
-        if name == "train" and self.lender:
-            return f"copilot train with the configuration of run {self.lender}"
-        return f"copilot {name if name in ('index', 'train') else f'pipeline --only {name}'}{self.flags}"
+        if name in ("train", "export") and self.lender:
+            return f"copilot {name} with the configuration of run {self.lender}"
+        return f"copilot {name if name in ('index', 'train', 'export') else f'pipeline --only {name}'}{self.flags}"
 
     def files(self) -> dict[str, str]:
         """Document path → sha256 of every file of the knowledge base."""
@@ -95,9 +95,9 @@ class Work:
 
     def artefact(self, stage: str) -> Path:
         """Where a stage leaves its result."""
-        names = {"index": "index", "train": "adapter", "evaluate": "evaluation.json", "demo": "demo.json"}
-        lent = stage == "train" and self.lender
-        return (Path(self.config.output_dir) / lent if lent else self.folder) / names[stage]
+        names = {"index": "index", "train": "adapter", "export": "onnx", "evaluate": "evaluation.json"}
+        lent = stage in ("train", "export") and self.lender
+        return (Path(self.config.output_dir) / lent if lent else self.folder) / names.get(stage, "demo.json")
 
     def found(self, stage: str) -> dict[str, Any] | None:
         """What the stage's result on the disk says of itself; None when there is none.

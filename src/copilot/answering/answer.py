@@ -50,14 +50,16 @@ class Answerer:
             pieces.append(piece)
             feed(piece)
         text = "".join(pieces).strip()
-        read = 0 if self._refused(question) else self.generator.count(messages)
+        refused = self._refused(question)
+        read = 0 if refused else self.generator.count(messages)
+        reused = 0 if refused else self.generator.reused
         written = self.generator.count_text(text)
         if self.repair:
             ((text, more_read, more_written),) = self._repaired([(question, text, hits, messages)])
             read, written = read + more_read, written + more_written
             marker.feed(text)
         marker.end()
-        return self._answer(question, text, citing, Usage(read, written, first, time.monotonic() - began))
+        return self._answer(question, text, citing, Usage(read, written, first, time.monotonic() - began, reused))
 
     def ask_all(self, questions: Sequence[str], step: Callable[[int], None] = lambda n: None) -> list[Answer]:
         """All answers, in order; times are the batch's mean."""
@@ -69,7 +71,7 @@ class Answerer:
         each = (time.monotonic() - began) / max(len(questions), 1)
         answers = []
         for question, m, (text, read, written), (hits, _) in zip(questions, made, final, prompts, strict=True):
-            usage = Usage(m.prompt_tokens + read, m.completion_tokens + written, each, each)
+            usage = Usage(m.prompt_tokens + read, m.completion_tokens + written, each, each, m.reused)
             answers.append(self._answer(question, text, Citing(hits, self.files), usage))
         return answers
 

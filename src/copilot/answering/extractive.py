@@ -38,6 +38,7 @@ class Rules:
 
     found: dict[str, list[Hit]]  # of the questions that are being asked
     config: AnswerPart
+    reused: int = 0  # nothing is read, so nothing is read again
 
     def stream(self, messages: Sequence[Message], grammar: str | None = None) -> Iterator[str]:
         """The answer, whole. It has its shape and the passages' names without a grammar."""

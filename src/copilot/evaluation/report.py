@@ -108,6 +108,12 @@ def as_served(served: Summary) -> str:
     return f"As served (held to what answer.enforce says): {', '.join(shown)}."
 
 
+def beside(first: Summary, second: Summary) -> str:
+    """The figures of two ways of answering the same questions, each as `label first → second`."""
+    both = [name for name in _JUDGED if name in first and name in second]
+    return ", ".join(f"{LABELS[name]} {first[name]['mean']:.2f} → {second[name]['mean']:.2f}" for name in both)
+
+
 def to_dict(questions: Sequence[Question], scored: Mapping[str, Sequence[tuple[Answer, Score]]]) -> dict[str, Any]:
     """The content of evaluation.json, ready for `json.dump`; changes are tuned minus base, intervals of 95 %.
 

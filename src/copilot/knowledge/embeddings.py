@@ -7,8 +7,9 @@ from typing import Protocol
 
 from copilot.config import Embeddings
 from copilot.errors import CopilotError, first_line
-from copilot.knowledge.minilm import MiniLM, offline_folder
+from copilot.knowledge.minilm import OFFLINE_SHA256, MiniLM, offline_folder
 from copilot.provider import REMEDY, client_options, endpoint_of, failures
+from copilot.runs import fingerprint, sha256_file
 
 
 class Client(Protocol):
@@ -26,6 +27,8 @@ class Client(Protocol):
 class Embedder(Client, Protocol):
     """What is needed of what turns texts into vectors."""
 
+    fingerprint: str  # of what makes the vectors, as far as this machine can know it
+
     def embed_queries(self, texts: list[str]) -> list[list[float]]:
         """One vector per question, as `embed_query` gives them."""
         ...
@@ -35,11 +38,11 @@ def load_embeddings(config: Embeddings) -> Embedder:
     """The embedder of the YAML. Raises CopilotError when its package, key or model is missing."""
     match config.provider:
         case "offline":
-            return MiniLM(offline_folder(config.name), config.batch_size)
+            return MiniLM(offline_folder(config.name), sha256=OFFLINE_SHA256)
         case "huggingface":
             return _local_embedder(hub_folder(config.name), config.batch_size)
         case _:
-            return Remote(_client(config), f"{config.model} at {remote_endpoints(config)[0]}")
+            return Remote(_client(config), f"{config.model} at {remote_endpoints(config)[0]}", config.model)
 
 
 def remote_endpoints(config: Embeddings) -> list[str]:
@@ -80,26 +83,33 @@ def _local_embedder(folder: Path, batch_size: int) -> Embedder:
         kind, modules, pooling, limits = "", [], {}, {}
     plain = {name.rpartition(".")[2] for name in modules} <= {"Transformer", "Pooling", "Normalize"}
     if kind == "bert" and plain and pooling.get("pooling_mode_mean_tokens"):
-        return MiniLM(folder, batch_size, int(limits.get("max_seq_length") or 256))
+        return MiniLM(folder, int(limits.get("max_seq_length") or 256))
     from langchain_huggingface import HuggingFaceEmbeddings
 
     class Local(HuggingFaceEmbeddings):
+        fingerprint: str
+
         def embed_queries(self, texts: list[str]) -> list[list[float]]:
             """One vector per question; a model may have a prompt of its own for them."""
             return [self.embed_query(text) for text in texts]
 
     options = {"normalize_embeddings": True, "batch_size": batch_size}
     try:
-        return Local(model_name=str(folder), encode_kwargs=options)
+        return Local(model_name=str(folder), encode_kwargs=options, fingerprint=_weights(folder))
     except Exception as error:  # whatever a folder that is no embedder leads to
         raise CopilotError(f"{folder}: not a sentence-transformers model: {error}", "mend `embeddings.model`") from None
+
+
+def _weights(folder: Path) -> str:
+    """Fingerprint of every file of weights in a folder."""
+    return fingerprint("weights-1", [sha256_file(file) for file in sorted(folder.rglob("*.safetensors"))])
 
 
 class Remote:
     """A provider's own client, its failures as sentences."""
 
-    def __init__(self, client: Client, where: str) -> None:
-        self.client, self.where = client, where
+    def __init__(self, client: Client, where: str, fingerprint: str = "remote") -> None:
+        self.client, self.where, self.fingerprint = client, where, fingerprint
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """One vector per text."""

@@ -27,21 +27,27 @@ class Vocabulary:
     """A tokenizer as llguidance needs it, and which of its tokens end a line, a section or a text."""
 
     def __init__(self, tokenizer: Any, size: int, stops: set[int]) -> None:
-        """`size` is the width of the model's scores. Raises CopilotError for a tokenizer without a fast version."""
-        import numpy as np
-        from llguidance import LLExecutor
-        from llguidance.hf import from_tokenizer
+        """`tokenizer` is one of the tokenizers library, or of transformers over one; `size` the width of the scores.
 
-        if not getattr(tokenizer, "is_fast", False):
+        Raises CopilotError for a tokenizer of transformers without a fast version.
+        """
+        from copy import copy
+
+        import numpy as np
+        from llguidance import LLExecutor, LLTokenizer
+
+        if not getattr(tokenizer, "is_fast", True):
             what = "the model's tokenizer has no fast version, which is needed to hold answers to their shape"
             raise CopilotError(what, "set answer.enforce=off, or use a model with a tokenizer.json")
-        self.engine = from_tokenizer(
-            tokenizer, n_vocab=size, eos_token=sorted(stops), slices=[f"{BEGIN}{PROSE}*", f"{PROSE}+"]
-        )
+        bare = copy(getattr(tokenizer, "backend_tokenizer", tokenizer))
+        bare.no_padding()
+        bare.no_truncation()
+        slices = [f"{BEGIN}{PROSE}*", f"{PROSE}+"]
+        self.engine = LLTokenizer(bare.to_str(), n_vocab=size, eos_token=sorted(stops), slices=slices)
         self.executor = LLExecutor()
         self.size = size
-        known = [[i] for i in range(min(size, len(tokenizer)))]
-        texts = tokenizer.backend_tokenizer.decode_batch(known, skip_special_tokens=False) + [""] * (size - len(known))
+        known = [[i] for i in range(min(size, bare.get_vocab_size(with_added_tokens=True)))]
+        texts = bare.decode_batch(known, skip_special_tokens=False) + [""] * (size - len(known))
         self.line_end = np.array(["\n" in text for text in texts])
         self.section_end = np.array(["\n\n" in text for text in texts])
         self.ticks = np.array([text.count("`") for text in texts])

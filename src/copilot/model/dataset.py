@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from copilot.config import AnswerPart, Prompt
 from copilot.errors import CopilotError
@@ -14,6 +14,7 @@ from copilot.prompt.sections import explain, parse
 from copilot.types import Example, Hit, Message, Question
 
 MAX_LINE = 1 << 20  # bytes
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ def prompt_tokens(messages: Sequence[Message], tokenizer: Any) -> list[int]:
     return list(tokenizer.encode(text, add_special_tokens=False))
 
 
-def held_out_split(rows: Sequence[Row], share: float) -> tuple[list[Row], list[Row]]:
+def held_out_split(rows: Sequence[T], share: float) -> tuple[list[T], list[T]]:
     """(train, held out): rows spread evenly over the file are held out, the same ones each time."""
     count = min(round(len(rows) * share), len(rows) - 1) if share else 0
     chosen = {int((i + 0.5) * len(rows) / count) for i in range(count)} if count > 0 else set()

@@ -25,10 +25,16 @@ class Generated:
     text: str
     prompt_tokens: int
     completion_tokens: int
+    reused: int = 0  # tokens of the prompt that were not read again
 
 
 class Generator(Protocol):
     """What answers need of a language model."""
+
+    @property
+    def reused(self) -> int:
+        """Tokens of the last prompt that were not read again, since the one before began with them too."""
+        ...
 
     def stream(self, messages: Sequence[Message], grammar: str | None = None) -> Iterator[str]:
         """The answer piece by piece, held to a Lark grammar where one is given."""
@@ -52,6 +58,20 @@ class Generator(Protocol):
         ...
 
 
+def check_room(prompt: int, max_length: int) -> None:
+    """Raises CopilotError when a prompt of so many tokens leaves no room for an answer."""
+    if prompt + 1 >= max_length:
+        raise CopilotError(
+            f"the prompt has {prompt} tokens, model.max_length is {max_length}",
+            "lower retriever.k or raise model.max_length",
+        )
+
+
+def room_after(prompt: int, config: AnswerPart, max_length: int) -> int:
+    """Tokens that an answer may have after a prompt of so many."""
+    return max(min(config.max_new_tokens, max_length - prompt), 1)
+
+
 class TransformersGenerator:
     """Greedy or sampled decoding of a transformers model (and of unsloth's, which are transformers' too)."""
 
@@ -70,6 +90,7 @@ class TransformersGenerator:
         self.vocabulary: Vocabulary | None = None  # made when a grammar asks for it
         self.decoding: Literal["auto", "graphs", "transformers"] = engine
         self.opened: list[Engine | None] = []  # the engine, once it was asked for
+        self.reused = 0
         self.read: dict[Any, Any] = {}  # the last prompts, as the model has read them
 
     def count(self, messages: Sequence[Message]) -> int:
@@ -83,7 +104,7 @@ class TransformersGenerator:
     def stream(self, messages: Sequence[Message], grammar: str | None = None) -> Iterator[str]:
         """The answer piece by piece."""
         ids = prompt_tokens(messages, self.tokenizer)
-        self._check_room(ids)
+        check_room(len(ids), self.max_length)
         engine = self._engine()
         yield from self._stream(ids, grammar) if engine is None else self._stream_by(engine, ids, grammar)
 
@@ -139,7 +160,7 @@ class TransformersGenerator:
         """All answers, in order."""
         ids = [prompt_tokens(messages, self.tokenizer) for messages in prompts]
         for prompt in ids:
-            self._check_room(prompt)
+            check_room(len(prompt), self.max_length)
         engine = self._engine()
         if engine is None:
             return self._batch(ids, step, grammars)
@@ -226,16 +247,8 @@ class TransformersGenerator:
         ids = {stops} if isinstance(stops, int) else set(stops or [])
         return ids | {self.tokenizer.eos_token_id}
 
-    def _check_room(self, ids: Sequence[int]) -> None:
-        if len(ids) + 1 >= self.max_length:
-            raise CopilotError(
-                f"the prompt has {len(ids)} tokens, model.max_length is {self.max_length}",
-                "lower retriever.k or raise model.max_length",
-            )
-
     def _room(self, prompt: int) -> int:
-        """Tokens that an answer may have after a prompt of so many."""
-        return max(min(self.config.max_new_tokens, self.max_length - prompt), 1)
+        return room_after(prompt, self.config, self.max_length)
 
     def _vocabulary(self) -> Vocabulary:
         if self.vocabulary is None:

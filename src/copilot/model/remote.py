@@ -27,7 +27,7 @@ class RemoteGenerator:
         from langchain.chat_models import init_chat_model
 
         self.where = f"{model.name} at {endpoint_of(model.provider or '', model)}"
-        self.at_once = at_once
+        self.at_once, self.reused = at_once, 0  # what a provider reuses, it keeps to itself
         self.counted: dict[object, int] = {}  # tokens of the last prompts and texts, as the provider counted them
         try:
             self.client: Any = init_chat_model(model.name, **options)
