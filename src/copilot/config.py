@@ -197,7 +197,12 @@ class Train(Part):
 class AnswerPart(Part):
     """The answer's shape."""
 
-    sections: list[str] = Field(list(SECTIONS), min_length=1, description="headings of an answer, in order")
+    sections: list[str] = Field(
+        list(SECTIONS), min_length=1, description="headings of an answer, in order; `Title: 120` also gives its budget"
+    )
+    budgets: list[Annotated[int, Field(ge=40)] | None] = Field(
+        [], description="most tokens of each section, its heading included; null: no limit but max_new_tokens"
+    )
     max_new_tokens: Positive = Field(512, description="longest answer, tokens")
     temperature: float = Field(0.0, ge=0, le=2, description="0: the likeliest token each time")
     enforce: Literal["structure+identifiers", "structure", "off"] = Field(
@@ -205,6 +210,23 @@ class AnswerPart(Part):
         description="what the program holds the model to: the sections, and names in backticks that the passages hold",
     )
     refuse: bool = Field(True, description="whether the model may begin by saying that the documents do not say")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _budgets_beside_titles(cls, data: Any) -> Any:
+        """`sections: [{Summary: 80}, Notes]` is two titles and the budgets 80 and none."""
+        items = data.get("sections") if isinstance(data, dict) else None
+        if not isinstance(items, list) or not any(isinstance(item, dict) for item in items):
+            return data
+        pairs = [next(iter(item.items())) if isinstance(item, dict) and len(item) == 1 else (item, None) for item in items]
+        titles, budgets = [title for title, _ in pairs], [budget for _, budget in pairs]
+        return {**data, "sections": titles, "budgets": data.get("budgets") or budgets}
+
+    @model_validator(mode="after")
+    def _a_budget_for_each(self) -> "AnswerPart":
+        if self.budgets and len(self.budgets) != len(self.sections):
+            raise ValueError(f"{len(self.budgets)} budgets for {len(self.sections)} sections; give one each, or none")
+        return self
 
     @field_validator("enforce", mode="before")
     @classmethod

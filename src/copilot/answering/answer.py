@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from copilot.answering.identifiers import nameable
+from copilot.answering.identifiers import nameable, sayable
 from copilot.config import AnswerPart, Prompt
 from copilot.model.generator import Generator
 from copilot.prompt.grammar import answer_grammar
@@ -62,10 +62,11 @@ class Answerer:
         """What the answer is held to; without passages no name can be checked, so its shape alone."""
         if self.config.enforce == "off":
             return None
-        names = None
+        names = words = None
         if self.retrieve and self.config.enforce == "structure+identifiers":
-            names = nameable("\n".join([*(hit.chunk.passage for hit in hits), question]))
-        return answer_grammar(self.config.sections, names, self.config.refuse or not self.retrieve)
+            context = "\n".join([*(hit.chunk.passage for hit in hits), question])
+            names, words = nameable(context), sayable(context)
+        return answer_grammar(self.config.sections, names, self.config.refuse or not self.retrieve, words)
 
     def _answer(self, question: str, text: str, hits: Sequence[Hit], usage: Usage) -> Answer:
         sections = parse(text, self.config.sections) or loose_sections(text)

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from http import HTTPStatus
 
+from copilot.prompt.grammar import UNITS
+
 _VERBS = "GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS"
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~).*$", re.M)
 _SPAN = re.compile(r"`+([^`\n]+)`+")
@@ -32,6 +34,11 @@ _CELL = re.compile(r"^\|[ \t]*`?([^|`\n]+?)`?[ \t]*\|", re.M)
 _TYPES = "string|text|integer|number|boolean|bool|time|date|datetime|array|object|list|uuid|float|file|yes|no"
 _TYPED = re.compile(rf"^[ \t]*(?![A-Z][a-z]+\b)([\w.{{}}-]+)[ \t]+(?:{_TYPES})\b", re.M)
 
+_PLAIN_WORD = re.compile(r"(?:[A-Z]*[a-z]+|[A-Z]+)(?:-[a-z]+|-[A-Z]+)*")
+_AROUND = ".,;:!?\"'*#…“”‘’–—"  # what stands around a word and is no part of it
+_NUMBER = re.compile(r"(?<![\w.,])\d+(?:[.,]\d+)*(?![\w%])")
+_QUANTITY = re.compile(rf"(?<![\w.,])(\d+(?:[.,]\d+)*)[\s*]+({UNITS})(?!\w)", re.I)
+
 
 def in_text(text: str) -> tuple[str, ...]:
     """The identifiers that `text` names, in order, each once.
@@ -56,6 +63,26 @@ def nameable(context: str) -> tuple[str, ...]:
         found += [match[1].strip() for match in pattern.finditer(_FENCE.sub("", context))]
     names = (n for n in dict.fromkeys(found) if re.search(r"\w", n) and "`" not in n and len(n) <= LONGEST)
     return tuple(name for name in names if supported(name, context))
+
+
+def sayable(context: str) -> tuple[str, ...]:
+    """What prose over `context` may say besides plain words, in order, each once.
+
+    Its words that are no plain ones (camelCase, digits, slashes, underscores ...), without the punctuation around them;
+    numbers inside these that stand alone there; quantities with their unit ("30 days"); what `nameable` finds, if it
+    is one word. At most LONGEST characters each.
+    """
+    plain = context.replace("`", " ")
+    found: list[str] = []
+    for token in re.split(r"[\s|]+|\]\(", plain):
+        bare = token.strip(_AROUND)
+        found += [bare.strip("()[]" + _AROUND), *([bare] if re.search(r"\w[([]", bare) else [])]
+    found += _NUMBER.findall(plain)
+    found += [f"{number} {unit}" for number, unit in _QUANTITY.findall(plain)]
+    found += [token for token in plain.split() if token in (">", "=", "+", "&", "→")]
+    found += [name for name in nameable(context) if not re.search(r"\s", name)]
+    known = (word for word in dict.fromkeys(found) if word and len(word) <= LONGEST and word.isprintable())
+    return tuple(word for word in known if re.search(r"\w|^[>=+&→]$", word) and not _PLAIN_WORD.fullmatch(word))
 
 
 def supported(identifier: str, context: str) -> bool:
