@@ -172,7 +172,7 @@ def _result(speed: float, losses: list[float], **more: Any) -> dict[str, Any]:
     return {"tokens_per_second": round(speed), "peak_gib": round(peak, 1), "losses": losses[-3:], **more}
 
 
-def ours(name: str, folder: str, steps: int, rows_per_step: int = 16) -> dict[str, Any]:
+def ours(name: str, folder: str, steps: int, rows_per_step: int = 22) -> dict[str, Any]:
     """The product's own trainer, as `copilot train` calls it with `train.packing`."""
     import torch
 
@@ -190,7 +190,8 @@ def ours(name: str, folder: str, steps: int, rows_per_step: int = 16) -> dict[st
     config = Train(
         per_device_train_batch_size=rows_per_step,
         gradient_accumulation_steps=1,
-        num_train_epochs=1,
+        num_train_epochs=3,  # a training of this length is compiled
+        max_steps=steps,
         packing=True,
         gradient_checkpointing=False,
         lora=Lora(r=16, alpha=32),

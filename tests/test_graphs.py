@@ -339,7 +339,8 @@ def test_four_bit_weights_on_a_gpu(tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     shape = {"hidden_size": 512, "intermediate_size": 1024, "num_attention_heads": 8, "head_dim": 64}
-    build("llama3", **shape, initializer_range=0.1).save_pretrained(tmp_path)
+    # Saved in 16 bits, so that both models quantise the very same numbers.
+    build("llama3", **shape, initializer_range=0.1).to(torch.bfloat16).save_pretrained(tmp_path)
     four = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
     quantised = BitsAndBytesConfig(**{**four, "bnb_4bit_compute_dtype": "bfloat16"})
     options: dict[str, Any] = {"dtype": torch.bfloat16, "quantization_config": quantised, "device_map": {"": 0}}

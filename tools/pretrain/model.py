@@ -226,15 +226,29 @@ def save(net: Net, out: Path, parts: int = 1) -> None:
 
 
 def load(net: Net, path: Path) -> None:
-    """Fill `net` with the weights of a model.safetensors written by `save`."""
+    """Fill `net` with the weights of a model.safetensors written by `save`, of fewer layers or a narrower ffn as well.
+
+    Added layers are spread evenly and start as copies that write nothing to the residual stream; added columns of the
+    ffn write nothing either. So the grown net computes what the small one did. Source: Gong et al. 2019 (stacking),
+    Chen et al. 2016 (Net2Net).
+    """
     stored = load_file(path)
+    count = 1 + max(int(name.split(".")[2]) for name in stored if name.startswith("model.layers."))
+    places = [round((i + 0.5) * net.shape.layers / count - 0.5) for i in range(count)]
     with torch.no_grad():
         net.embed.copy_(stored["model.embed_tokens.weight"])
         net.norm.copy_(stored["model.norm.weight"])
         for own, theirs in NAMES.items():
-            getattr(net, own).copy_(
-                torch.stack([stored[f"model.layers.{i}.{theirs}.weight"] for i in range(net.shape.layers)])
-            )
+            stack = getattr(net, own)
+            for layer in range(net.shape.layers):
+                source = max((i for i in range(count) if places[i] <= layer), default=0)
+                weight = stored[f"model.layers.{source}.{theirs}.weight"].to(stack.dtype)
+                grown = stack[layer]
+                if own in ("o", "down"):
+                    grown.zero_()
+                    if places[source] != layer:
+                        continue
+                grown[tuple(slice(n) for n in weight.shape)] = weight
 
 
 def join(source: Path, out: Path) -> None:

@@ -225,7 +225,7 @@ def train(args: argparse.Namespace) -> dict[str, float]:
     queue, procs = start_workers(args)
     if device == "cuda":
         print(f"attention against dense reference: {check_attention():.2e}", flush=True)
-    net = Net(Shape(layers=args.layers)).to(device)
+    net = Net(Shape(layers=args.layers, ffn=args.ffn)).to(device)
     if args.init:
         load(net, args.init)
     count = sum(p.numel() for p in net.parameters())
@@ -271,12 +271,13 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=450, help="training time after compilation")
     parser.add_argument("--tokens", type=int, default=98304, help="tokens in one step")
     parser.add_argument("--workers", type=int, default=14)
-    parser.add_argument("--layers", type=int, default=7)
+    parser.add_argument("--layers", type=int, default=9)
+    parser.add_argument("--ffn", type=int, default=768)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--muon-lr", type=float, default=0.02)
     parser.add_argument("--adam-lr", type=float, default=0.003)
     parser.add_argument("--parts", type=int, default=1, help="files the weights are split into")
-    parser.add_argument("--init", type=Path, help="model.safetensors to go on from")
+    parser.add_argument("--init", type=Path, help="model.safetensors to go on from, of this shape or smaller")
     parser.add_argument(
         "--english",
         nargs="*",
