@@ -110,8 +110,8 @@ def compare(loaded: Any, vocabulary: Vocabulary, ids: list[list[int]], grammar: 
             inside.append(timed.seconds)
     best = held.index(min(held))
     print(
-        f"batch {len(ids)}: {min(free) / tokens * 1e3:.2f} ms of CPU a step freely, {held[best] / tokens * 1e3:.2f} held "
-        f"(ratio {held[best] / min(free):.3f}); the masks take {inside[best] / held[best]:.1%} of it"
+        f"batch {len(ids)}: {min(free) / tokens * 1e3:.2f} ms of CPU a step freely, "
+        f"{held[best] / tokens * 1e3:.2f} held (ratio {held[best] / min(free):.3f}); the masks take {inside[best] / held[best]:.1%} of it"
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from tiny_lm import hit, response
 
-from copilot.answering.answer import Answerer, loose_sections, sources
+from copilot.answering.answer import Answerer, loose_sections
 from copilot.config import SECTIONS, AnswerPart, Prompt
 from copilot.model.generator import Generated
 from copilot.types import Hit, Message, Section
@@ -81,13 +81,38 @@ def test_answer_has_text_sections_hits_and_usage() -> None:
 def test_json_has_the_promised_keys_in_order() -> None:
     asked, _ = answerer(response(1))
     data = json.loads(json.dumps(asked.ask("How?").to_json()))
-    assert list(data) == ["question", "answer", "sections", "hits", "model", "adapter", "usage"]
-    assert [list(s) for s in data["sections"]] == [["title", "text"]] * 4
+    before = ["question", "answer", "sections", "hits", "model", "adapter", "usage"]
+    assert list(data) == [*before, "sources", "findings"]
+    assert [list(s) for s in data["sections"]] == [["title", "text", "citations"]] * 4
     assert list(data["hits"][0]) == ["document", "heading", "page", "start", "end", "score", "text"]
     assert list(data["usage"]) == ["prompt_tokens", "completion_tokens", "seconds_to_first_token", "seconds"]
     assert data["question"] == "How?" and data["answer"] == response(1) and data["adapter"] is None
     first = {"document": "a.md", "heading": "Guide › Contacts", "page": None, "start": 0, "end": 4, "score": 0.5}
     assert data["hits"][0] == {**first, "text": "One."} and data["hits"][1]["page"] == 3
+
+
+def test_an_answer_carries_its_citations_sources_and_findings() -> None:
+    passages = [hit("A bell rings loudly in the evening hours.", "b.txt", "Bells"), hit("`doorId` names a door.")]
+    parts = ("It names `doorId`.", "Send it.", "- Nothing.", "- Send `lampId`.")
+    text = "\n\n".join(f"### {title}\n{part}" for title, part in zip(SECTIONS, parts, strict=True))
+    asked, _ = answerer(text, passages)
+    pieces: list[str] = []
+    answer = asked.ask("How?", pieces.append)
+    assert answer.text == text and answer.marked == "".join(pieces) != text
+    assert answer.marked.replace(" [1]", "") == text and answer.marked.count("[1]") == 1
+    data = json.loads(json.dumps(answer.to_json()))
+    end = len(passages[1].chunk.text)
+    cited = {"number": 1, "hit": 1, "document": "guide.md", "start": 0, "end": end, "line": None}
+    assert [s["citations"] for s in data["sections"]] == [[cited], [], [], []]
+    assert [(s["number"], s["document"], s["hits"], s["cited"]) for s in data["sources"]] == [
+        (1, "guide.md", [1], True),
+        (2, "b.txt", [0], False),
+    ]
+    assert {"kind": "identifier", "text": "lampId", "section": SECTIONS[3]} in data["findings"]
+    assert all(f["text"] != "doorId" for f in data["findings"])
+    (many,) = asked.ask_all(["How?"])
+    assert (many.citations, many.sources, many.marked) == (answer.citations, answer.sources, answer.marked)
+    assert many.findings == answer.findings
 
 
 def test_many_answers_equal_single_ones() -> None:
@@ -111,12 +136,6 @@ def test_prompt_holds_the_hits_in_order_and_none_without_retrieval() -> None:
     answer = asked.ask("How?")
     assert answer.hits == () and said.prompts[0][1]["content"] == "Question: How?"
     assert said.prompts[0][0]["content"].startswith("You explain technical topics")
-
-
-def test_sources_as_they_stand_in_the_index_each_once() -> None:
-    assert sources(HITS) == ["a.md › Guide › Contacts", "b.pdf › page 3"]
-    assert sources([hit("x", "c.pdf", "Top › Sub", 12)]) == ["c.pdf › Top › Sub › page 12"]
-    assert sources([]) == []
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (
     ("copilot", "copilot.types", "copilot.errors"),
     ("copilot.config",),
-    ("copilot.config_errors", "copilot.config_file", "copilot.hub", "copilot.runs"),
+    ("copilot.config_errors", "copilot.config_file", "copilot.hub", "copilot.provider", "copilot.runs"),
     ("copilot.knowledge",),
     ("copilot.prompt",),
     ("copilot.model",),

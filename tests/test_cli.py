@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from tiny_project import make_project
+from tiny_project import DOCUMENTS, make_project
 from typer.testing import CliRunner
 
 from copilot import __version__
@@ -20,7 +20,7 @@ from copilot.terminal import Terminal
 from copilot.types import Answer, Usage
 
 runner = CliRunner()
-KEYS = ["question", "answer", "sections", "hits", "model", "adapter", "usage"]
+KEYS = ["question", "answer", "sections", "hits", "model", "adapter", "usage", "sources", "findings"]
 
 
 def copilot(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
@@ -129,7 +129,7 @@ def test_json_is_one_object_with_the_documented_keys(project: Path) -> None:
     answer = json.loads(done.stdout)
     assert list(answer) == KEYS
     assert answer["question"] == "How do I light the lamp?" and isinstance(answer["answer"], str)
-    assert all(list(section) == ["title", "text"] for section in answer["sections"])
+    assert all(list(section) == ["title", "text", "citations"] for section in answer["sections"])
     assert [list(hit) for hit in answer["hits"]] == [
         ["document", "heading", "page", "start", "end", "score", "text"] for _ in range(2)
     ]
@@ -151,9 +151,34 @@ def test_an_answer_ends_with_its_sources_and_its_context_if_wanted(project: Path
     done = runner.invoke(app, ["ask", "How do I light the lamp?", "-c", str(project), "--show-context", "-v"])
     assert done.exit_code == 0, done.exception
     _, _, after = done.stdout.partition("\nSources\n")
-    assert after.startswith("[1] lamps.md › Lamps\n[2] lamps.md › Lamps › Switch on\n")
-    assert "--- Lamps › Switch on (lamps.md, 0." in after and "`PUT /lamps/on` lights it" in after
+    listed = re.findall(r"^\[(\d)\] (.+?)(?: \(not cited\))?$", after, re.M)
+    assert sorted(listed) == [("1", listed[0][1]), ("2", listed[1][1])]
+    assert {place for _, place in listed} == {"lamps.md › Lamps › line 1", "lamps.md › Lamps › Switch on › line 5"}
+    start = DOCUMENTS["lamps.md"].index("## Switch on")
+    assert re.search(rf"--- \[\d\] Lamps › Switch on \(lamps.md, characters {start}–\d+, 0\.\d+\)\n## Switch on", after)
+    assert "`PUT /lamps/on` lights it" in after and "\x1b" not in done.stdout
     assert "tokens read" in done.stderr and "tokens read" not in done.stdout
+
+
+def test_strict_is_exit_4_after_the_answer(project: Path) -> None:
+    """Eight tokens hold no four sections, so there is a finding unless the check is content with the answer."""
+    free = [
+        "ask",
+        "What is a lamp?",
+        "-c",
+        str(project),
+        "--set",
+        "answer.enforce=off",
+        "--set",
+        "answer.max_new_tokens=1",
+    ]
+    done = runner.invoke(app, [*free, "--json"])
+    assert done.exit_code == 0 and json.loads(done.stdout)["findings"][0]["kind"] == "structure"
+    strict = copilot(*free, "--strict")
+    assert strict.returncode == 4 and "\nSources\n" in strict.stdout
+    assert "Check: not the shape asked for: " in strict.stderr and "Check:" not in strict.stdout
+    assert "error: --strict: the check after the answer has 1 finding" in strict.stderr
+    assert copilot("ask", "What is a lamp?", "-c", str(project), "--no-rag", "--strict", "-q").returncode in (0, 4)
 
 
 def test_without_rag_there_are_no_sources(project: Path) -> None:
@@ -256,7 +281,12 @@ def test_show_example_is_coloured_on_a_terminal_alone(project: Path) -> None:
 
 
 def test_an_answer_is_streamed_to_a_terminal(project: Path) -> None:
-    streamed = in_a_terminal(["ask", "How do I light the lamp?", "-c", str(project)])
+    terminal = in_a_terminal(["ask", "How do I light the lamp?", "-c", str(project)])
+    lamps = (project.parent / "docs" / "lamps.md").as_uri()
+    assert re.search(
+        rf"\x1b\]8;[^;]*;{re.escape(lamps)}#L5\x1b\\lamps.md › Lamps › Switch on › line 5\x1b\]8;;", terminal
+    )
+    streamed = re.sub(r"\x1b\]8;[^\x1b]*\x1b\\", "", terminal)
     piped = runner.invoke(app, ["ask", "How do I light the lamp?", "-c", str(project)]).stdout
     assert re.sub(r"\s+", " ", streamed).strip() == re.sub(r"\s+", " ", piped).strip()
 

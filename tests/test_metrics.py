@@ -53,6 +53,7 @@ def made(answerable: bool = True, **changes: object) -> metrics.Score:
         "reciprocal_rank": 1.0,
         "abstained": False,
         "repeats": False,
+        "no_findings": True,
         "original": dict.fromkeys(metrics.ORIGINAL, 0.5),
         **changes,
     }
@@ -248,7 +249,7 @@ def test_to_dict_can_be_written() -> None:
     question = Question("q", "Which lists?", FOUR, (), (), True)
     first = (answer("Which lists?", "No.", chunk("a.md", "")), made(structure=False))
     second = (answer("Which lists?", FOUR, chunk("a.md", "")), made())
-    content = json.loads(json.dumps(report.to_dict([question], [first], [second], [second])))
+    content = json.loads(json.dumps(report.to_dict([question], base=[first], tuned=[second], served=[second])))
     assert content["summary"]["served"] == content["summary"]["tuned"]
     assert report.as_served(content["summary"]["served"]).startswith("As served")
     assert "four sections 1.00, names in context 1.00" in report.as_served(content["summary"]["served"])
@@ -258,4 +259,4 @@ def test_to_dict_can_be_written() -> None:
     assert (row["id"], row["question"], row["answerable"]) == ("q", "Which lists?", True)
     assert row["base"]["answer"] == "No." and row["tuned"]["structure"] is True and "id" not in row["base"]
     with pytest.raises(ValueError, match="beside question other"):
-        report.to_dict([Question("other", "?", FOUR, (), (), True)], [first], [second], [second])
+        report.to_dict([Question("other", "?", FOUR, (), (), True)], base=[first], tuned=[second])

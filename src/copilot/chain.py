@@ -13,6 +13,7 @@ from copilot.errors import ConfigError, StaleError
 from copilot.knowledge.embeddings import remote_endpoints
 from copilot.model.processes import launched
 from copilot.pipeline import run_demo, run_evaluate, run_index, run_train
+from copilot.provider import endpoint_of
 from copilot.runs import now, write_json
 from copilot.terminal import Terminal
 from copilot.work import STAGES, Work, file_sha256
@@ -47,8 +48,8 @@ def run_pipeline(config: Config, terminal: Terminal, flags: str, options: Option
         raise ConfigError(
             "several processes can only train together", "launch `copilot train` with them, and run the pipeline alone"
         )
-    stages = choose_stages(options.from_, options.only)
     work = Work(config, flags)
+    stages = tuple(s for s in choose_stages(options.from_, options.only) if s in work.stages or s == options.only)
     if options.dry_run:
         print_plan(work, stages, options.force)
         return
@@ -136,6 +137,9 @@ def describe(work: Work, stages: Sequence[str], force: bool) -> list[tuple[str, 
     rows: list[tuple[str, str, str]] = []
     running, blocked = "", ""  # the first earlier stage that runs; an earlier one that is left out and not fresh
     for stage in STAGES:
+        if stage not in work.stages:
+            rows.append((stage, "left out", "a remote model is not trained"))
+            continue
         state = work.state(stage)
         if stage not in stages:
             rows.append((stage, "left out", state))
@@ -154,7 +158,9 @@ def describe(work: Work, stages: Sequence[str], force: bool) -> list[tuple[str, 
 def contacted(config: Config, running: Sequence[str]) -> list[str]:
     """Every remote endpoint that these stages would contact."""
     found = remote_endpoints(config.embeddings) if running else []
-    if set(running) - {"index"} and not Path(config.model.name).is_absolute():
+    if config.model.provider:
+        found += [endpoint_of(config.model.provider, config.model)] if {"evaluate", "demo"} & set(running) else []
+    elif set(running) - {"index"} and not Path(config.model.name).is_absolute():
         hub = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
         found.append(f"{hub}/{config.model.name} (unless it is in the local cache)")
     if "train" in running and config.train.report_to == "wandb":
@@ -180,9 +186,12 @@ def _print_results(work: Work, terminal: Terminal) -> None:
         print(demo.read_text(encoding="utf-8"))
     if found := work.found("evaluate"):
         summary = found["summary"]
-        terminal.out.print(table(summary["base"], summary["tuned"]))
-        print(verdict(summary["base"], summary["tuned"]))
-        print(as_served(summary["served"]))
+        if "tuned" in summary:
+            terminal.out.print(table(summary["base"], summary["tuned"]))
+            print(verdict(summary["base"], summary["tuned"]))
+            print(as_served(summary["served"]))
+        else:
+            terminal.out.print(table(summary["base"], summary["served"], ("free", "served")))
     print("Written:")
     for path in (work.artefact("index"), work.artefact("train"), evaluation, demo, work.folder / "run.json"):
         if path.exists():

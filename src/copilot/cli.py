@@ -134,6 +134,9 @@ def ask(
     temperature: Annotated[float | None, typer.Option(min=0, max=2, help="0: the likeliest token each time.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     no_stream: Annotated[bool, typer.Option("--no-stream", help="Print the answer when it is complete.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit 4 when the answer holds what its passages do not, after printing it.")
+    ] = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
 ) -> None:
@@ -158,6 +161,10 @@ def ask(
     else:
         terminal.answer(answer, streamed=stream, show_context=show_context)
     terminal.usage(answer)
+    if strict and answer.findings:
+        count = len(answer.findings)
+        message = f"--strict: the check after the answer has {count} finding{'s' if count > 1 else ''}"
+        raise CopilotError(message, "do not pass this answer on; look the question up in its sources", Exit.GATE)
 
 
 @app.command()

@@ -16,7 +16,8 @@ SYSTEM_NO_RAG = (
     "You explain technical topics to non-technical people from general knowledge. Answer in exactly {count} "
     "markdown sections: {sections}. Do not invent names of endpoints, fields or settings."
 )
-PROVIDERS = ("azure_openai", "openai", "huggingface", "offline")
+REMOTE = ("azure_openai", "openai")  # providers that texts are sent to
+PROVIDERS = (*REMOTE, "huggingface", "offline")
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -114,7 +115,12 @@ class Prompt(Part):
 class Model(Part):
     """The language model."""
 
-    name: str = Field("unsloth/Llama-3.2-1B", min_length=1, description="hub name or folder with safetensors weights")
+    name: str = Field(
+        "unsloth/Llama-3.2-1B",
+        min_length=1,
+        description="hub name or folder with safetensors weights; or `openai:name`, `azure_openai:deployment`: a "
+        "remote chat model, which is asked but not trained",
+    )
     backend: Literal["auto", "unsloth", "transformers"] = Field(
         "auto", description="auto: transformers; unsloth for training without packs, where there is a GPU and the extra"
     )
@@ -127,6 +133,15 @@ class Model(Part):
         description="auto: the model's own where it has one; plain: text between its BOS and EOS, for a base model",
     )
     max_length: Positive = Field(4096, description="longest prompt with its answer, tokens; nothing is cut silently")
+    endpoint: str | None = Field(None, description="base URL of a remote model; null: its own environment variable")
+    api_version: str | None = Field(None, description="Azure API version; null: OPENAI_API_VERSION")
+    api_key: SecretStr | None = Field(None, description="write ${NAME}, never the key; null: the provider's variable")
+
+    @property
+    def provider(self) -> str | None:
+        """Who runs a remote model; None for one that runs here."""
+        provider, colon, _ = self.name.partition(":")
+        return provider if colon and provider in REMOTE else None
 
 
 class Lora(Part):
@@ -218,7 +233,8 @@ class AnswerPart(Part):
         items = data.get("sections") if isinstance(data, dict) else None
         if not isinstance(items, list) or not any(isinstance(item, dict) for item in items):
             return data
-        pairs = [next(iter(item.items())) if isinstance(item, dict) and len(item) == 1 else (item, None) for item in items]
+        beside = [isinstance(item, dict) and len(item) == 1 for item in items]
+        pairs = [next(iter(item.items())) if has else (item, None) for item, has in zip(items, beside, strict=True)]
         titles, budgets = [title for title, _ in pairs], [budget for _, budget in pairs]
         return {**data, "sections": titles, "budgets": data.get("budgets") or budgets}
 

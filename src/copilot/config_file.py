@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from copilot.config import Config
+from copilot.config import REMOTE, Config
 from copilot.config_errors import Key, dotted, explain
 from copilot.errors import ConfigError
 
@@ -193,7 +193,9 @@ class _Reader:
 
 
 def _folder_or_name(name: str, root: Path) -> str:
-    """An absolute folder when `name` is one or looks like one, else the hub name as it is."""
+    """An absolute folder when `name` is one or looks like one, else the hub or remote name as it is."""
+    if name.partition(":")[0] in REMOTE:
+        return name
     folder = root / Path(name).expanduser()
     looks_like_path = name.startswith((".", "/", "~")) or name.count("/") > 1
     return str(folder) if looks_like_path or folder.is_dir() else name

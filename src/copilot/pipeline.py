@@ -1,15 +1,15 @@
 """The product on one page: a Config in; index, adapter, answers, evaluation and demo out, each with what made it."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from copilot.answering.answer import Answerer, sources
+from copilot.answering.answer import Answerer
 from copilot.config import Config
-from copilot.errors import CopilotError, StaleError
+from copilot.errors import ConfigError, CopilotError, StaleError
 from copilot.knowledge.chunks import split
 from copilot.knowledge.documents import find_files, load_document
 from copilot.knowledge.embeddings import load_embeddings
@@ -29,7 +29,8 @@ from copilot.model.dataset import (
 from copilot.model.generator import TransformersGenerator
 from copilot.model.load import describe, load_model, load_tokenizer, model_folder, prepare, quiet_libraries
 from copilot.model.plan import Plan, plan
-from copilot.model.processes import Processes, together
+from copilot.model.processes import Processes, Silent, together
+from copilot.model.remote import RemoteGenerator
 from copilot.model.template import check_template
 from copilot.model.trainer import Trained, train_adapter
 from copilot.prompt.render import prompt_fingerprint
@@ -125,6 +126,9 @@ def run_train(
 
     Under torchrun or accelerate several processes train together; the first alone speaks and writes.
     """
+    if config.model.provider:
+        message = f"{config.model.name} is a remote model, which is asked as it is and cannot be trained"
+        raise ConfigError(message, "go on with copilot ask, or name a model that runs here in `model.name`")
     work = Work(config, flag)
     with together() as processes:
         if processes.first:
@@ -132,18 +136,6 @@ def run_train(
                 _train(work, console, force, resume, show, processes)
         else:
             _train(work, Silent(), force, resume, lambda p: None, processes)
-
-
-class Silent:
-    """A Console for processes beside the first."""
-
-    def say(self, text: str) -> None:
-        """Nothing."""
-
-    @contextmanager
-    def progress(self, title: str, total: int) -> Iterator[Callable[..., None]]:
-        """Nothing."""
-        yield lambda n, note="": None
 
 
 def _train(
@@ -243,6 +235,12 @@ def open_answerer(
     """
     work = Work(config, flag)
     retrieve = open_retriever(config, flag, k) if rag else None
+    files = dict(find_files(config.documents)) if rag else {}
+    batch, seed = config.evaluation.batch_size, config.seed if seed is None else seed
+    if config.model.provider:
+        remote = RemoteGenerator(config.model, config.answer, seed, batch)
+        held = config.answer.enforce != "off"
+        return Answerer(remote, retrieve, config.prompt, config.answer, config.model.name, None, files, held)
     adapter = work.artefact("train") if tuned else None
     manifest = _fitting_adapter(work, strict, say) if tuned else None
     if manifest and rag and k not in (None, manifest["k"]):
@@ -252,10 +250,9 @@ def open_answerer(
     template = prompt_fingerprint(config.prompt, config.answer, config.retriever.k, loaded.tokenizer.chat_template)
     if manifest and manifest["prompt"] != template:
         raise StaleError("the adapter was trained under another chat template", f"run {work.command('train')}")
-    batch, seed = config.evaluation.batch_size, config.seed if seed is None else seed
     generator = TransformersGenerator(loaded, config.answer, config.model.max_length, seed, batch)
     return Answerer(
-        generator, retrieve, config.prompt, config.answer, config.model.name, str(adapter) if adapter else None
+        generator, retrieve, config.prompt, config.answer, config.model.name, str(adapter) if adapter else None, files
     )
 
 
@@ -287,10 +284,13 @@ def run_evaluate(config: Config, console: Console, flag: str = "") -> dict[str, 
     with locked(work.folder, "evaluate", console.say):
         key = work.key("evaluate")
         questions = spread(read_questions(Path(config.evaluation.questions)), config.evaluation.limit)
-        base = replace(open_answerer(config, flag, tuned=False, strict=True), config=free)
+        base = replace(open_answerer(config, flag, tuned=False, strict=True), config=free, repair=False)
         served = open_answerer(config, flag, strict=True)
+        asked = {"base": base, "tuned": replace(served, config=free), "served": served}
+        if config.model.provider:  # there is nothing between free and served
+            del asked["tuned"]
         scored = {}
-        for name, answerer in (("base", base), ("tuned", replace(served, config=free)), ("served", served)):
+        for name, answerer in asked.items():
             with console.progress(f"asking the {name} model", len(questions)) as step:
                 answers = answerer.ask_all([q.question for q in questions], step)
             scored[name] = [(a, score(q, a, config.answer.sections)) for q, a in zip(questions, answers, strict=True)]
@@ -318,6 +318,8 @@ def spread(questions: Sequence[Question], limit: int | None) -> list[Question]:
 
 def run_demo(config: Config, console: Console, flag: str = "") -> list[Answer]:
     """The demo questions to the tuned model → `demo.json` and `demo.md`."""
+    from copilot.evaluation.report import demo_markdown
+
     work = Work(config, flag)
     with locked(work.folder, "demo", console.say):
         key = work.key("demo")
@@ -329,9 +331,3 @@ def run_demo(config: Config, console: Console, flag: str = "") -> list[Answer]:
         write_json(work.artefact("demo"), {**_made_from(work, "demo"), "answers": [a.to_json() for a in answers]})
         console.say(f"demo: {len(answers)} answers → {work.folder / 'demo.md'}")
         return answers
-
-
-def demo_markdown(answer: Answer) -> str:
-    """A question, its answer and its sources as markdown."""
-    listed = "\n".join(f"{n}. {line}" for n, line in enumerate(sources(answer.hits), 1))
-    return f"## {answer.question}\n\n{answer.text}\n\nSources:\n\n{listed}"

@@ -1,16 +1,17 @@
 """Values in, words on the terminal out: progress bars, tables and answers (plain text off a terminal)."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from copilot.types import Answer
+from copilot.types import Answer, Finding
 
 
 class Terminal:
@@ -73,23 +74,29 @@ class Terminal:
         sys.stdout.flush()
 
     def answer(self, answer: Answer, streamed: bool, show_context: bool) -> None:
-        """An answer (unless it was streamed already) with its sources."""
-        from copilot.answering.answer import sources
-
+        """An answer (unless it was streamed already) with its sources, and under it what the check has found."""
+        text = answer.marked or answer.text
         if streamed:
             print()
         elif self.out.is_terminal:
-            self.out.print(Markdown(answer.text))
+            self.out.print(Markdown(text))
         else:
-            print(answer.text)
-        if not answer.hits:
-            return
-        print("\nSources")
-        for n, line in enumerate(sources(answer.hits), 1):
-            print(f"[{n}] {line}")
-        if show_context:
-            for hit in answer.hits:
-                print(f"\n--- {hit.chunk.header} ({hit.chunk.document}, {hit.score:.3f})\n{hit.chunk.text}")
+            print(text)
+        if answer.sources:
+            print("\nSources")
+        for n, source in enumerate(answer.sources, 1):
+            place = Text(source.label, Style(link=source.link or None))
+            line = Text.assemble(f"[{n}] ", place, "" if source.cited else " (not cited)")
+            self.out.print(line, soft_wrap=True, highlight=False)
+        for n, hit in enumerate(answer.hits if show_context else ()):
+            chunk = hit.chunk
+            number = next((i for i, source in enumerate(answer.sources, 1) if n in source.hits), n + 1)
+            where = (
+                f"[{number}] {chunk.header} ({chunk.document}, characters {chunk.start}–{chunk.end}, {hit.score:.3f})"
+            )
+            print(f"\n--- {where}\n{chunk.text}")
+        if answer.findings:
+            self.say("\n" + findings_note(answer.findings))
 
     def usage(self, answer: Answer) -> None:
         """What an answer cost, with -v."""
@@ -106,3 +113,12 @@ class Terminal:
             print(f"{prompt}⟦{answer}⟧")
             return
         self.out.print(Text.assemble((prompt, "dim"), (answer, "bold green")), soft_wrap=True)
+
+
+def findings_note(findings: Sequence[Finding]) -> str:
+    """What the check has found, in one paragraph."""
+    shape = [f.text for f in findings if f.kind == "structure"]
+    foreign = list(dict.fromkeys(f.text for f in findings if f.kind != "structure"))
+    said = [f"not the shape asked for: {text}" for text in shape]
+    said += [f"not in the documents found: {', '.join(foreign)}"] if foreign else []
+    return "Check: " + "; ".join(said)

@@ -1,6 +1,7 @@
 """The values that travel between the stages: frozen, slotted, units in the trailing comments."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 
@@ -107,23 +108,75 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """Something in an answer that its passages and its question do not hold, or a shape that is not the wanted one."""
+
+    kind: Literal["structure", "identifier", "url", "path", "number"]
+    text: str  # as the answer writes it; for `structure` what is wrong
+    section: str  # title; "" for the whole answer
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A place in the documents, as it is listed under an answer; several hits can be one place."""
+
+    document: str  # Chunk.document
+    heading: str  # Chunk.heading
+    page: int | None  # 1-based
+    line: int | None  # 1-based, of .md and .txt files
+    file: str  # absolute path; "" when it is not known
+    hits: tuple[int, ...]  # places in Answer.hits
+    cited: bool = False
+
+    @property
+    def label(self) -> str:
+        """`file › heading › page n` or `line n`."""
+        place = f"page {self.page}" if self.page else f"line {self.line}" if self.line else ""
+        return " › ".join(part for part in (self.document, self.heading, place) if part)
+
+    @property
+    def link(self) -> str:
+        """`file://` address of the place; "" without a file."""
+        if not self.file:
+            return ""
+        place = f"#page={self.page}" if self.page else f"#L{self.line}" if self.line else ""
+        return Path(self.file).as_uri() + place
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """The passage that supports a section of an answer."""
+
+    number: int  # what stands in [n]: 1-based place in Answer.sources
+    hit: int  # place in Answer.hits
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A question, its answer, and where it came from."""
 
     question: str
-    text: str  # markdown
+    text: str  # markdown, as it was written: without [n]
     sections: tuple[Section, ...]
     hits: tuple[Hit, ...]
     model: str
     adapter: str | None
     usage: Usage
+    citations: tuple[Citation | None, ...] = ()  # one for each section
+    sources: tuple[Source, ...] = ()  # in the order of their numbers, those that are cited first
+    findings: tuple[Finding, ...] = ()
+    marked: str = ""  # `text` with [n] at the end of each section that has a citation
 
     def to_json(self) -> dict[str, Any]:
         """The object of `--json`; keys are only ever added, never renamed."""
+        cited = [*self.citations, *[None] * (len(self.sections) - len(self.citations))]
         return {
             "question": self.question,
             "answer": self.text,
-            "sections": [{"title": s.title, "text": s.text} for s in self.sections],
+            "sections": [
+                {"title": s.title, "text": s.text, "citations": [self._cited(c)] if c else []}
+                for s, c in zip(self.sections, cited, strict=True)
+            ],
             "hits": [
                 {
                     "document": h.chunk.document,
@@ -144,4 +197,24 @@ class Answer:
                 "seconds_to_first_token": round(self.usage.seconds_to_first_token, 3),
                 "seconds": round(self.usage.seconds, 3),
             },
+            "sources": [
+                {
+                    "number": number,
+                    "document": source.document,
+                    "heading": source.heading,
+                    "page": source.page,
+                    "line": source.line,
+                    "link": source.link,
+                    "hits": list(source.hits),
+                    "cited": source.cited,
+                }
+                for number, source in enumerate(self.sources, 1)
+            ],
+            "findings": [{"kind": f.kind, "text": f.text, "section": f.section} for f in self.findings],
         }
+
+    def _cited(self, citation: Citation) -> dict[str, Any]:
+        """One citation; `start` and `end` are characters in Document.text."""
+        chunk, line = self.hits[citation.hit].chunk, self.sources[citation.number - 1].line
+        place = {"start": chunk.start, "end": chunk.end, "line": line}
+        return {"number": citation.number, "hit": citation.hit, "document": chunk.document, **place}

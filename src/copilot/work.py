@@ -14,6 +14,8 @@ from copilot.runs import fingerprint, read_manifest, sha256_file
 STAGES = ("index", "train", "evaluate", "demo")
 _WITHOUT_EFFECT = {"data", "save_steps", "save_total_limit", "report_to"}  # of `train`; the data counts by its content
 
+_HOW_REACHED = {"name", "endpoint", "api_version", "api_key"}  # of `model`; the name counts by what it names
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -27,6 +29,11 @@ class Work:
         """The run folder."""
         return self.config.run_dir
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that this configuration has: a remote model is not trained."""
+        return tuple(stage for stage in STAGES if stage != "train" or not self.config.model.provider)
+
     def command(self, name: str) -> str:
         """What to type to make a stage."""
         return f"copilot {name if name in ('index', 'train') else f'pipeline --only {name}'}{self.flags}"
@@ -36,7 +43,10 @@ class Work:
         return {name: file_sha256(path) for name, path in find_files(self.config.documents)}
 
     def base(self) -> str:
-        """What the base model is: a hub name, or the fingerprint of a folder's files, wherever the folder stands."""
+        """What the base model is: a hub name, a remote one with the endpoint that the YAML gives it, or the fingerprint
+        of a folder's files, wherever the folder stands."""
+        if self.config.model.provider:
+            return f"{self.config.model.name} {self.config.model.endpoint or ''}".rstrip()
         folder = Path(self.config.model.name)
         if not folder.is_dir():
             return self.config.model.name
@@ -46,7 +56,7 @@ class Work:
     def recipe(self) -> str:
         """Fingerprint of what makes an adapter besides the index: rows, prompt, base model, settings."""
         config = self.config
-        parts = [config.prompt.model_dump(), config.model.model_dump(exclude={"name"})]
+        parts = [config.prompt.model_dump(), config.model.model_dump(exclude=_HOW_REACHED)]
         parts.append(config.train.model_dump(exclude=_WITHOUT_EFFECT))
         data = _sha_or_none(config.train.data)
         return fingerprint("train-2", data, self.base(), parts, config.answer.sections, config.retriever.k, config.seed)
@@ -62,9 +72,9 @@ class Work:
                 return fingerprint(self.key("index"), self.recipe())
             case "evaluate":
                 sha, limit = _sha_or_none(config.evaluation.questions), config.evaluation.limit
-                return fingerprint("evaluate-1", self.key("train"), sha, limit, config.answer.model_dump())
+                return fingerprint("evaluate-2", self.key("train"), sha, limit, config.answer.model_dump())
             case _:
-                return fingerprint("demo-1", self.key("train"), config.demo.questions, config.answer.model_dump())
+                return fingerprint("demo-2", self.key("train"), config.demo.questions, config.answer.model_dump())
 
     def artefact(self, stage: str) -> Path:
         """Where a stage leaves its result."""
@@ -105,7 +115,8 @@ class Work:
             return "stale: its settings, rows or base model have changed"
         if stage == "train":
             return "stale: the index has changed"
-        what = "its questions or settings have" if self.state("train") == "fresh" else "the adapter has"
+        settled = "train" not in self.stages or self.state("train") == "fresh"
+        what = "its questions, documents or settings have" if settled else "the adapter has"
         return f"stale: {what} changed"
 
     def _index_change(self, manifest: dict[str, Any]) -> str:

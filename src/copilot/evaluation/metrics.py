@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
+from copilot.answering.citations import STOP
 from copilot.answering.identifiers import in_text, supported
 from copilot.prompt.sections import parse
 from copilot.types import Answer, Question
@@ -34,14 +35,6 @@ _ABSTAIN = re.compile(
     r"|\bcannot be answered (?:from|with|by)\b",
     re.I,
 )
-_STOP = frozenset(
-    re.findall(
-        r"\w+",
-        "a an and any are as at be by can could did do does for from has have how i if in into is it its me my no not "
-        "of on one only or our out should so than that the their them there they this to up was we what when where "
-        "which who whom why will with without would you your",
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +51,7 @@ class Score:
     abstained: bool
     abstention_right: bool  # abstained == not answerable
     repeats: bool
+    no_findings: bool  # nothing that `answering.check` would tell
     original: dict[str, float]  # the five KPIs of `original_kpis`
 
 
@@ -145,7 +139,7 @@ def original_kpis(text: str, context: str, question: str, reference: str, titles
     sentences of at most 25 words. What does not exist (no token, no sentence) is 0.
     """
     tokens, known = _words(text), set(_words(context))
-    asked = set(_words(question)) - _STOP
+    asked = set(_words(question)) - STOP
     lines = {line.strip() for line in text.splitlines()}
     return {
         "structure": _share([f"### {title}" in lines for title in titles]) or 0.0,
@@ -173,6 +167,7 @@ def score(question: Question, answer: Answer, titles: Sequence[str]) -> Score:
         abstained=gave_up,
         abstention_right=gave_up == (not question.answerable),
         repeats=repeats(text),
+        no_findings=not answer.findings,
         original=original_kpis(text, context, question.question, question.reference, titles),
     )
 
@@ -195,6 +190,7 @@ def summary(scores: list[Score]) -> Summary:
         "abstention_recall": _wilson([s.abstained for s in gaps]),
         "abstention_f1": _resample(len(scores), _f1(scores)) if gaps else None,
         "repeats": _wilson([s.repeats for s in scores]),
+        "no_findings": _wilson([s.no_findings for s in scores]),
     }
     for name in ORIGINAL:
         figures[f"original_{name}"] = _bootstrap([s.original.get(name) for s in scores])

@@ -23,6 +23,7 @@ LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "abstention_recall": "  recall",
     "abstention_f1": "  F1",
     "repeats": "repeats itself",
+    "no_findings": "no findings",
     "original_structure": "orig. structure",
     "original_groundedness": "orig. grounded",
     "original_relevance": "orig. relevance",
@@ -30,19 +31,20 @@ LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "original_brevity": "orig. brevity",
 }
 _LOWER_IS_BETTER = {"repeats"}
-_JUDGED = ("structure", "identifier_precision", "identifier_recall", "abstention_right", "repeats")
+_JUDGED = ("structure", "identifier_precision", "identifier_recall", "abstention_right", "repeats", "no_findings")
 
 
-def table(base: Summary, tuned: Summary) -> "Table":
-    """Figure | base | tuned | change; a cell is the mean, its 95 % interval and n, short enough for 80 columns.
+def table(base: Summary, tuned: Summary, names: tuple[str, str] = ("base", "tuned")) -> "Table":
+    """Figure | base | tuned | change, under these `names`; a cell is the mean, its 95 % interval and n: 80 columns.
 
     A change is said in words. The original's KPIs come last and get a number alone, since more is not better there.
     """
     from rich.table import Table
 
-    grid = Table(title="Base and tuned on the held-out questions: mean, 95 % interval, n")
+    title = f"{names[0].capitalize()} and {names[1]} on the held-out questions: mean, 95 % interval, n"
+    grid = Table(title=title)
     grid.add_column("Figure", no_wrap=True)
-    for name in ("base", "tuned", "change"):
+    for name in (*names, "change"):
         grid.add_column(name, justify="right", no_wrap=True)
     shown = [name for name in LABELS if name in base or name in tuned]
     for i, name in enumerate(shown):
@@ -75,27 +77,22 @@ def as_served(served: Summary) -> str:
     return f"As served (held to what answer.enforce says): {', '.join(shown)}."
 
 
-def to_dict(
-    questions: Sequence[Question],
-    base: Sequence[tuple[Answer, Score]],
-    tuned: Sequence[tuple[Answer, Score]],
-    served: Sequence[tuple[Answer, Score]],
-) -> dict[str, Any]:
+def to_dict(questions: Sequence[Question], **asked: Sequence[tuple[Answer, Score]]) -> dict[str, Any]:
     """The content of evaluation.json, ready for `json.dump`; changes are tuned minus base, intervals of 95 %.
 
-    `base` and `tuned` wrote freely, `served` is the tuned model held to what `answer.enforce` says. All are in the
-    order of the questions. Raises ValueError when they do not belong together.
+    `base` and `tuned` wrote freely, `served` is the tuned model held to what `answer.enforce` says; a remote model has
+    no `tuned`. All are in the order of the questions. Raises ValueError when they do not belong together.
     """
     rows = []
-    for question, *three in zip(questions, base, tuned, served, strict=True):
-        if {score.id for _, score in three} != {question.id}:
-            raise ValueError(f"scores of {', '.join(score.id for _, score in three)} beside question {question.id}")
+    for question, *answered in zip(questions, *asked.values(), strict=True):
+        if {score.id for _, score in answered} != {question.id}:
+            raise ValueError(f"scores of {', '.join(score.id for _, score in answered)} beside question {question.id}")
         row = {"id": question.id, "question": question.question, "answerable": question.answerable}
-        entries = zip(("base", "tuned", "served"), three, strict=True)
-        rows.append({**row, **{name: _entry(*pair) for name, pair in entries}})
-    before, after, real = (summary([score for _, score in part]) for part in (base, tuned, served))
+        rows.append({**row, **{name: _entry(*pair) for name, pair in zip(asked, answered, strict=True)}})
+    figures = {name: summary([score for _, score in part]) for name, part in asked.items()}
+    before, after = figures["base"], figures.get("tuned", {})
     changes = {name: after[name]["mean"] - before[name]["mean"] for name in before if name in after}
-    return {"summary": {"base": before, "tuned": after, "served": real, "change": changes}, "questions": rows}
+    return {"summary": {**figures, "change": changes}, "questions": rows}
 
 
 def _entry(answer: Answer, score: Score) -> dict[str, Any]:
@@ -128,3 +125,10 @@ def _change_cell(name: str, base: Figure | None, tuned: Figure | None) -> str:
         return number
     colour = {"better": "green", "worse": "bold red", "same": "dim"}[change]
     return f"[{colour}]{change if change == 'same' else f'{number} {change}'}[/]"
+
+
+def demo_markdown(answer: Answer) -> str:
+    """A question, its answer and its sources as markdown."""
+    places = [source.label + ("" if source.cited else " (not cited)") for source in answer.sources]
+    listed = "\n".join(f"{n}. {place}" for n, place in enumerate(places, 1))
+    return f"## {answer.question}\n\n{answer.marked}\n\nSources:\n\n{listed}"

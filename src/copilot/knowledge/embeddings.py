@@ -1,16 +1,14 @@
 """A config in, an embedder out: Azure OpenAI, OpenAI, a local model, or the packaged MiniLM."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from copilot.config import Embeddings
 from copilot.errors import CopilotError, first_line
 from copilot.knowledge.minilm import MiniLM, offline_folder
-
-TIMEOUT = 60.0  # s that a provider has to answer one batch; its client tries three times
+from copilot.provider import REMEDY, client_options, endpoint_of, failures
 
 
 class Client(Protocol):
@@ -47,11 +45,8 @@ def load_embeddings(config: Embeddings) -> Embedder:
 def remote_endpoints(config: Embeddings) -> list[str]:
     """What `load_embeddings` and its embedder would contact."""
     match config.provider:
-        case "azure_openai":
-            return [config.endpoint or os.environ.get("AZURE_OPENAI_ENDPOINT") or "AZURE_OPENAI_ENDPOINT (not set)"]
-        case "openai":
-            given = [config.endpoint, os.environ.get("OPENAI_API_BASE"), os.environ.get("OPENAI_BASE_URL")]
-            return [next((url for url in given if url), "https://api.openai.com/v1")]
+        case "azure_openai" | "openai":
+            return [endpoint_of(config.provider, config)]
         case "huggingface" if not Path(config.name).is_dir():
             return [f"https://huggingface.co/{config.name}"]
         case _:
@@ -60,37 +55,16 @@ def remote_endpoints(config: Embeddings) -> list[str]:
 
 def _client(config: Embeddings) -> Client:
     """The provider's own client. Texts go as text, not as token ids: any compatible server reads them."""
-    _refuse_missing_settings(config)
+    options = client_options(config.model, config) | {"check_embedding_ctx_length": False}
+    options["chunk_size"] = config.batch_size
     from langchain.embeddings import init_embeddings
 
-    options: dict[str, Any] = {"check_embedding_ctx_length": False, "chunk_size": config.batch_size, "timeout": TIMEOUT}
-    if config.api_key is not None:
-        options["api_key"] = config.api_key.get_secret_value()
-    if config.provider == "azure_openai":
-        options["base_url"] = None  # OPENAI_API_BASE is another provider's
-        options |= {"azure_endpoint": config.endpoint} if config.endpoint else {}
-        options |= {"api_version": config.api_version} if config.api_version else {}
-    elif config.endpoint:
-        options["base_url"] = config.endpoint
     try:
         client: Client = init_embeddings(config.model, **options)
     except Exception as error:  # each provider has its own exceptions for wrong settings
         why = f"cannot open {config.model}: {first_line(error)}"
         raise CopilotError(why, "check the `embeddings` section") from None
     return client
-
-
-def _refuse_missing_settings(config: Embeddings) -> None:
-    wanted: list[tuple[object, tuple[str, ...]]] = [(config.api_key, ("OPENAI_API_KEY",))]
-    if config.provider == "azure_openai":
-        keys = ("AZURE_OPENAI_API_KEY", "OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN")
-        wanted = [(config.api_key, keys), (config.endpoint, ("AZURE_OPENAI_ENDPOINT",))]
-    missing = [names[0] for given, names in wanted if not given and not any(os.environ.get(name) for name in names)]
-    if missing:
-        raise CopilotError(
-            f"{config.model} needs {' and '.join(missing)}, which the environment does not hold",
-            f"export {' '.join(f'{name}=...' for name in missing)}",
-        )
 
 
 def _local_embedder(folder: Path, batch_size: int) -> Embedder:
@@ -140,19 +114,10 @@ class Remote:
         return self.embed_documents(texts)
 
     def _guard(self, call: Callable[[], list[list[float]]], count: int) -> list[list[float]]:
-        import openai
-
-        remedy = "check key, endpoint and deployment name, then run the same command again"
-        try:
+        with failures(self.where, "embeddings"):
             vectors = call()
-        except openai.APIStatusError as error:
-            body = error.body if isinstance(error.body, dict) else {}
-            why = str(body.get("message") or error.message).strip().splitlines()[0]
-            raise CopilotError(f"{self.where} answers {error.status_code}: {why}", remedy) from None
-        except (openai.OpenAIError, ValueError, KeyError, TypeError) as error:
-            raise CopilotError(f"{self.where} gives no embeddings: {first_line(error)}", remedy) from None
         if len(vectors) != count:
-            raise CopilotError(f"{self.where} gives {len(vectors)} vectors for {count} texts", remedy)
+            raise CopilotError(f"{self.where} gives {len(vectors)} vectors for {count} texts", REMEDY)
         return vectors
 
 

@@ -80,6 +80,8 @@ def prepare(config: Model, whole_rows: bool = False) -> str:
 
 def model_folder(config: Model) -> Path:
     """The folder of the base model, downloaded from the hub once if it is a hub name."""
+    if config.provider:
+        raise CopilotError(f"{config.name} is a remote model, which has no files here", CHECK_NAME)
     folder = Path(config.name)
     if not folder.is_dir():
         if folder.is_absolute():
