@@ -12,6 +12,7 @@ import typer
 from copilot import __version__
 from copilot.config_file import load_config
 from copilot.errors import CopilotError, Exit
+from copilot.plain import clean, escaped
 from copilot.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def ask(
     stream = terminal.live and not (as_json or no_stream)
     answer = answerer.ask(text.strip(), terminal.piece if stream else lambda piece: None)
     if as_json:
-        print(json.dumps(answer.to_json(), ensure_ascii=False))
+        print(escaped(json.dumps(answer.to_json(), ensure_ascii=False)))
     else:
         terminal.answer(answer, streamed=stream, show_context=show_context)
     terminal.usage(answer)
@@ -217,9 +218,9 @@ def main() -> None:
         finally:
             sys.stdout.flush()
     except CopilotError as error:
-        print(f"error: {error.message}", file=sys.stderr)
+        print(clean(f"error: {error.message}"), file=sys.stderr)
         if error.hint:
-            print(f"  → {error.hint}", file=sys.stderr)
+            print(clean(f"  → {error.hint}"), file=sys.stderr)
         sys.exit(int(error.code))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -17,6 +17,8 @@ SYSTEM_NO_RAG = (
     "markdown sections: {sections}. Do not invent names of endpoints, fields or settings."
 )
 REMOTE = ("azure_openai", "openai")  # providers that texts are sent to
+PLAIN_READER = " to non-technical people"  # of both system messages; left out for a technical reader
+TECHNICAL_READER = "The reader is technical: use exact terms, names and values, and leave basics out."
 PROVIDERS = (*REMOTE, "huggingface", "offline")
 
 Positive = Annotated[int, Field(ge=1)]
@@ -223,6 +225,10 @@ class AnswerPart(Part):
     enforce: Literal["structure+identifiers", "structure", "off"] = Field(
         "structure+identifiers",
         description="what the program holds the model to: the sections, and names in backticks that the passages hold",
+    )
+    audience: Literal["non-technical", "technical"] = Field(
+        "non-technical",
+        description="whom the system message names as reader; who is not technical also gets terms of a glossary",
     )
     refuse: bool = Field(True, description="whether the model may begin by saying that the documents do not say")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from copilot.answering.answer import Answerer
+from copilot.answering.glossary import read_glossary
 from copilot.config import Config
 from copilot.errors import ConfigError, CopilotError, StaleError
 from copilot.knowledge.chunks import split
@@ -236,11 +237,13 @@ def open_answerer(
     work = Work(config, flag)
     retrieve = open_retriever(config, flag, k) if rag else None
     files = dict(find_files(config.documents)) if rag else {}
+    plain = config.answer.audience == "non-technical"
+    terms = read_glossary(retrieve.index.chunks) if retrieve and plain else {}
     batch, seed = config.evaluation.batch_size, config.seed if seed is None else seed
     if config.model.provider:
         remote = RemoteGenerator(config.model, config.answer, seed, batch)
         held = config.answer.enforce != "off"
-        return Answerer(remote, retrieve, config.prompt, config.answer, config.model.name, None, files, held)
+        return Answerer(remote, retrieve, config.prompt, config.answer, config.model.name, None, files, terms, held)
     adapter = work.artefact("train") if tuned else None
     manifest = _fitting_adapter(work, strict, say) if tuned else None
     if manifest and rag and k not in (None, manifest["k"]):
@@ -251,9 +254,8 @@ def open_answerer(
     if manifest and manifest["prompt"] != template:
         raise StaleError("the adapter was trained under another chat template", f"run {work.command('train')}")
     generator = TransformersGenerator(loaded, config.answer, config.model.max_length, seed, batch)
-    return Answerer(
-        generator, retrieve, config.prompt, config.answer, config.model.name, str(adapter) if adapter else None, files
-    )
+    made_by = config.model.name, str(adapter) if adapter else None
+    return Answerer(generator, retrieve, config.prompt, config.answer, *made_by, files, terms)
 
 
 def _fitting_adapter(work: Work, strict: bool, say: Callable[[str], None]) -> dict[str, Any]:

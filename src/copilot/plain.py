@@ -18,6 +18,12 @@ def clean(text: str) -> str:
     return _BREAKS.sub("\n", _HIDDEN.sub(" ", text.replace("\r", "\n")))
 
 
+def escaped(text: str) -> str:
+    r"""`text` of a JSON document with every such character as \uXXXX, so that it says the same and moves nothing."""
+    hidden = re.compile(f"{_HIDDEN.pattern}|{_BREAKS.pattern}")
+    return hidden.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
 def inert(markdown: str) -> str:
     """`markdown` whose links, images, addresses and HTML show as text: a backslash before what would make them so.
 

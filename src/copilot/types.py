@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
+Audience = Literal["non-technical", "technical"]
+
 
 class Message(TypedDict):
     """One chat message, as every chat template and provider takes it."""
@@ -75,6 +77,7 @@ class Example:
     response: str
     context: tuple[str, ...] | None  # passages given in the row; None: ask the retriever
     line: int  # 1-based line in its file
+    audience: Audience = "non-technical"  # for whom the response is written
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +169,7 @@ class Answer:
     sources: tuple[Source, ...] = ()  # in the order of their numbers, those that are cited first
     findings: tuple[Finding, ...] = ()
     marked: str = ""  # `text` with [n] at the end of each section that has a citation
+    glossary: tuple[tuple[str, str], ...] = ()  # (term, what it means), in the order of their first use
 
     def to_json(self) -> dict[str, Any]:
         """The object of `--json`; keys are only ever added, never renamed."""
@@ -211,6 +215,7 @@ class Answer:
                 for number, source in enumerate(self.sources, 1)
             ],
             "findings": [{"kind": f.kind, "text": f.text, "section": f.section} for f in self.findings],
+            "glossary": [{"term": term, "meaning": meaning} for term, meaning in self.glossary],
         }
 
     def _cited(self, citation: Citation) -> dict[str, Any]:

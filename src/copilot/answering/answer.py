@@ -7,6 +7,7 @@ from pathlib import Path
 
 from copilot.answering.check import check
 from copilot.answering.citations import Citing
+from copilot.answering.glossary import explained
 from copilot.answering.identifiers import nameable, sayable
 from copilot.answering.marks import FENCE, Marker, marked
 from copilot.answering.repair import repair_messages, to_repair
@@ -29,6 +30,7 @@ class Answerer:
     model: str
     adapter: str | None
     files: Mapping[str, Path] = field(default_factory=dict)  # document path → file, for the lines of sources
+    glossary: Mapping[str, str] = field(default_factory=dict)  # term → what it means, for a reader who needs it
     repair: bool = False  # whether findings go back once: for a model that no grammar can hold
 
     def ask(self, question: str, on_text: Callable[[str], None] = lambda piece: None) -> Answer:
@@ -100,11 +102,14 @@ class Answerer:
         """What the answer is held to; without passages no name can be checked, so its shape alone."""
         if self.config.enforce == "off":
             return None
-        names = words = None
+        names: Sequence[str] | None = None
+        words: Sequence[str] | None = None
+        numbers: Sequence[str] = ()
         if self.retrieve and self.config.enforce == "structure+identifiers":
             context = "\n".join([*(hit.chunk.passage for hit in hits), question])
-            names, words = nameable(context), sayable(context)
-        return answer_grammar(self.config.sections, names, self.config.refuse or not self.retrieve, words)
+            names, (words, numbers) = nameable(context), sayable(context)
+        may_refuse = self.config.refuse or not self.retrieve
+        return answer_grammar(self.config.sections, names, may_refuse, words, numbers)
 
     def _answer(self, question: str, text: str, citing: Citing, usage: Usage) -> Answer:
         sections, hits = parse(text, self.config.sections) or loose_sections(text), tuple(citing.hits)
@@ -121,6 +126,7 @@ class Answerer:
             citing.sources(),
             check(text, sections, hits if self.retrieve else None, question, self.config),
             marked(text, citing.cite),
+            explained("\n".join(section.text for section in sections), self.glossary),
         )
 
 

@@ -1,6 +1,7 @@
 """JSONL rows and a retriever in; tokenised prompt/completion rows out, with loss on the completion alone."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from copilot.prompt.sections import explain, parse
 from copilot.types import Example, Hit, Message, Question
 
 MAX_LINE = 1 << 20  # bytes
+_APART = "\ufdd0"  # a noncharacter: no document holds it
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,10 @@ def read_examples(path: Path, sections: Sequence[str]) -> list[Example]:
                 f"{where}: the response does not have the {len(sections)} sections: {explain(response, sections)}",
                 "write it as in data/sft/train.jsonl; `answer.sections` names the headings",
             )
-        examples.append(Example(question, response, _context(row.get("retrieved_context"), where), number))
+        audience = row.get("audience", "non-technical")
+        if audience not in ("non-technical", "technical"):
+            raise CopilotError(f"{where}: `audience` must be non-technical or technical", "mend it, or leave it out")
+        examples.append(Example(question, response, _context(row.get("retrieved_context"), where), number, audience))
     if not examples:
         raise CopilotError(f"{path}: no rows in it", 'one JSON object a line: {"question": "...", "response": "..."}')
     return examples
@@ -124,7 +129,8 @@ def build_rows(
         passages = example.context
         if passages is None:
             passages = tuple(hit.chunk.passage for hit in retrieve(example.question))
-        messages = render(example.question, passages, prompt, answer)
+        reader = answer.model_copy(update={"audience": example.audience})
+        messages = render(example.question, passages, prompt, reader)
         rows.append(tokenize(messages, example.response, tokenizer, example.line))
         step(1)
     return rows
@@ -134,7 +140,7 @@ def tokenize(messages: Sequence[Message], response: str, tokenizer: Any, line: i
     """Token ids of prompt and completion. Raises CopilotError when the template does not keep the prompt."""
     full = [*messages, Message(role="assistant", content=response)]
     prompt_ids = prompt_tokens(messages, tokenizer)
-    ids = tokenizer.encode(tokenizer.apply_chat_template(full, tokenize=False), add_special_tokens=False)
+    ids = _encode(full, tokenizer, False)
     if ids[: len(prompt_ids)] != prompt_ids:
         raise CopilotError(
             "the chat template changes the prompt once an answer follows it, so training and asking would differ",
@@ -145,8 +151,21 @@ def tokenize(messages: Sequence[Message], response: str, tokenizer: Any, line: i
 
 def prompt_tokens(messages: Sequence[Message], tokenizer: Any) -> list[int]:
     """Token ids of a prompt up to where the answer begins."""
-    text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
-    return list(tokenizer.encode(text, add_special_tokens=False))
+    return _encode(messages, tokenizer, True)
+
+
+def _encode(messages: Sequence[Message], tokenizer: Any, answer_follows: bool) -> list[int]:
+    """Token ids of a chat. What only looks like a special token, because a text spells it, becomes ordinary tokens.
+
+    Its first character is parted from the rest before the template is filled, and each part is read by itself; a chat
+    without such text is read as it always was.
+    """
+    special = sorted((str(token) for token in tokenizer.added_tokens_decoder.values()), key=len, reverse=True)
+    places = [rf"(?<={re.escape(t[0])})(?={re.escape(t[1:])})" for t in special if len(t) > 1]
+    spelt = re.compile("|".join(places) or "(?!)")
+    apart = [{**m, "content": spelt.sub(_APART, m["content"].replace(_APART, " "))} for m in messages]
+    text = tokenizer.apply_chat_template(apart, tokenize=False, add_generation_prompt=answer_follows)
+    return [token for part in text.split(_APART) for token in tokenizer.encode(part, add_special_tokens=False)]
 
 
 def held_out_split(rows: Sequence[Row], share: float) -> tuple[list[Row], list[Row]]:

@@ -5,7 +5,6 @@ the passages that were found.
 """
 
 import json
-import re
 from collections.abc import Sequence
 
 from copilot.prompt.sections import MARK
@@ -16,9 +15,11 @@ WORDS = 40  # words of a stretch of locked prose, at most
 SPANS = 8  # backtick spans of a line, at most
 NO_ANSWER = "The documents"  # how a refusal begins, in the examples and so in the answers: "... do not say ..."
 UNITS = (  # of a quantity; a number stands before one only where the passages have it so
-    r"%|percent|ms|milliseconds?|s|secs?|seconds?|mins?|minutes?|hours?|days?|weeks?|months?|years?|bytes?|[KMGT]i?B|bits?"
-    r"|characters?|letters?|words?|lines?|pages?|rows?|columns?|cells?|items?|entries|records?|files?|contacts?|messages?"
-    r"|requests?|calls?|times|attempts?|retries|users?|euros?|dollars?|cents?|credits?"
+    r"%|percent|ms|milliseconds?|s|secs?|seconds?|mins?|minutes?|h|hrs?|hours?|days?|weeks?|months?|years?|bytes?|bits?"
+    r"|[KMGT]i?B|(?:kilo|mega|giga|tera)bytes?|characters?|letters?|words?|lines?|pages?|rows?|columns?|cells?|items?"
+    r"|entries|entry|records?|files?|contacts?|messages?|requests?|calls?|times?|attempts?|retries|tries|users?|seats?"
+    r"|events?|operations?|tokens?|campaigns?|lists?|webhooks?|connections?|subscribers?|recipients?"
+    r"|usd|eur|gbp|euros?|dollars?|pounds?|cents?|credits?"
 )
 
 _UNSEEN = r"\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # control characters, invisible ones
@@ -33,13 +34,14 @@ def answer_grammar(
     names: Sequence[str] | None = None,
     may_refuse: bool = True,
     words: Sequence[str] | None = None,
+    numbers: Sequence[str] = (),
 ) -> str:
     """Exactly these headings in order, each over 1 to LINES lines, with a blank line between sections.
 
     A line holds prose and backtick spans. With `names` a span holds one of them and nothing else; None lets it hold
     anything. `may_refuse` False keeps the first line from beginning with NO_ANSWER. With `words` prose is locked: it
     holds plain words (letters, no capital after a small one) and of all others, such as numbers, paths and addresses,
-    these alone; None lets it hold anything but backticks.
+    these alone, and `numbers`, which no unit may follow; None lets it hold anything but backticks.
     """
     sections = ' "\\n\\n" '.join(f"section{i}" for i in range(len(titles)))
     rules = [f"start: {sections}"]
@@ -48,7 +50,7 @@ def answer_grammar(
         rules.append(f'section{i}: {json.dumps(MARK + title)} "\\n" {first} ("\\n" line){{0,{LINES - 1}}}')
     begin, after = ("BEGIN", "PROSE") if words is None else ("LEAD? WORDS", "more")
     rules += _line("line", begin, after, names)
-    rules += _free() if words is None else _locked(words)
+    rules += _free() if words is None else _locked(words, numbers)
     if not may_refuse:
         rules += _line("opening", "ANSWER", after, names)
         whole = "BEGIN" if words is None else "LEAD? WORDS"
@@ -78,20 +80,18 @@ def _free() -> list[str]:
     ]
 
 
-def _locked(words: Sequence[str]) -> list[str]:
+def _locked(words: Sequence[str], numbers: Sequence[str]) -> list[str]:
     """Prose of plain words, and of these words where another shape is needed.
 
     Words stand apart by GAP; after a number that is a space only where no unit follows, since a quantity that the
     passages hold is one of the words, unit and all. LEAD begins a line before its first word or span. After a span,
     perhaps with an ending such as 's, JOIN leads to more words or the next span and SHUT does not.
     """
-    numbers = [word for word in words if re.fullmatch(r"\d[\d.,]*", word)]
-    others = [word for word in words if word not in set(numbers)]
     gap = rf"/{_CLOSE}* {_OPEN}*|['(]/"
     word, counted = "(PLAIN | WORD)", "(OTHER | WORD)"
     rules = [
         rf"PLAIN: /([A-Z]+{_LETTER}*|{_LETTER}+)(-{_LETTER}+|-[A-Z]+)*|--?/",
-        "WORD: " + _choice([*others, "e.g", "i.e", "and/or"]),
+        "WORD: " + _choice([*words, "e.g", "i.e", "and/or"]),
         f"GAP: {gap}",
     ]
     step, last = f"{word} GAP", word
