@@ -217,8 +217,8 @@ class AnswerPart(Part):
     sections: list[str] = Field(
         list(SECTIONS), min_length=1, description="headings of an answer, in order; `Title: 120` also gives its budget"
     )
-    budgets: list[Annotated[int, Field(ge=40)] | None] = Field(
-        [], description="most tokens of each section, its heading included; null: no limit but max_new_tokens"
+    budgets: list[int | None] = Field(
+        [], description="most tokens of each section, its heading included (40 at least); null: no limit"
     )
     max_new_tokens: Positive = Field(512, description="longest answer, tokens")
     temperature: float = Field(0.0, ge=0, le=2, description="0: the likeliest token each time")
@@ -248,6 +248,8 @@ class AnswerPart(Part):
     def _a_budget_for_each(self) -> "AnswerPart":
         if self.budgets and len(self.budgets) != len(self.sections):
             raise ValueError(f"{len(self.budgets)} budgets for {len(self.sections)} sections; give one each, or none")
+        if any(budget is not None and budget < 40 for budget in self.budgets):
+            raise ValueError("a budget of less than 40 tokens holds no heading and sentence; null sets no limit")
         return self
 
     @field_validator("enforce", mode="before")
