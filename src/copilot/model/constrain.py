@@ -96,14 +96,6 @@ def longest_names(grammar: str, count: int = 4) -> list[str]:
     return [json.loads(text) for text in sorted(found, key=len)[-count:]]
 
 
-def fitted(budgets: Sequence[int | None], room: int) -> list[int | None]:
-    """Budgets of sections, all made smaller by the same share where together they are more than the room."""
-    total = sum(budget or 0 for budget in budgets)
-    if total <= room:
-        return list(budgets)
-    return [budget if budget is None else budget * room // total for budget in budgets]
-
-
 def packed(mask: Any) -> Any:
     """(vocab,) of bool as (vocab / 32, rounded up) of int32, the lowest bit first."""
     import numpy as np
@@ -200,7 +192,7 @@ class _Row:
         self.span = max([SPAN, *(len(vocabulary.engine.tokenize_str(name)) + 4 for name in names)])
         self.opens_no_name = vocabulary.plain_bits if "\nWORD: " in grammar else vocabulary.tickless_bits
         self.to_come, self.room = sections - 1, room  # sections after this one; tokens left
-        self.budgets = fitted(budgets, room) or [None] * sections
+        self.budgets = budgets or [None] * sections
         self.written: list[int] = []  # in this section
         self.seen: dict[tuple[int, ...], set[int]] = {}  # beginning of an n-gram of this section → what followed
         self.ticks = 0  # odd inside a name
@@ -210,6 +202,8 @@ class _Row:
         """Go on after `tokens`; what follows a finished text is padding."""
         for token in tokens:
             if self.matcher.is_stopped() or not self.matcher.consume_token(token):
+                if self.matcher.is_error():
+                    raise RuntimeError(f"the grammar of the answer broke: {self.matcher.get_error()[:200]}")
                 return
             self.room -= 1
             self.ticks += int(self.vocabulary.ticks[token])

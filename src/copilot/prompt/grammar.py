@@ -51,10 +51,10 @@ def answer_grammar(
     begin, after = ("BEGIN", "PROSE") if words is None else ("LEAD? WORDS", "more")
     rules += _line("line", begin, after, names)
     rules += _free() if words is None else _locked(words, numbers)
-    if not may_refuse:
-        rules += _line("opening", "ANSWER", after, names)
-        whole = "BEGIN" if words is None else "LEAD? WORDS"
-        rules.append(f"ANSWER: {whole} & ~/{NO_ANSWER}(?s:.*)/")
+    if not may_refuse and words is None:
+        rules += [*_line("opening", "ANSWER", after, names), f"ANSWER: BEGIN & ~/{NO_ANSWER}(?s:.*)/"]
+    elif not may_refuse:
+        rules += [*_line("opening", "first more? | LEAD WORDS", after, names), *_first()]
     if names is None:
         rules.append(rf"NAME: /[^`{_HIDDEN}]{{1,80}}/")
     elif names:
@@ -69,7 +69,17 @@ def _line(rule: str, begin: str, after: str, names: Sequence[str] | None) -> lis
     span = '"`" NAME "`"'
     rest = f"({after} {span}){{0,{SPANS - 1}}} {after}?"
     lead = "LEAD? " if after == "more" else ""
-    return [f"{rule}: {begin} ({span} {rest})? | {lead}{span} {rest}"]
+    return [f"{rule}: ({begin}) ({span} {rest})? | {lead}{span} {rest}"]
+
+
+def _first() -> list[str]:
+    """The first word of locked prose, or the first two, that are not NO_ANSWER."""
+    the, documents = NO_ANSWER.split()
+    return [
+        f'first: FIRST | "{the}" JOIN SECOND',
+        f"FIRST: PLAIN & ~/{the}/ | WORD",
+        f"SECOND: PLAIN & ~/{documents}/ | WORD",
+    ]
 
 
 def _free() -> list[str]:
@@ -99,11 +109,10 @@ def _locked(words: Sequence[str], numbers: Sequence[str]) -> list[str]:
         rules += [
             "NUMBER: " + _choice(numbers),
             f"OTHER: PLAIN & ~/(?i:{UNITS})/",
-            r"COUNT: (NUMBER /\** \**/)* NUMBER",
             rf"STOP: /{_CLOSE}*{_STOP}{_CLOSE}* {_OPEN}*/",
         ]
-        step = rf"({word} GAP | COUNT /\** \**/ {counted} GAP | COUNT STOP)"
-        last = rf"({word} | COUNT (/\** \**/ {counted})?)"
+        step = rf"({word} GAP | NUMBER /\** \**/ {counted} GAP | NUMBER STOP)"
+        last = rf"({word} | NUMBER (/\** \**/ {counted})?)"
     end = rf"/{_CLOSE}*( {_OPEN}*)?/"
     return [
         *rules,
