@@ -13,7 +13,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 # From the bottom up. A module imports only what stands on its line or a lower one, and never in a circle.
 LAYERS = (
-    ("copilot", "copilot.types", "copilot.errors", "copilot.plain"),
+    ("copilot", "copilot.types", "copilot.errors", "copilot.console", "copilot.plain"),
     ("copilot.config",),
     ("copilot.config_errors", "copilot.config_file", "copilot.hub", "copilot.provider", "copilot.runs"),
     ("copilot.knowledge",),
@@ -22,6 +22,7 @@ LAYERS = (
     ("copilot.answering",),
     ("copilot.evaluation",),
     ("copilot.work",),
+    ("copilot.abstention",),
     ("copilot.pipeline",),
     ("copilot.terminal",),
     ("copilot.chain", "copilot.show"),

@@ -14,6 +14,7 @@ from copilot.answering.identifiers import in_text, supported
         ("See /v2/contacts/{id}. And https://api.a.example/v2/lists?size=5", ("/v2/contacts/{id}", "/v2/lists")),
         ("```bash\ncurl -X PUT https://a.example/v2/x/\n```", ("PUT /v2/x", "PUT", "/v2/x")),
         ("`DELETE  /v2/x`", ("DELETE /v2/x", "DELETE", "/v2/x")),
+        ("GET /_ping, then PUT /-/reload", ("GET /_ping", "GET", "/_ping", "PUT /-/reload", "PUT", "/-/reload")),
     ],
 )
 def test_spans_and_paths(text: str, names: tuple[str, ...]) -> None:
@@ -36,7 +37,7 @@ def test_status_codes_only_where_a_status_is_meant(text: str, codes: tuple[str, 
     assert in_text(text) == codes
 
 
-@pytest.mark.parametrize("text", ["", "### Key parameters / fields", "and/or, 1/2, 01/02/2024, </p>", "Call us today."])
+@pytest.mark.parametrize("text", ["", "### Key parameters / fields", "and/or, a/-/b, 01/02/2024, </p>", "Call us now."])
 def test_plain_text_names_nothing(text: str) -> None:
     assert in_text(text) == ()
 

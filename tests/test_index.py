@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from copilot.knowledge.index import Index
 from copilot.knowledge.retriever import IndexRetriever
 from copilot.pipeline import open_retriever, run_index
 from copilot.runs import sha256_file
-from copilot.types import Chunk
+from copilot.types import Chunk, Hit
 from copilot.work import Work
 
 DOCUMENTS = {
@@ -99,16 +100,20 @@ def opened(project: Path, *sets: str) -> Config:
     return load_config(project / "copilot.yaml", list(sets))
 
 
+def found(index: Index, question: str, k: int, mode: Literal["hybrid", "dense", "lexical"] = "dense") -> list[Hit]:
+    return IndexRetriever(index, Letters(), Retriever(k=k, mode=mode))(question)
+
+
 def test_search_gives_cosines_best_first() -> None:
     letters, index = Letters(), build()
-    hits = index.search(letters.embed_query("zzzzz"), 3)
+    hits = found(index, "zzzzz", 3)
     assert [h.chunk for h in hits][:2] == [CHUNKS[0], CHUNKS[3]]
     scores = [h.score for h in hits]
     assert scores == sorted(scores, reverse=True) and 0 <= scores[-1] <= scores[0] <= 1
     one, two = (np.array(letters.embed_query(text)) for text in ("zzzzz", CHUNKS[0].passage))
     assert scores[0] == pytest.approx(one @ two / np.linalg.norm(one) / np.linalg.norm(two), abs=1e-6)
-    assert len(index.search(letters.embed_query("z"), 99)) == 4
-    assert all(h.score == 0 for h in index.search([0.0] * 26, 2))
+    assert len(found(index, "z", 99)) == 4
+    assert index.cosines([0.0] * 26).tolist() == [0, 0, 0, 0]
 
 
 def test_the_passage_is_embedded_title_and_headings_first() -> None:
@@ -122,12 +127,12 @@ def test_save_and_load(tmp_path: Path) -> None:
     build().save(tmp_path / "index", {"note": 1})
     loaded, manifest = Index.load(tmp_path / "index", "run copilot index")
     assert loaded.chunks == tuple(CHUNKS) and loaded.dimension == 26
-    question = Letters().embed_query("eee")
-    assert loaded.search(question, 4) == build().search(question, 4)
-    assert (manifest["note"], manifest["format"], manifest["dimension"], manifest["chunks"]) == (1, 1, 26, 4)
+    for mode in ("dense", "lexical", "hybrid"):
+        assert found(loaded, "eeee aaaa", 4, mode) == found(build(), "eeee aaaa", 4, mode)
+    assert (manifest["note"], manifest["format"], manifest["dimension"], manifest["chunks"]) == (1, 2, 26, 4)
     files = sorted(p.name for p in (tmp_path / "index").iterdir())
-    assert files == ["chunks.jsonl", "index.faiss", "manifest.json"]
-    for name in files[:2]:
+    assert files == ["chunks.jsonl", "index.faiss", "lexical.npz", "manifest.json"]
+    for name in files[:3]:
         assert manifest["sha256"][name] == sha256_file(tmp_path / "index" / name)
         assert manifest["files"][name] == (tmp_path / "index" / name).stat().st_size
 
@@ -149,10 +154,10 @@ def test_nothing_to_index_is_refused() -> None:
 
 def test_a_vector_of_another_length_is_refused() -> None:
     with pytest.raises(StaleError, match="gives 3 numbers, the index holds 26"):
-        build().search([1.0, 0, 0], 1)
+        build().cosines([1.0, 0, 0])
 
 
-@pytest.mark.parametrize("name", ["chunks.jsonl", "index.faiss"])
+@pytest.mark.parametrize("name", ["chunks.jsonl", "index.faiss", "lexical.npz"])
 def test_damage_is_refused_with_the_remedy(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "index"
     with pytest.raises(StaleError, match="no index at") as caught:
@@ -169,10 +174,11 @@ def test_damage_is_refused_with_the_remedy(tmp_path: Path, name: str) -> None:
         Index.load(folder, "run copilot index")
 
 
-def test_another_version_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [0, 1, 3])
+def test_another_version_is_refused(tmp_path: Path, version: int) -> None:
     build().save(tmp_path / "index", {})
     file = tmp_path / "index/manifest.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "format": 0}))
+    file.write_text(json.dumps({**json.loads(file.read_text()), "format": version}))
     with pytest.raises(StaleError, match="written by another version") as caught:
         Index.load(tmp_path / "index", "run copilot index")
     assert caught.value.hint.endswith("--force")
@@ -187,7 +193,7 @@ def test_questions_are_embedded_ahead_in_batches() -> None:
     letters = Letters()
     retrieve = IndexRetriever(build(), letters, Retriever(k=2))
     questions = [letter * 5 for letter in "zzabc"]
-    alone = [retrieve(question) for question in questions]
+    alone = [IndexRetriever(build(), Letters(), Retriever(k=2))(question) for question in questions]
     retrieve.embed(questions, 3)
     retrieve.embed(questions, 3)  # known by now
     assert [len(batch) for batch in letters.batches] == [3, 1]
@@ -202,8 +208,10 @@ def test_the_manifest_says_what_the_index_was_made_of(project: Path) -> None:
     assert manifest["splitter"] == {"size": 1200, "overlap": 150}
     assert manifest["chunks"] == 5 == len((folder / "chunks.jsonl").read_text(encoding="utf-8").splitlines())
     assert len(manifest["fingerprint"]) == 64 and manifest["made"].endswith("Z")
-    order = [(folder / name).stat().st_mtime_ns for name in ("chunks.jsonl", "index.faiss", "manifest.json")]
-    assert order[2] == max(order)
+    order = [
+        (folder / name).stat().st_mtime_ns for name in ("chunks.jsonl", "index.faiss", "lexical.npz", "manifest.json")
+    ]
+    assert order[3] == max(order)
 
 
 def test_questions_find_their_passage(built: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,7 @@ def made(answerable: bool = True, **changes: object) -> metrics.Score:
         "structure": True,
         "identifier_precision": 1.0,
         "identifier_recall": 1.0,
+        "endpoint": True,
         "recall_at_k": 1.0,
         "reciprocal_rank": 1.0,
         "abstained": False,
@@ -81,6 +83,27 @@ def test_identifier_recall() -> None:
     assert metrics.identifier_recall("The size of a page, with listId.", gold) == 0.25  # prose names no `size`
     assert metrics.identifier_recall("Call `POST /v2/lists`.", ("GET /v2/lists",)) == 0.0
     assert metrics.identifier_recall("Anything.", ()) is None
+
+
+def test_endpoint() -> None:
+    gold = ("GET /v2/lists", "size")
+    assert metrics.endpoint("Call `GET /v2/lists`.", gold) and metrics.endpoint("A GET to the path `/v2/lists`.", gold)
+    assert metrics.endpoint("`POST /v2/lists` adds one, `GET /v2/lists` lists them.", gold)
+    for wrong in ("Call `POST /v2/lists`.", "Call `GET /v2/lists/{listId}`.", "Call `/v2/lists`.", "Get `size`."):
+        assert metrics.endpoint(wrong, gold) is False, wrong
+    assert metrics.endpoint("Call `GET /v2/lists`.", ("size", "GET /v2/lists")) is None
+    assert metrics.endpoint("Call `GET /v2/lists`.", ()) is None
+
+
+def test_ndcg_at_k() -> None:
+    hits = [("b.md", "X"), ("a.md", "One › Deep"), ("a.md", "One"), ("a.md", "Two")]
+    one, two = ("a.md", "One"), ("a.md", "Two")
+    assert metrics.ndcg_at_k(hits[1:], [one]) == 1
+    assert metrics.ndcg_at_k(hits, [one]) == pytest.approx(1 / math.log2(3)), "a section counts once"
+    best = 1 + 1 / math.log2(3)
+    assert metrics.ndcg_at_k(hits, [one, two]) == pytest.approx((1 / math.log2(3) + 1 / math.log2(5)) / best)
+    assert metrics.ndcg_at_k([], [one]) == metrics.ndcg_at_k(hits, [("c.md", "One")]) == 0
+    assert metrics.ndcg_at_k(hits, []) is None
 
 
 def test_recall_at_k_and_reciprocal_rank() -> None:
@@ -181,8 +204,9 @@ def test_reference_answers_score_full_marks(question: Question) -> None:
     assert got.structure and got.abstention_right and not got.repeats
     if question.answerable:
         assert got.identifier_precision == got.identifier_recall == got.recall_at_k == got.reciprocal_rank == 1.0
+        assert got.endpoint in (True, None)
     else:
-        assert got.identifier_precision is None and got.recall_at_k is None and got.abstained
+        assert got.identifier_precision is got.recall_at_k is got.endpoint is None and got.abstained
 
 
 def test_summary() -> None:
@@ -198,6 +222,7 @@ def test_summary() -> None:
     assert figures["structure"]["low"] == pytest.approx(0.3006, abs=1e-4)
     assert figures["structure"]["high"] == pytest.approx(0.9544, abs=1e-4)
     assert (figures["identifier_precision"]["n"], figures["recall_at_k"]["n"]) == (3, 2)
+    assert metrics.summary([made(endpoint=False), made(endpoint=None), made()])["endpoint"]["mean"] == 0.5
     assert figures["identifier_precision"]["mean"] == pytest.approx(2.5 / 3)
     assert 0.5 <= figures["identifier_precision"]["low"] < 2.5 / 3 < figures["identifier_precision"]["high"] <= 1
     for name in ("abstention_right", "abstention_precision", "abstention_recall", "abstention_f1"):
@@ -211,7 +236,7 @@ def test_summary() -> None:
 def printed(base: metrics.Summary, tuned: metrics.Summary) -> dict[str, str]:
     """Label to the row's text, as a terminal without colour shows it."""
     file = io.StringIO()
-    Console(width=140, no_color=True, file=file).print(report.table(base, tuned))
+    Console(width=140, no_color=True, file=file).print(report.table({"base": base, "tuned": tuned}))
     lines = [line for line in file.getvalue().splitlines() if "│" in line]
     return {label: line for line in lines for label in report.LABELS.values() if label.strip() == first_cell(line)}
 
@@ -229,7 +254,7 @@ def test_table_says_worse_in_words() -> None:
     assert "+0.50 worse" in rows[report.LABELS["repeats"]]
     assert "same" in rows[report.LABELS["recall_at_k"]]
     narrow = io.StringIO()
-    Console(width=80, no_color=True, file=narrow).print(report.table(base, tuned))
+    Console(width=80, no_color=True, file=narrow).print(report.table({"base": base, "tuned": tuned}))
     assert set(report.LABELS) == set(base) | {"abstention_precision", "abstention_recall", "abstention_f1", "grade"}
     assert len(narrow.getvalue().splitlines()) == len(base) + 6  # one line a figure, besides title and rules
     assert narrow.getvalue().count("worse") == 2 and "…" not in narrow.getvalue()
@@ -249,7 +274,8 @@ def test_to_dict_can_be_written() -> None:
     question = Question("q", "Which lists?", FOUR, (), (), True)
     first = (answer("Which lists?", "No.", chunk("a.md", "")), made(structure=False))
     second = (answer("Which lists?", FOUR, chunk("a.md", "")), made())
-    content = json.loads(json.dumps(report.to_dict([question], base=[first], tuned=[second], served=[second])))
+    scored = {"base": [first], "tuned": [second], "served": [second]}
+    content = json.loads(json.dumps(report.to_dict([question], scored)))
     assert content["summary"]["served"] == content["summary"]["tuned"]
     assert report.as_served(content["summary"]["served"]).startswith("As served")
     assert "four sections 1.00, names in context 1.00" in report.as_served(content["summary"]["served"])
@@ -259,4 +285,4 @@ def test_to_dict_can_be_written() -> None:
     assert (row["id"], row["question"], row["answerable"]) == ("q", "Which lists?", True)
     assert row["base"]["answer"] == "No." and row["tuned"]["structure"] is True and "id" not in row["base"]
     with pytest.raises(ValueError, match="beside question other"):
-        report.to_dict([Question("other", "?", FOUR, (), (), True)], base=[first], tuned=[second])
+        report.to_dict([Question("other", "?", FOUR, (), (), True)], scored)

@@ -72,11 +72,12 @@ def plan_of(config: Config, stages: tuple[str, ...] = STAGES, force: bool = Fals
 def test_a_run_leaves_its_artefacts(whole: Path) -> None:
     folder = whole.parent / "outputs" / "small"
     index = {p.name for p in (folder / "index").iterdir()}
-    assert index == {"index.faiss", "chunks.jsonl", "manifest.json"}
+    assert index == {"index.faiss", "lexical.npz", "chunks.jsonl", "manifest.json"}
     adapter = {p.name for p in (folder / "adapter").iterdir()}
     wanted = {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "chat_template.jinja", "README.md"}
     assert adapter >= wanted | {"training_log.jsonl", "loss.png", "config.yaml", "manifest.json"}
-    assert {"evaluation.json", "demo.json", "demo.md", "run.json"} <= {p.name for p in folder.iterdir()}
+    made = {"abstention.json", "evaluation.json", "demo.json", "demo.md", "run.json"}
+    assert made <= {p.name for p in folder.iterdir()}
     assert not list(folder.glob(".*.new-*")) and not (folder / "checkpoints").exists()
 
 
@@ -121,6 +122,7 @@ def test_a_project_that_is_moved_stays_fresh(project: Path) -> None:
         (["train.learning_rate=0.04"], expect("fresh", "stale", "stale", "stale")),
         (["seed=7"], expect("fresh", "stale", "stale", "stale")),
         (["retriever.k=1"], expect("fresh", "stale", "stale", "stale")),
+        (["retriever.mode=dense"], expect("fresh", "stale", "stale", "stale")),
         (["prompt.no_rag='{question}?'"], expect("fresh", "stale", "stale", "stale")),
         (["chunks.size=300"], expect("stale", "stale", "stale", "stale")),
         (["embeddings.model=openai:text-embedding-3-small"], expect("stale", "stale", "stale", "stale")),
@@ -258,7 +260,7 @@ def test_asking_after_the_documents_changed_says_that_the_adapter_is_older(proje
         open_answerer(config)
     run_index(config, listener)
     open_answerer(config, " -c x.yaml", say=listener.say)
-    assert listener.said[-1] == "note: the adapter was trained on an earlier index; copilot train -c x.yaml renews it"
+    assert "note: the adapter was trained on an earlier index; copilot train -c x.yaml renews it" in listener.said
 
 
 def test_another_k_works_with_a_note_and_without_rag_no_index_is_read(project: Path) -> None:
@@ -422,3 +424,74 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("HF_ENDPOINT", raising=False)
     monkeypatch.delenv("WANDB_BASE_URL", raising=False)
     yield
+
+
+def borrow(project: Path, *more: str) -> list[str]:
+    """Settings of a run that asks the adapter of `project` about documents of its own."""
+    folder = project.parent / "other"
+    folder.mkdir(exist_ok=True)
+    text = "# Fans\n\n## Turn\n\n`PUT /fans/turn` turns it, given `fanId`.\n"
+    (folder / "fans.md").write_text(text, encoding="utf-8")
+    row = {"id": "fan", "question": "How do I turn the fan?", "identifiers": ["PUT /fans/turn"], "reference": "No."}
+    row["gold"] = [{"document": "fans.md", "heading": "Turn"}]
+    (folder / "questions.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    sets = [f"documents.paths=[{folder}]", f"evaluation.questions={folder / 'questions.jsonl'}"]
+    return ["run.name=borrower", "train.adapter_from=small", *sets, *more]
+
+
+def test_an_adapter_is_judged_on_documents_it_has_never_seen(project: Path) -> None:
+    config, listener = load_config(project, borrow(project)), Listener()
+    run_pipeline(config, listener, "", Options())
+    assert states(project, *borrow(project)) == ALL_FRESH and states(project) == ALL_FRESH
+    assert "train: fresh, skipped" in listener.said and not (config.run_dir / "adapter").exists()
+    made = json.loads((config.run_dir / "evaluation.json").read_text(encoding="utf-8"))
+    lent = json.loads((project.parent / "outputs/small/adapter/manifest.json").read_text(encoding="utf-8"))
+    assert made["adapter"] == lent["fingerprint"] and made["index"] != lent["index"]
+    assert made["questions"][0]["base"]["recall_at_k"] == 1.0 and "endpoint" in made["summary"]["served"]
+    plan = plan_of(load_config(project, borrow(project, "chunks.size=900")))
+    assert plan["train"] == ("skipped", "fresh in run small") and plan["evaluate"][0] == "runs"
+    run_train(config, listener, force=True)
+    assert listener.said[-1].startswith("train: nothing to do, run small trains the adapter")
+    # another adapter in its place makes what it answered stale, other settings of training do not
+    assert states(project, *borrow(project, "train.learning_rate=0.04")) == ALL_FRESH
+    manifest = project.parent / "outputs/small/adapter/manifest.json"
+    manifest.write_text(json.dumps({**lent, "fingerprint": "other"}), encoding="utf-8")
+    assert states(project, *borrow(project)) == expect("fresh", "fresh", "stale", "stale")
+
+
+def test_a_borrowed_adapter_must_be_there_and_fit(project: Path) -> None:
+    sets = borrow(project, "train.adapter_from=nobody")
+    config = load_config(project, sets)
+    assert states(project, *sets) == expect("missing", "missing", "missing", "missing")
+    assert plan_of(config)["train"] == (
+        "refused",
+        "missing in run nobody; first copilot train with the configuration of run nobody",
+    )
+    assert plan_of(config)["evaluate"][0] == "refused"
+    with pytest.raises(StaleError, match=r"nobody.adapter is missing") as caught:
+        run_train(config, Listener())
+    assert caught.value.hint == "run copilot train with the configuration of run nobody"
+    (config.output_dir / Path("nobody/adapter")).mkdir(parents=True)
+    run_index(config, Listener())
+    assert states(project, *sets)["evaluate"] == "missing"
+    with pytest.raises(StaleError) as caught:
+        open_answerer(config)
+    assert caught.value.hint == "run copilot train with the configuration of run nobody"
+
+    other = project.parent / "model-2"
+    shutil.copytree(project.parent / "model", other)
+    (other / "config.json").write_text((other / "config.json").read_text() + "\n", encoding="utf-8")
+    config = load_config(project, borrow(project, f"model.name={other}"))
+    assert Work(config).state("train") == "stale: it was trained on another model"
+    run_index(config, Listener())
+    with pytest.raises(StaleError, match="trained on another model"):
+        open_answerer(config)
+    run_index(load_config(project, borrow(project)), Listener())
+    with pytest.raises(StaleError, match="another prompt or chat template"):
+        open_answerer(load_config(project, borrow(project, "prompt.system=Be short.")))
+
+
+def test_a_run_that_names_itself_has_its_own_adapter(project: Path) -> None:
+    assert states(project, "train.adapter_from=small") == ALL_FRESH
+    assert Work(load_config(project, borrow(project))).lender == "small"
+    assert Work(load_config(project, borrow(project, "model.name=openai:some-model"))).lender is None

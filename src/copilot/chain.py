@@ -33,13 +33,13 @@ class Options:
     as_json: bool = False
 
 
-def choose_stages(from_: str | None, only: str | None) -> tuple[str, ...]:
-    """The stages that `--from` and `--only` leave."""
+def choose_stages(from_: str | None, only: str | None, stages: tuple[str, ...] = STAGES) -> tuple[str, ...]:
+    """The stages of these that `--from` and `--only` leave."""
     if from_ and only:
         raise ConfigError("--from and --only exclude each other", "give one of them")
     if only:
         return (only,)
-    return STAGES[STAGES.index(from_) :] if from_ else STAGES
+    return tuple(stage for stage in stages if not from_ or STAGES.index(stage) >= STAGES.index(from_))
 
 
 def run_pipeline(config: Config, terminal: Terminal, flags: str, options: Options) -> None:
@@ -49,13 +49,13 @@ def run_pipeline(config: Config, terminal: Terminal, flags: str, options: Option
             "several processes can only train together", "launch `copilot train` with them, and run the pipeline alone"
         )
     work = Work(config, flags)
-    stages = tuple(s for s in choose_stages(options.from_, options.only) if s in work.stages or s == options.only)
+    stages = choose_stages(options.from_, options.only, work.stages)
     if options.dry_run:
         print_plan(work, stages, options.force)
         return
     for stage in stages:
         state = work.state(stage)
-        if not options.force and state == "fresh":
+        if not options.force and state == "fresh" and stage in work.stages:
             terminal.say(f"{stage}: fresh, skipped")
             continue
         terminal.detail(f"{stage}: {'--force' if options.force else state}")
@@ -79,16 +79,14 @@ def run_pipeline(config: Config, terminal: Terminal, flags: str, options: Option
 def record(work: Work) -> Path:
     """Write `run.json` when what it says has changed: what ties answers to adapter to index to file hashes."""
     path = work.folder / "run.json"
-    index, adapter, evaluation, demo = made = [_found(work, stage) for stage in STAGES]
+    made = {stage: _found(work, stage) for stage in STAGES}
+    index, adapter, evaluation, demo = made.values()
     documents = index.get("documents", {})
     data: dict[str, Any] = {
         "run": work.config.run.name,
         "version": __version__,
         "config": work.config.model_dump(mode="json"),
-        "stages": {
-            stage: {"state": work.state(stage), "key": found.get("fingerprint")}
-            for stage, found in zip(STAGES, made, strict=True)
-        },
+        "stages": {stage: {"state": work.state(stage), "key": made[stage].get("fingerprint")} for stage in work.stages},
         "documents": documents,
         "index": _some(index, "fingerprint", "embeddings", "dimension", "chunks", "made"),
         "adapter": _some(adapter, "fingerprint", "index", "model", "base", "recipe", "prompt", *_LOSSES, "made"),
@@ -105,7 +103,7 @@ def record(work: Work) -> Path:
         ],
     }
     weights = work.artefact("train") / "adapter_model.safetensors"
-    if weights.is_file():
+    if adapter and weights.is_file():
         data["adapter"]["sha256"] = file_sha256(weights)
     if _read(path) != data:
         write_json(path, {"written": now(), **data})
@@ -136,10 +134,7 @@ def describe(work: Work, stages: Sequence[str], force: bool) -> list[tuple[str, 
     """(stage, what happens, why) of a dry run; a stage after one that runs runs too."""
     rows: list[tuple[str, str, str]] = []
     running, blocked = "", ""  # the first earlier stage that runs; an earlier one that is left out and not fresh
-    for stage in STAGES:
-        if stage not in work.stages:
-            rows.append((stage, "left out", "a remote model is not trained"))
-            continue
+    for stage in work.stages:
         state = work.state(stage)
         if stage not in stages:
             rows.append((stage, "left out", state))
@@ -147,6 +142,10 @@ def describe(work: Work, stages: Sequence[str], force: bool) -> list[tuple[str, 
                 blocked = blocked or stage
         elif blocked:
             rows.append((stage, "refused", f"{blocked} is not fresh; first {work.command(blocked)}"))
+        elif stage == "train" and work.lender:
+            blocked = "" if state == "fresh" else "train"
+            first = f"; first {work.command('train')}" if blocked else ""
+            rows.append((stage, "refused" if blocked else "skipped", f"{state} in run {work.lender}{first}"))
         elif force or state != "fresh":
             rows.append((stage, "runs", "--force" if force else state))
             running = running or stage
@@ -179,20 +178,16 @@ def print_plan(work: Work, stages: Sequence[str], force: bool) -> None:
 
 
 def _print_results(work: Work, terminal: Terminal) -> None:
-    from copilot.evaluation.report import as_served, table, verdict
+    from copilot.evaluation.report import results
 
     evaluation, demo = work.artefact("evaluate"), work.folder / "demo.md"
     if demo.is_file():
         print(demo.read_text(encoding="utf-8"))
     if found := work.found("evaluate"):
-        summary = found["summary"]
-        if "tuned" in summary:
-            terminal.out.print(table(summary["base"], summary["tuned"]))
-            print(verdict(summary["base"], summary["tuned"]))
-            print(as_served(summary["served"]))
-        else:
-            terminal.out.print(table(summary["base"], summary["served"], ("free", "served")))
+        for part in results(found["summary"]):
+            terminal.result(part)
     print("Written:")
-    for path in (work.artefact("index"), work.artefact("train"), evaluation, demo, work.folder / "run.json"):
-        if path.exists():
+    made = [work.artefact(stage) for stage in ("index", "train") if stage in work.stages]
+    for path in (*made, evaluation, demo, work.folder / "run.json"):
+        if path.exists() and path.parent == work.folder:
             print(f"  {path}")

@@ -94,6 +94,9 @@ class Retriever(Part):
     """What is brought to the model."""
 
     k: Positive = Field(5, description="chunks brought to the prompt")
+    mode: Literal["hybrid", "dense", "lexical"] = Field(
+        "hybrid", description="how chunks are ranked: by meaning (dense), by words (lexical, BM25), or by both"
+    )
 
 
 class Prompt(Part):
@@ -170,6 +173,11 @@ class Train(Part):
     data: str = Field(
         "data/sft/train.jsonl", min_length=1, description="JSONL rows: question, response, retrieved_context optional"
     )
+    adapter_from: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="run under `output_dir` whose adapter answers, also on other documents; null: this run's own",
+    )
     held_out: float = Field(0.1, ge=0, lt=1, description="share of rows kept out of training to measure the loss on")
     min_steps: Positive = Field(8, description="fewer optimizer steps than this are refused: nothing would be learnt")
     lora: Lora = Field(default_factory=Lora, description="the adapter")
@@ -231,6 +239,14 @@ class AnswerPart(Part):
         description="whom the system message names as reader; who is not technical also gets terms of a glossary",
     )
     refuse: bool = Field(True, description="whether the model may begin by saying that the documents do not say")
+    abstain: Literal["auto", "off"] = Field(
+        "auto",
+        description="auto: a question far from the documents gets a refusal instead of an answer of the model's, where "
+        "rows with and without an answer have shown that this is better than chance",
+    )
+    abstain_rows: list[str] = Field(
+        [], description="JSONL rows besides train.data to learn that from: question, answerable (true or false)"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -252,7 +268,7 @@ class AnswerPart(Part):
             raise ValueError("a budget of less than 40 tokens holds no heading and sentence; null sets no limit")
         return self
 
-    @field_validator("enforce", mode="before")
+    @field_validator("enforce", "abstain", mode="before")
     @classmethod
     def _off_is_a_word(cls, value: Any) -> Any:
         return "off" if value is False else value  # YAML reads a bare off as false

@@ -13,7 +13,13 @@ from copilot.config_errors import Key, dotted, explain
 from copilot.errors import ConfigError
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-_PATHS = {("documents", "paths"), ("train", "data"), ("evaluation", "questions"), ("output_dir",)}
+_PATHS = {
+    ("documents", "paths"),
+    ("train", "data"),
+    ("evaluation", "questions"),
+    ("output_dir",),
+    ("answer", "abstain_rows"),
+}
 
 
 def load_config(path: str | Path | None, sets: list[str] | None = None) -> Config:

@@ -2,14 +2,15 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from copilot.abstention import open_doubt
 from copilot.answering.answer import Answerer
 from copilot.answering.glossary import read_glossary
 from copilot.config import Config
+from copilot.console import Console, Silent
 from copilot.errors import ConfigError, CopilotError, StaleError
 from copilot.knowledge.chunks import split
 from copilot.knowledge.documents import find_files, load_document
@@ -30,7 +31,7 @@ from copilot.model.dataset import (
 from copilot.model.generator import TransformersGenerator
 from copilot.model.load import describe, load_model, load_tokenizer, model_folder, prepare, quiet_libraries
 from copilot.model.plan import Plan, plan
-from copilot.model.processes import Processes, Silent, together
+from copilot.model.processes import Processes, together
 from copilot.model.remote import RemoteGenerator
 from copilot.model.template import check_template
 from copilot.model.trainer import Trained, train_adapter
@@ -38,18 +39,6 @@ from copilot.prompt.render import prompt_fingerprint
 from copilot.runs import locked, now, read_manifest, write_json, write_text
 from copilot.types import Answer, Question
 from copilot.work import Work, unchanged
-
-
-class Console(Protocol):
-    """How the stages speak to a person; everything goes to stderr."""
-
-    def say(self, text: str) -> None:
-        """One line."""
-        ...
-
-    def progress(self, title: str, total: int) -> AbstractContextManager[Callable[..., None]]:
-        """A bar; the function it yields is told of n more done, and of a note to show."""
-        ...
 
 
 def run_index(config: Config, console: Console, flag: str = "", force: bool = False) -> dict[str, Any]:
@@ -125,12 +114,18 @@ def run_train(
 ) -> None:
     """Rows → LoRA adapter in `adapter/`, with its log, curve and model card.
 
-    Under torchrun or accelerate several processes train together; the first alone speaks and writes.
+    Under torchrun or accelerate several processes train together; the first alone speaks and writes. With
+    `train.adapter_from` nothing is trained. Raises StaleError when that run has no adapter of this model.
     """
     if config.model.provider:
         message = f"{config.model.name} is a remote model, which is asked as it is and cannot be trained"
         raise ConfigError(message, "go on with copilot ask, or name a model that runs here in `model.name`")
     work = Work(config, flag)
+    if work.lender:
+        if (state := work.state("train")) != "fresh":
+            raise StaleError(f"the adapter at {work.artefact('train')} is {state}", f"run {work.command('train')}")
+        console.say(f"train: nothing to do, run {work.lender} trains the adapter ({work.artefact('train')})")
+        return
     with together() as processes:
         if processes.first:
             with locked(work.folder, "train", console.say):
@@ -239,11 +234,13 @@ def open_answerer(
     files = dict(find_files(config.documents)) if rag else {}
     plain = config.answer.audience == "non-technical"
     terms = read_glossary(retrieve.index.chunks) if retrieve and plain else {}
+    doubt = open_doubt(work, retrieve, say) if retrieve else None
     batch, seed = config.evaluation.batch_size, config.seed if seed is None else seed
     if config.model.provider:
         remote = RemoteGenerator(config.model, config.answer, seed, batch)
         held = config.answer.enforce != "off"
-        return Answerer(remote, retrieve, config.prompt, config.answer, config.model.name, None, files, terms, held)
+        made_by = config.model.name, None
+        return Answerer(remote, retrieve, config.prompt, config.answer, *made_by, files, terms, held, doubt)
     adapter = work.artefact("train") if tuned else None
     manifest = _fitting_adapter(work, strict, say) if tuned else None
     if manifest and rag and k not in (None, manifest["k"]):
@@ -252,10 +249,12 @@ def open_answerer(
     loaded = loaded or load_model(config.model, adapter)
     template = prompt_fingerprint(config.prompt, config.answer, config.retriever.k, loaded.tokenizer.chat_template)
     if manifest and manifest["prompt"] != template:
-        raise StaleError("the adapter was trained under another chat template", f"run {work.command('train')}")
+        raise StaleError("the adapter was trained with another prompt or chat template", f"run {work.command('train')}")
     generator = TransformersGenerator(loaded, config.answer, config.model.max_length, seed, batch)
-    made_by = config.model.name, str(adapter) if adapter else None
-    return Answerer(generator, retrieve, config.prompt, config.answer, *made_by, files, terms)
+    made = str(adapter) if adapter else None
+    return Answerer(
+        generator, retrieve, config.prompt, config.answer, config.model.name, made, files, terms, doubt=doubt
+    )
 
 
 def _fitting_adapter(work: Work, strict: bool, say: Callable[[str], None]) -> dict[str, Any]:
@@ -266,6 +265,8 @@ def _fitting_adapter(work: Work, strict: bool, say: Callable[[str], None]) -> di
     if manifest.get("base") != work.base():
         name = work.config.model.name
         raise StaleError(f"the adapter was trained on another model than {name}, or that has changed since", remedy)
+    if work.lender:  # other documents, rows or settings made it; the prompt must still be the same
+        return manifest
     if manifest.get("recipe") != work.recipe():
         raise StaleError("the adapter was trained with other settings or rows than the configuration names", remedy)
     if manifest["fingerprint"] != work.key("train"):
@@ -286,9 +287,9 @@ def run_evaluate(config: Config, console: Console, flag: str = "") -> dict[str, 
     with locked(work.folder, "evaluate", console.say):
         key = work.key("evaluate")
         questions = spread(read_questions(Path(config.evaluation.questions)), config.evaluation.limit)
-        base = replace(open_answerer(config, flag, tuned=False, strict=True), config=free, repair=False)
-        served = open_answerer(config, flag, strict=True)
-        asked = {"base": base, "tuned": replace(served, config=free), "served": served}
+        base = open_answerer(config, flag, tuned=False, strict=True, say=console.say)
+        base, served = replace(base, config=free, repair=False, doubt=None), open_answerer(config, flag, strict=True)
+        asked = {"base": base, "tuned": replace(served, config=free, doubt=None), "served": served}
         if config.model.provider:  # there is nothing between free and served
             del asked["tuned"]
         scored = {}
@@ -297,7 +298,7 @@ def run_evaluate(config: Config, console: Console, flag: str = "") -> dict[str, 
                 answers = answerer.ask_all([q.question for q in questions], step)
             scored[name] = [(a, score(q, a, config.answer.sections)) for q, a in zip(questions, answers, strict=True)]
         unchanged(key, work.key("evaluate"), "a document, the questions or the adapter's rows")
-        result = {**_made_from(work, "evaluate"), **to_dict(questions, **scored)}
+        result = {**_made_from(work, "evaluate"), **to_dict(questions, scored)}
         write_json(work.artefact("evaluate"), result)
         console.say(f"evaluate: {len(questions)} questions → {work.artefact('evaluate')}")
         return result

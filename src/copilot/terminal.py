@@ -101,6 +101,13 @@ class Terminal:
         if answer.findings:
             self.say("\n" + findings_note(answer.findings))
 
+    def result(self, part: Table | str) -> None:
+        """A table of results, or a sentence about it."""
+        if isinstance(part, str):
+            print(part)
+        else:
+            self.out.print(part)
+
     def usage(self, answer: Answer) -> None:
         """What an answer cost, with -v."""
         spent = answer.usage
@@ -109,6 +116,8 @@ class Terminal:
             f"(first after {spent.seconds_to_first_token:.1f} s)\n"
             f"model {answer.model}, adapter {answer.adapter or 'none'}"
         )
+        if answer.abstained:
+            self.detail(f"refused by the {answer.abstained.by}: {answer.abstained.reason}")
 
     def example(self, prompt: str, answer: str) -> None:
         """A training row as the model reads it; what carries loss is bold green, or between ⟦ and ⟧ off a terminal."""

@@ -1,6 +1,6 @@
 """The values that travel between the stages: frozen, slotted, units in the trailing comments."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -111,6 +111,17 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Abstention:
+    """That a question was not answered, and why."""
+
+    by: Literal["evidence", "model"]  # the distance from the documents, before a word was written; or its own words
+    score: float | None  # in (0, 1]; low is far from the documents; None by the model
+    threshold: float | None  # a score below it is refused
+    reason: str
+    unknown: tuple[str, ...] = ()  # the question's words that no document holds
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """Something in an answer that its passages and its question do not hold, or a shape that is not the wanted one."""
 
@@ -169,6 +180,7 @@ class Answer:
     sources: tuple[Source, ...] = ()  # in the order of their numbers, those that are cited first
     findings: tuple[Finding, ...] = ()
     marked: str = ""  # `text` with [n] at the end of each section that has a citation
+    abstained: Abstention | None = None
     glossary: tuple[tuple[str, str], ...] = ()  # (term, what it means), in the order of their first use
 
     def to_json(self) -> dict[str, Any]:
@@ -216,6 +228,7 @@ class Answer:
             ],
             "findings": [{"kind": f.kind, "text": f.text, "section": f.section} for f in self.findings],
             "glossary": [{"term": term, "meaning": meaning} for term, meaning in self.glossary],
+            "abstained": asdict(self.abstained) if self.abstained else None,
         }
 
     def _cited(self, citation: Citation) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from copilot.knowledge.documents import find_files
 from copilot.runs import fingerprint, read_manifest, sha256_file
 
 STAGES = ("index", "train", "evaluate", "demo")
-_WITHOUT_EFFECT = {"data", "save_steps", "save_total_limit", "report_to"}  # of `train`; the data counts by its content
+_WITHOUT_EFFECT = {"data", "adapter_from", "save_steps", "save_total_limit", "report_to"}  # data counts by its content
 
 _HOW_REACHED = {"name", "endpoint", "api_version", "api_key"}  # of `model`; the name counts by what it names
 
@@ -25,17 +25,25 @@ class Work:
     flags: str = ""  # -c, --set and --output-dir as given, for the commands that errors name
 
     @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that this configuration has: a remote model is not trained."""
+        return tuple(stage for stage in STAGES if stage != "train" or not self.config.model.provider)
+
+    @property
     def folder(self) -> Path:
         """The run folder."""
         return self.config.run_dir
 
     @property
-    def stages(self) -> tuple[str, ...]:
-        """The stages that this configuration has: a remote model is not trained."""
-        return tuple(stage for stage in STAGES if stage != "train" or not self.config.model.provider)
+    def lender(self) -> str | None:
+        """The other run whose adapter answers here; None when this run has its own, or a remote model."""
+        name = self.config.train.adapter_from
+        return None if name == self.config.run.name or self.config.model.provider else name
 
     def command(self, name: str) -> str:
         """What to type to make a stage."""
+        if name == "train" and self.lender:
+            return f"copilot train with the configuration of run {self.lender}"
         return f"copilot {name if name in ('index', 'train') else f'pipeline --only {name}'}{self.flags}"
 
     def files(self) -> dict[str, str]:
@@ -58,34 +66,44 @@ class Work:
         config = self.config
         parts = [config.prompt.model_dump(), config.model.model_dump(exclude=_HOW_REACHED)]
         parts.append(config.train.model_dump(exclude=_WITHOUT_EFFECT))
-        data = _sha_or_none(config.train.data)
-        return fingerprint("train-2", data, self.base(), parts, config.answer.sections, config.retriever.k, config.seed)
+        data, retriever = _sha_or_none(config.train.data), config.retriever.model_dump()
+        return fingerprint("train-3", data, self.base(), parts, config.answer.sections, retriever, config.seed)
 
     def key(self, stage: str) -> str:
-        """Fingerprint of everything that makes a stage's result, the earlier stages included."""
+        """Fingerprint of everything that makes a stage's result, or `abstention.json`, the earlier stages included."""
         config = self.config
         match stage:
             case "index":
                 embedder = config.embeddings.model_dump(include={"model", "endpoint"})
-                return fingerprint("index-1", list(self.files().items()), config.chunks.model_dump(), embedder)
+                return fingerprint("index-2", list(self.files().items()), config.chunks.model_dump(), embedder)
             case "train":
-                return fingerprint(self.key("index"), self.recipe())
+                return fingerprint(self.key("index"), self._lent() if self.lender else self.recipe())
+            case "abstention":
+                rows = [_sha_or_none(path) for path in (config.train.data, *config.answer.abstain_rows)]
+                return fingerprint("abstention-1", self.key("index"), rows)
             case "evaluate":
                 sha, limit = _sha_or_none(config.evaluation.questions), config.evaluation.limit
-                return fingerprint("evaluate-2", self.key("train"), sha, limit, config.answer.model_dump())
+                return fingerprint("evaluate-3", self.key("train"), self._answer(), sha, limit)
             case _:
-                return fingerprint("demo-2", self.key("train"), config.demo.questions, config.answer.model_dump())
+                return fingerprint("demo-3", self.key("train"), self._answer(), config.demo.questions)
+
+    def _answer(self) -> list[Any]:
+        """What makes an answer of what the model was taught; rows count by their content."""
+        return [self.config.answer.model_dump(exclude={"abstain_rows"}), self.key("abstention")]
 
     def artefact(self, stage: str) -> Path:
         """Where a stage leaves its result."""
         names = {"index": "index", "train": "adapter", "evaluate": "evaluation.json", "demo": "demo.json"}
-        return self.folder / names[stage]
+        lent = stage == "train" and self.lender
+        return (Path(self.config.output_dir) / lent if lent else self.folder) / names[stage]
 
     def found(self, stage: str) -> dict[str, Any] | None:
         """What the stage's result on the disk says of itself; None when there is none.
 
         Raises StaleError for a broken one.
         """
+        if stage not in self.stages:
+            return None
         path = self.artefact(stage)
         remedy = f"run {self.command(stage)}"
         try:
@@ -100,13 +118,17 @@ class Work:
             raise StaleError(f"{path} is damaged", remedy) from None
 
     def state(self, stage: str) -> str:
-        """`fresh`, `missing`, or why the result on the disk is stale."""
+        """`fresh`, `missing`, or why the result on the disk is stale; a stage that there is not has nothing to do."""
+        if stage not in self.stages:
+            return "fresh"
         try:
             found = self.found(stage)
         except StaleError as error:
             return f"stale: {error.message}"
         if found is None:
             return "missing"
+        if stage == "train" and self.lender:
+            return "fresh" if found.get("base") == self.base() else "stale: it was trained on another model"
         if found["fingerprint"] == self.key(stage):
             return "fresh"
         if stage == "index":
@@ -115,9 +137,17 @@ class Work:
             return "stale: its settings, rows or base model have changed"
         if stage == "train":
             return "stale: the index has changed"
-        settled = "train" not in self.stages or self.state("train") == "fresh"
-        what = "its questions, documents or settings have" if settled else "the adapter has"
+        earlier, made = ("train", "the adapter has") if "train" in self.stages else ("index", "the index has")
+        what = "its questions or settings have" if self.state(earlier) == "fresh" else made
         return f"stale: {what} changed"
+
+    def _lent(self) -> str:
+        """Fingerprint of the other run's adapter; "" when there is none to be read."""
+        try:
+            found = self.found("train")
+        except StaleError:
+            return ""
+        return str(found["fingerprint"]) if found else ""
 
     def _index_change(self, manifest: dict[str, Any]) -> str:
         before, after = manifest.get("documents", {}), self.files()

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from random import Random
 
-from words import ATTRS, NOUNS, ROLES, article, english, ident, invent, plural, salad
+from words import ATTRS, NOUNS, ROLES, article, english, ident, invent, plural, salad, swapped
 
 ADJ = ["plain", "new", "old", "second", "deleted", "unknown", "empty", "expired", "locked", "large", "small", "wrong", "late", "early", "open", "closed", "private", "public", "hidden", "shared", "paid", "unpaid", "signed", "temporary", "permanent", "daily", "weekly", "monthly", "single", "double", "partial", "complete", "broken", "valid", "invalid", "foreign", "local", "remote", "archived", "active", "idle", "busy", "finished", "failed", "missing", "trusted", "blocked", "verified", "nested", "linked", "main", "first", "last", "next", "previous", "free", "special"]
 PP = ["refused", "redirected", "deleted", "kept", "sent", "saved", "shown", "stored", "moved", "merged", "copied", "counted", "checked", "logged", "billed", "charged", "ignored", "skipped", "renamed", "locked", "opened", "closed", "printed", "signed", "read", "changed", "replaced", "restored", "paused", "cancelled", "approved", "shared", "exported", "imported", "started", "stopped", "repeated", "delayed", "returned", "removed", "created", "updated", "archived", "rounded", "encrypted", "compressed", "queued", "delivered", "scanned", "sorted"]
@@ -83,7 +83,7 @@ def fact(rng: Random, entity: str) -> Fact:
     q, num, num2, unit, x, v = rng.choice(PP), rng.randint(2, 120), rng.choice([2, 3, 5, 10, 20, 50, 100, 500, 1000]), rng.choice(UNITS), name(rng), value(rng)
     ns, an = plural(n), f"{article(a)} {a} {n}"
     code = rng.choice(["400", "401", "403", "404", "409", "410", "413", "422", "429", "500", "503"])
-    match rng.randrange(20):
+    match rng.randrange(26):
         case 0:
             return Fact(f"{ns.capitalize()} are kept for {num} {rng.choice(['days', 'hours', 'months'])} and then {p}.", [f"How long are {ns} kept?", f"When are {ns} {p}?", f"How long does the system keep {ns}?"])
         case 1:
@@ -121,7 +121,7 @@ def fact(rng: Random, entity: str) -> Fact:
             text = f"{salad(rng, 5, 12).capitalize()}."
             return Fact(text, [q for q in (loose(rng, text), loose(rng, text)) if q] or ["What else is there?"])
         case _:
-            text = rng.choice(english())
+            text = swapped(rng) if rng.random() < 0.5 else rng.choice(english())
             if (turned := turn(text)) and rng.random() < 0.5:
                 return Fact(text, [turned])
             w = text.rstrip(".").replace("`", "").split()

@@ -303,7 +303,7 @@ def grounded(sample: Sample) -> bool:
 
 def answered(rng: Random, product: Product, other: Product) -> Sample | None:
     """A question whose answer is in the context."""
-    weights = [{"error": 0.25, "setting": 0.3, "concept": 0.5, "api": 1.5, "topic": 1.3}.get(x.kind, 1.0) for x in product.entries]
+    weights = [{"error": 0.25, "setting": 0.3, "concept": 0.5, "api": 1.5, "topic": 2.0}.get(x.kind, 1.0) for x in product.entries]
     e = rng.choices(product.entries, weights)[0]
     chunk = product.chunks[e.chunk]
     asked = ask(rng, e, chunk)
@@ -323,7 +323,7 @@ def answered(rng: Random, product: Product, other: Product) -> Sample | None:
         question = f"{question[:-1]} in {product.name}?" if question.endswith("?") else question
     text, names = answer(rng, e, shape, subject, context, own, group)
     sample = Sample(context, question, text, e.call, names, True, f"{e.kind}/{shape}")
-    first = chunks[0] is chunk and len(group) == 1 and (subject is None or e.kind == "topic")
+    first = chunks[0] is chunk and len(group) == 1 and (subject is None or e.facts[:1] == [subject])
     return vague(rng, sample) if first and rng.random() < 0.3 else sample
 
 
@@ -441,7 +441,7 @@ def dressed(rng: Random, sample: Sample) -> Sample:
     return replace(sample, answer="\n\n".join(f"{h}\n{b}" for h, b in zip(heads, bodies, strict=True)), headings=heads)
 
 
-def stream(seed: int, unanswerable: float = 0.14, copies: float = 0.08) -> Iterator[Sample]:
+def stream(seed: int, unanswerable: float = 0.17, copies: float = 0.08) -> Iterator[Sample]:
     """Endless examples for `seed`; six questions are asked about each product."""
     rng = Random(seed)
     other = make_product(rng)

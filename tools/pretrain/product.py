@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from facts import ADJ, PP, Fact, facts, gloss, name, value
-from words import ATTRS, FLAGS, LIMITS, NOUNS, ROLES, article, english, ident, invent, plural, salad
+from words import ATTRS, FLAGS, LIMITS, NOUNS, ROLES, article, english, ident, invent, plural, salad, swapped
 
 MAX_CHUNK = 1200
 # action -> (title verbs, everyday verbs, HTTP method, path suffix or '', third person)
@@ -99,7 +99,7 @@ class Product:
 
 
 def _natural(rng: Random) -> str:
-    return rng.choice(english())
+    return swapped(rng) if rng.random() < 0.6 else rng.choice(english())
 
 
 def make_field(rng: Random, entity: str, style: str) -> Field:
@@ -164,7 +164,7 @@ def make_notes(rng: Random, entity: str, task: str, fields: list[Field]) -> tupl
         "This action cannot be undone.", f"The {entity} stays visible for {n} days.", f"A {rng.choice(ROLES)} is told by email.",
         f"Up to {n} {pl} can be handled in one call.", f"Requests are limited to {n} per minute.", f"The {entity} must not be locked.",
         f"Linked {plural(rng.choice(NOUNS))} are not changed.", f"Results are sorted by {rng.choice(ATTRS)}.", f"You need the scope {ident(entity, 'snake')}:{rng.choice(['read', 'write'])}.",
-        f"The {rng.choice(ATTRS)} is kept for {n} days.", f"Test {pl} are not included.", _natural(rng), _natural(rng), _natural(rng),
+        f"The {rng.choice(ATTRS)} is kept for {n} days.", f"Test {pl} are not included.", *(_natural(rng) for _ in range(9)),
     ]
     notes = rng.sample(pool, rng.choice([0, 1, 1, 2, 2, 3]))
     cond: list[tuple[str, str, str]] = []

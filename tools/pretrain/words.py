@@ -115,3 +115,12 @@ def salad(rng: Random, low: int, high: int) -> str:
     words = vocabulary()
     out = [rng.choice(words) if rng.random() < 0.75 else rng.choice(NOUNS) if rng.random() < 0.6 else rng.choice([invent(rng), str(rng.randint(1, 9999)), invent(rng, 1, 2).upper(), f"E.{rng.randint(10, 999)}", f"({rng.choice(words)})", f"`{invent(rng, 1, 2)}_{rng.randint(1, 99)}`"]) for _ in range(rng.randint(low, high))]
     return " ".join(out)
+
+
+def swapped(rng: Random) -> str:
+    """A plain sentence in which some words were drawn anew: it reads like prose and can only be copied."""
+    words = rng.choice(english()).split(" ")
+    for at in range(1, len(words)):
+        if words[at].isalpha() and rng.random() < 0.2:
+            words[at] = rng.choice(vocabulary()) if rng.random() < 0.7 else rng.choice(NOUNS)
+    return " ".join(words) if words[-1].endswith(".") else " ".join(words) + "."

@@ -1,8 +1,8 @@
 """A question in; hits, prompt, text and a finished Answer out, alone and streamed or many at once."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from copilot.answering.check import check
@@ -10,13 +10,16 @@ from copilot.answering.citations import Citing
 from copilot.answering.glossary import explained
 from copilot.answering.identifiers import nameable, sayable
 from copilot.answering.marks import FENCE, Marker, marked
+from copilot.answering.refusal import abstained, refusal
 from copilot.answering.repair import repair_messages, to_repair
 from copilot.config import AnswerPart, Prompt
-from copilot.model.generator import Generator
+from copilot.model.generator import Generated, Generator
 from copilot.prompt.grammar import answer_grammar
 from copilot.prompt.render import render
 from copilot.prompt.sections import MARK, parse
-from copilot.types import Answer, Finding, Hit, Message, Section, Usage
+from copilot.types import Abstention, Answer, Finding, Hit, Message, Section, Usage
+
+BY_MODEL = Abstention("model", None, None, "the answer opens by saying that the documents do not say")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class Answerer:
     files: Mapping[str, Path] = field(default_factory=dict)  # document path → file, for the lines of sources
     glossary: Mapping[str, str] = field(default_factory=dict)  # term → what it means, for a reader who needs it
     repair: bool = False  # whether findings go back once: for a model that no grammar can hold
+    doubt: Callable[[str], Abstention | None] | None = None  # what is refused before the model writes; None: nothing
 
     def ask(self, question: str, on_text: Callable[[str], None] = lambda piece: None) -> Answer:
         """One answer; `on_text` gets it piece by piece as it is written, with the markers of its sources."""
@@ -42,13 +46,14 @@ class Answerer:
         feed = (lambda piece: None) if self.repair else marker.feed  # a text that may be taken back is not shown
         pieces: list[str] = []
         first = 0.0
-        for piece in self.generator.stream(messages, self._grammar(question, hits)):
+        for piece in self._stream(question, hits, messages):
             if piece and not first:
                 first = time.monotonic() - began
             pieces.append(piece)
             feed(piece)
         text = "".join(pieces).strip()
-        read, written = self.generator.count(messages), self.generator.count_text(text)
+        read = 0 if self._refused(question) else self.generator.count(messages)
+        written = self.generator.count_text(text)
         if self.repair:
             ((text, more_read, more_written),) = self._repaired([(question, text, hits, messages)])
             read, written = read + more_read, written + more_written
@@ -60,9 +65,7 @@ class Answerer:
         """All answers, in order; times are the batch's mean."""
         began = time.monotonic()
         prompts = [self._prompt(question) for question in questions]
-        grammars = [self._grammar(question, hits) for question, (hits, _) in zip(questions, prompts, strict=True)]
-        held = [grammar for grammar in grammars if grammar is not None]
-        made = self.generator.batch([messages for _, messages in prompts], step, held or None)
+        made = self._batch(questions, prompts, step)
         asked = zip(questions, made, prompts, strict=True)
         final = self._repaired([(question, m.text, *prompt) for question, m, prompt in asked])
         each = (time.monotonic() - began) / max(len(questions), 1)
@@ -77,8 +80,9 @@ class Answerer:
 
         The second text stands unless it has more findings than the first; its cost counts either way.
         """
-        before = [self._found(question, text, hits) for question, text, hits, _ in asked]
-        wrong = [n for n, found in enumerate(before) if self.repair and found]
+        held = [self.repair and not self._refused(question) for question, *_ in asked]
+        before = [self._found(*part[:3]) if wanted else [] for part, wanted in zip(asked, held, strict=True)]
+        wrong = [n for n, found in enumerate(before) if found]
         results = [(text, 0, 0) for _, text, _, _ in asked]
         talks = [repair_messages(asked[n][3], asked[n][1], before[n], self.config) for n in wrong]
         again = self.generator.batch(talks, lambda done: None) if talks else []
@@ -92,6 +96,34 @@ class Answerer:
         """The findings that a repair is asked for."""
         sections = parse(text, self.config.sections) or loose_sections(text)
         return to_repair(check(text, sections, hits if self.retrieve else None, question, self.config), self.config)
+
+    def _stream(self, question: str, hits: Sequence[Hit], messages: Sequence[Message]) -> Iterator[str]:
+        """What the model writes, or the refusal of a doubted question."""
+        if refused := self._refused(question):
+            yield refusal(hits, refused.unknown, self.config.sections)
+        else:
+            yield from self.generator.stream(messages, self._grammar(question, hits))
+
+    def _batch(
+        self, questions: Sequence[str], prompts: Sequence[tuple[list[Hit], list[Message]]], step: Callable[[int], None]
+    ) -> list[Generated]:
+        """The same of many questions; the model reads only those that are not doubted."""
+        asked = list(zip(questions, prompts, strict=True))
+        made: dict[int, Generated] = {}
+        for n, (question, (hits, _)) in enumerate(asked):
+            if refused := self._refused(question):
+                text = refusal(hits, refused.unknown, self.config.sections)
+                made[n] = Generated(text, 0, self.generator.count_text(text))
+        step(len(made))
+        rest = [n for n in range(len(asked)) if n not in made]
+        grammars = [self._grammar(asked[n][0], asked[n][1][0]) for n in rest]
+        held = [grammar for grammar in grammars if grammar is not None]
+        written = self.generator.batch([asked[n][1][1] for n in rest], step, held or None) if rest else []
+        made |= dict(zip(rest, written, strict=True))
+        return [made[n] for n in range(len(asked))]
+
+    def _refused(self, question: str) -> Abstention | None:
+        return self.doubt(question) if self.doubt else None
 
     def _prompt(self, question: str) -> tuple[list[Hit], list[Message]]:
         hits = self.retrieve(question) if self.retrieve else []
@@ -112,22 +144,28 @@ class Answerer:
         return answer_grammar(self.config.sections, names, may_refuse, words, numbers)
 
     def _answer(self, question: str, text: str, citing: Citing, usage: Usage) -> Answer:
-        sections, hits = parse(text, self.config.sections) or loose_sections(text), tuple(citing.hits)
-        citations = tuple(citing.cite(section.text) if section.text else None for section in sections)
-        return Answer(
-            question,
-            text,
-            sections,
-            hits,
-            self.model,
-            self.adapter,
-            usage,
-            citations,
-            citing.sources(),
-            check(text, sections, hits if self.retrieve else None, question, self.config),
-            marked(text, citing.cite),
-            explained("\n".join(section.text for section in sections), self.glossary),
-        )
+        made = finish(question, text, citing, self.config, self.model, self.adapter, usage, self.retrieve is not None)
+        terms = explained("\n".join(section.text for section in made.sections), self.glossary)
+        return replace(made, glossary=terms, abstained=self._refused(question) or made.abstained)
+
+
+def finish(
+    question: str,
+    text: str,
+    citing: Citing,
+    config: AnswerPart,
+    model: str,
+    adapter: str | None,
+    usage: Usage,
+    retrieved: bool = True,
+) -> Answer:
+    """An Answer of a text, whoever wrote it: in sections, cited and checked; unless `retrieved`, its shape alone."""
+    sections, hits = parse(text, config.sections) or loose_sections(text), tuple(citing.hits)
+    citations = tuple(citing.cite(section.text) if section.text else None for section in sections)
+    findings = check(text, sections, hits if retrieved else None, question, config)
+    sources, shown = citing.sources(), marked(text, citing.cite)
+    gave_up = BY_MODEL if abstained(text) else None
+    return Answer(question, text, sections, hits, model, adapter, usage, citations, sources, findings, shown, gave_up)
 
 
 def loose_sections(text: str) -> tuple[Section, ...]:

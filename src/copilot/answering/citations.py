@@ -7,16 +7,9 @@ from pathlib import Path
 
 from copilot.answering.identifiers import in_text, supported
 from copilot.knowledge.documents import load_document
+from copilot.knowledge.lexical import STOP
 from copilot.types import Citation, Hit, Source
 
-STOP = frozenset(
-    re.findall(
-        r"\w+",
-        "a an and any are as at be by can could did do does for from has have how i if in into is it its me my no not "
-        "of on one only or our out should so than that the their them there they this to up was we what when where "
-        "which who whom why will with without would you your",
-    )
-)
 LINES = (".md", ".markdown", ".txt", "")  # endings of files whose lines are those of Document.text
 WORDS, SHARE = 4, 0.4  # without a shared name a hit supports a section that has so many content words of it
 

@@ -13,7 +13,7 @@ _FENCE = re.compile(r"^[ \t]*(?:```|~~~).*$", re.M)
 _SPAN = re.compile(r"`+([^`\n]+)`+")
 _HOST = re.compile(r"https?://[\w.{}-]+(?::\d+)?(?=/)")
 _SEGMENT = r"(?:<\w+>|[\w.~%{}:+-]+)"
-_PATH = rf"/(?=[A-Za-z{{<:]){_SEGMENT}(?:/{_SEGMENT})*"
+_PATH = rf"/(?=[A-Za-z_{{<:]|-/){_SEGMENT}(?:/{_SEGMENT})*"
 _ENDPOINT = re.compile(rf"(?<![\w<>/.}}~:-]){_PATH}")
 _PAIR = re.compile(rf"\b({_VERBS})[\s`]+(?:{_HOST.pattern})?({_PATH})")
 
@@ -91,6 +91,11 @@ def sayable(context: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     known = (word for word in dict.fromkeys(found) if word and len(word) <= LONGEST and word.isprintable())
     words = [word for word in known if re.search(r"\w|^[>=+&→]$", word) and not _PLAIN_WORD.fullmatch(word)]
     return tuple(word for word in words if word not in counted), tuple(n for n in numbers if n in counted)
+
+
+def is_pair(name: str) -> bool:
+    """Whether `name` is a verb with its path, such as `GET /v2/lists`, and nothing else."""
+    return _PAIR.fullmatch(name) is not None
 
 
 def supported(identifier: str, context: str) -> bool:

@@ -1,41 +1,21 @@
 """Questions with their answers in, one Score each and the figures over all of them out; pure and deterministic."""
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-from copilot.answering.citations import STOP
-from copilot.answering.identifiers import in_text, supported
+from copilot.answering.identifiers import in_text, is_pair, supported
+from copilot.answering.refusal import abstained, sentences
 from copilot.evaluation.readability import grade
+from copilot.knowledge.lexical import STOP
 from copilot.prompt.sections import parse
 from copilot.types import Answer, Question
 
 SEED = 0  # of the bootstrap
 RESAMPLES = 1000
 ORIGINAL = ("structure", "groundedness", "relevance", "reference_overlap", "brevity")
-
-_DOCS = (
-    r"(?:documents|documentation|docs|context|passages?|excerpts?|knowledge base"
-    r"|(?:this|provided|given|available) (?:document|information|text|material|page|manual|guide|sources?))"
-)
-_TELL = r"(?:say|mention|describe|cover|explain|contain|include|state|specify|document|provide|hold|tell|answer|give)"
-_TOLD = r"(?:mentioned|described|covered|explained|stated|specified|contained|included|provided|found)"
-_MATTER = r"(?:information|documentation|mention)"
-_CONDITION = re.compile(r"\b(?:if|unless|when|whenever)(?: \w+){0,3} $", re.I)
-_ABSTAIN = re.compile(
-    rf"\b{_DOCS} (?:\w+ )?(?:(?:do|does|did) not|don't|doesn't|didn't|cannot) (?:\w+ly )?{_TELL}\b"
-    rf"|\b{_DOCS} (?:\w+ )?(?:say|says|contains?|holds?|states?|mentions?|gives?|has|have) (?:nothing|no)\b"
-    rf"|\bn(?:one|othing) (?:\w+ ){{0,2}}(?:of|in) the (?:\w+ )?{_DOCS}"
-    rf"|\b(?:is|are|was|were) (?:not|nowhere) {_TOLD} (?:\w+ )?(?:in|by) the (?:\w+ )?{_DOCS}"
-    r"|(?<!that )(?<!which )\b(?:is|are|was|were) (?:not|nowhere) documented\b"
-    rf"|\bthere (?:is|are|was) no {_MATTER} (?:about|on|of|for|in|regarding|whether|how)\b"
-    rf"|^no {_MATTER} (?:\w+ ){{0,8}}(?:is|are|was) (?:given|found|available|provided)\b"
-    rf"|\b(?:i|we) (?:find|found|have) no {_MATTER}\b"
-    r"|\b(?:i|we) (?:do not|don't|cannot|can't|could not|couldn't) (?:know|find|answer|say)\b"
-    r"|\bcannot be answered (?:from|with|by)\b",
-    re.I,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +27,7 @@ class Score:
     structure: bool  # exactly the headings, in order, each with text
     identifier_precision: float | None  # named identifiers that the context holds
     identifier_recall: float | None  # gold identifiers that are named
+    endpoint: bool | None  # the gold endpoint is named
     recall_at_k: float | None  # gold sections among the hits
     reciprocal_rank: float | None  # 1 / rank of the first gold section, 0 without one
     abstained: bool
@@ -89,6 +70,14 @@ def identifier_recall(text: str, identifiers: Sequence[str]) -> float | None:
     return _share([supported(i, named if re.fullmatch("[a-z]+", i) else f"{text}\n{named}") for i in identifiers])
 
 
+def endpoint(text: str, identifiers: Sequence[str]) -> bool | None:
+    """Whether `text` names the endpoint that the row names first, as `VERB /path`; None when it names none there.
+
+    The path with another verb right before it is another endpoint; verb and path may stand apart.
+    """
+    return supported(identifiers[0], text) if identifiers and is_pair(identifiers[0]) else None
+
+
 def recall_at_k(hits: list[tuple[str, str]], gold: list[tuple[str, str]]) -> float | None:
     """Share of the gold (document, heading) pairs among the `hits`, (document, heading path) pairs; None without gold.
 
@@ -106,28 +95,23 @@ def reciprocal_rank(hits: list[tuple[str, str]], gold: list[tuple[str, str]]) ->
     return 1 / rank if (rank := next(ranks, 0)) else 0.0
 
 
-def abstained(text: str) -> bool:
-    """Whether the answer opens by saying that the documents do not say.
+def ndcg_at_k(hits: list[tuple[str, str]], gold: list[tuple[str, str]]) -> float | None:
+    """Normalised discounted cumulative gain of the `hits` in [0, 1], None without gold; k is len(hits).
 
-    Read are the first two sentences under the first heading, and only up to one that names an identifier: an answer
-    that explains something and then names a gap has not abstained.
+    A gold section counts once, where it is first met, and all weigh the same. Source: Järvelin and Kekäläinen 2002,
+    Cumulated gain-based evaluation of IR techniques, with the logarithm to base 2.
     """
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    if lines and lines[0].startswith("#"):
-        lines = lines[1:]
-    end = next((i for i, line in enumerate(lines) if line.startswith("#")), len(lines))
-    for sentence in _sentences("\n".join(lines[:end]))[:2]:
-        plain = sentence.replace("’", "'")
-        if any(not _CONDITION.search(plain[: match.start()]) for match in _ABSTAIN.finditer(plain)):
-            return True
-        if in_text(sentence):
-            return False
-    return False
+    if not gold:
+        return None
+    firsts = [next((rank for rank, hit in enumerate(hits, 1) if _relevant(hit, pair)), None) for pair in set(gold)]
+    met = {rank for rank in firsts if rank is not None}
+    best = range(1, min(len(set(gold)), max(len(hits), 1)) + 1)
+    return sum(1 / math.log2(rank + 1) for rank in met) / sum(1 / math.log2(rank + 1) for rank in best)
 
 
 def repeats(text: str) -> bool:
     """Whether a sentence of at least 6 words stands twice; case and punctuation make no difference."""
-    long = [" ".join(words) for s in _sentences(text) if len(words := _words(s)) >= 6]
+    long = [" ".join(words) for s in sentences(text) if len(words := _words(s)) >= 6]
     return len(set(long)) < len(long)
 
 
@@ -148,7 +132,7 @@ def original_kpis(text: str, context: str, question: str, reference: str, titles
         "groundedness": _share([token in known for token in set(tokens)]) or 0.0,
         "relevance": _share([word in tokens for word in asked]) or 0.0,
         "reference_overlap": _rouge_l(tokens, _words(reference)),
-        "brevity": _share([len(_words(s)) <= 25 for s in _sentences(text)]) or 0.0,
+        "brevity": _share([len(_words(s)) <= 25 for s in sentences(text)]) or 0.0,
     }
 
 
@@ -164,6 +148,7 @@ def score(question: Question, answer: Answer, titles: Sequence[str]) -> Score:
         structure=structure(text, titles),
         identifier_precision=identifier_precision(text, context),
         identifier_recall=identifier_recall(text, question.identifiers),
+        endpoint=endpoint(text, question.identifiers),
         recall_at_k=recall_at_k(hits, list(question.gold)),
         reciprocal_rank=reciprocal_rank(hits, list(question.gold)),
         abstained=gave_up,
@@ -186,6 +171,7 @@ def summary(scores: list[Score]) -> Summary:
         "structure": _wilson([s.structure for s in scores]),
         "identifier_precision": _bootstrap([s.identifier_precision for s in scores]),
         "identifier_recall": _bootstrap([s.identifier_recall for s in scores]),
+        "endpoint": _wilson([s.endpoint for s in scores if s.endpoint is not None]),
         "recall_at_k": _bootstrap([s.recall_at_k for s in scores]),
         "reciprocal_rank": _bootstrap([s.reciprocal_rank for s in scores]),
         "abstention_right": _wilson([s.abstention_right for s in scores]),
@@ -213,13 +199,6 @@ def _share(truths: list[bool]) -> float | None:
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\w+", text.lower())
-
-
-def _sentences(text: str) -> list[str]:
-    """Sentences, a line's end ending one too; headings left out."""
-    body = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
-    pieces = re.split(r"(?<=[.!?])\s+|\n+", body)
-    return [" ".join(piece.split()) for piece in pieces if re.search(r"\w", piece)]
 
 
 def _rouge_l(tokens: list[str], reference: list[str]) -> float:

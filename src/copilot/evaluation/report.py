@@ -1,6 +1,6 @@
 """Summaries and scores of base and tuned answers in; a table, a sentence and the content of evaluation.json out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +17,7 @@ LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "structure": "four sections",
     "identifier_precision": "names in context",
     "identifier_recall": "names expected",
+    "endpoint": "right endpoint",
     "recall_at_k": "recall@k",
     "reciprocal_rank": "reciprocal rank",
     "abstention_right": "abstains rightly",
@@ -33,26 +34,36 @@ LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "original_brevity": "orig. brevity",
 }
 _LOWER_IS_BETTER = {"repeats", "grade"}
-_JUDGED = ("structure", "identifier_precision", "identifier_recall", "abstention_right", "repeats", "no_findings")
+_JUDGED = (
+    "structure",
+    "identifier_precision",
+    "identifier_recall",
+    "endpoint",
+    "abstention_right",
+    "repeats",
+    "no_findings",
+)
 
 
-def table(base: Summary, tuned: Summary, names: tuple[str, str] = ("base", "tuned")) -> "Table":
-    """Figure | base | tuned | change, under these `names`; a cell is the mean, its 95 % interval and n: 80 columns.
+def table(columns: Mapping[str, Summary]) -> "Table":
+    """Figure | one column each | change, where there are two; a cell is the mean, its 95 % interval and n.
 
-    A change is said in words. The original's KPIs come last and get a number alone, since more is not better there.
+    Short enough for 80 columns. A change is said in words. The original's KPIs come last and get a number alone, since
+    more is not better there.
     """
     from rich.table import Table
 
-    title = f"{names[0].capitalize()} and {names[1]} on the held-out questions: mean, 95 % interval, n"
-    grid = Table(title=title)
+    names = " and ".join(columns)
+    grid = Table(title=f"{names[0].upper()}{names[1:]} on the held-out questions: mean, 95 % interval, n")
     grid.add_column("Figure", no_wrap=True)
-    for name in (*names, "change"):
+    for name in (*columns, *(["change"] if len(columns) == 2 else [])):
         grid.add_column(name, justify="right", no_wrap=True)
-    shown = [name for name in LABELS if name in base or name in tuned]
+    shown = [name for name in LABELS if any(name in part for part in columns.values())]
     for i, name in enumerate(shown):
         last = i + 1 == len(shown) or (shown[i + 1].startswith("original_") and not name.startswith("original_"))
-        a, b = base.get(name), tuned.get(name)
-        grid.add_row(LABELS[name], _cell(a), _cell(b), _change_cell(name, a, b), end_section=last)
+        figures = [part.get(name) for part in columns.values()]
+        change = [_change_cell(name, *figures)] if len(figures) == 2 else []
+        grid.add_row(LABELS[name], *map(_cell, figures), *change, end_section=last)
     return grid
 
 
@@ -73,28 +84,39 @@ def verdict(base: Summary, tuned: Summary) -> str:
     return "After tuning " + "; ".join(said) + "."
 
 
+def results(summaries: Mapping[str, Summary]) -> Iterator["Table | str"]:
+    """What `copilot pipeline` prints of an evaluation: tables, and a sentence under each."""
+    if "tuned" not in summaries:
+        yield table({"free": summaries["base"], "served": summaries["served"]})
+        return
+    base, tuned, served = (summaries[name] for name in ("base", "tuned", "served"))
+    yield table({"base": base, "tuned": tuned})
+    yield verdict(base, tuned)
+    yield as_served(served)
+
+
 def as_served(served: Summary) -> str:
     """One sentence with what a reader meets: the tuned model held to its shape and to the names of its passages."""
     shown = [f"{LABELS[name]} {served[name]['mean']:.2f}" for name in _JUDGED if name in served]
     return f"As served (held to what answer.enforce says): {', '.join(shown)}."
 
 
-def to_dict(questions: Sequence[Question], **asked: Sequence[tuple[Answer, Score]]) -> dict[str, Any]:
+def to_dict(questions: Sequence[Question], scored: Mapping[str, Sequence[tuple[Answer, Score]]]) -> dict[str, Any]:
     """The content of evaluation.json, ready for `json.dump`; changes are tuned minus base, intervals of 95 %.
 
     `base` and `tuned` wrote freely, `served` is the tuned model held to what `answer.enforce` says; a remote model has
     no `tuned`. All are in the order of the questions. Raises ValueError when they do not belong together.
     """
     rows = []
-    for question, *answered in zip(questions, *asked.values(), strict=True):
-        if {score.id for _, score in answered} != {question.id}:
-            raise ValueError(f"scores of {', '.join(score.id for _, score in answered)} beside question {question.id}")
+    for question, *parts in zip(questions, *scored.values(), strict=True):
+        if {score.id for _, score in parts} != {question.id}:
+            raise ValueError(f"scores of {', '.join(score.id for _, score in parts)} beside question {question.id}")
         row = {"id": question.id, "question": question.question, "answerable": question.answerable}
-        rows.append({**row, **{name: _entry(*pair) for name, pair in zip(asked, answered, strict=True)}})
-    figures = {name: summary([score for _, score in part]) for name, part in asked.items()}
-    before, after = figures["base"], figures.get("tuned", {})
+        rows.append({**row, **{name: _entry(*pair) for name, pair in zip(scored, parts, strict=True)}})
+    summaries = {name: summary([score for _, score in part]) for name, part in scored.items()}
+    before, after = summaries.get("base", {}), summaries.get("tuned", {})
     changes = {name: after[name]["mean"] - before[name]["mean"] for name in before if name in after}
-    return {"summary": {**figures, "change": changes}, "questions": rows}
+    return {"summary": {**summaries, **({"change": changes} if before else {})}, "questions": rows}
 
 
 def _entry(answer: Answer, score: Score) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Chunks and an embedder in; a folder of index.faiss, chunks.jsonl and manifest.json out, and hits from it."""
+"""Chunks and an embedder in; a folder of vectors, words, chunks and manifest out; cosines and BM25 scores from it."""
 
 import hashlib
 import json
@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from copilot.errors import CopilotError, StaleError
+from copilot.knowledge.lexical import Lexical
 from copilot.runs import read_manifest, sha256_file, swapped_folder
-from copilot.types import Chunk, Hit
+from copilot.types import Chunk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from copilot.knowledge.embeddings import Embedder
 
-FORMAT = 1
-FILES = ("chunks.jsonl", "index.faiss")
+FORMAT = 2
+FILES = ("chunks.jsonl", "index.faiss", "lexical.npz")
 
 
 class Index:
-    """Chunks and their L2-normalised vectors, searched by inner product, which then is the cosine."""
+    """Chunks, their L2-normalised vectors, whose inner product is the cosine, and the words of their passages."""
 
     def __init__(self, chunks: Sequence[Chunk], vectors: "NDArray[np.float32]") -> None:
         """`vectors` is (n, dim), one row per chunk."""
@@ -34,6 +35,7 @@ class Index:
         self.chunks = tuple(chunks)
         self.store: Any = faiss.IndexFlatIP(vectors.shape[1])
         self.store.add(np.ascontiguousarray(_unit(vectors)))
+        self.lexical = Lexical([chunk.passage for chunk in self.chunks])
 
     @property
     def dimension(self) -> int:
@@ -55,16 +57,18 @@ class Index:
             step(len(part))
         return cls(rows, np.asarray(vectors, dtype=np.float32))
 
-    def search(self, vector: Sequence[float], k: int) -> list[Hit]:
-        """The k chunks of highest cosine, best first; fewer when the index holds fewer."""
+    def cosines(self, vector: Sequence[float]) -> "NDArray[np.float32]":
+        """The cosine of a question's vector with each chunk's, (chunks,), in [-1, 1]."""
         query = _unit(np.asarray([vector], dtype=np.float32))
         if query.shape[1] != self.dimension:
             raise StaleError(
                 f"the embedder gives {query.shape[1]} numbers, the index holds {self.dimension}",
                 "run copilot index --force",
             )
-        scores, rows = self.store.search(query, min(k, len(self.chunks)))
-        return [Hit(self.chunks[row], float(score)) for score, row in zip(scores[0], rows[0], strict=True) if row >= 0]
+        scores, rows = self.store.search(query, len(self.chunks))
+        found: NDArray[np.float32] = np.zeros(len(self.chunks), dtype=np.float32)
+        found[rows[0]] = np.clip(scores[0], -1, 1)
+        return found
 
     def save(self, folder: Path, manifest: dict[str, Any]) -> None:
         """Write the folder in one swap; on failure what stood there stays."""
@@ -76,6 +80,7 @@ class Index:
             lines = "".join(json.dumps(asdict(chunk), ensure_ascii=False) + "\n" for chunk in self.chunks)
             (fresh / "chunks.jsonl").write_text(lines, encoding="utf-8")
             (fresh / "index.faiss").write_bytes(faiss.serialize_index(self.store).tobytes())
+            (fresh / "lexical.npz").write_bytes(self.lexical.to_bytes())
             whole["sha256"] = {name: sha256_file(fresh / name) for name in FILES}
 
     @classmethod
@@ -98,6 +103,7 @@ class Index:
         lines = data["chunks.jsonl"].decode("utf-8").rstrip("\n").split("\n")
         index.chunks = tuple(Chunk(**json.loads(line)) for line in lines)
         index.store = faiss.deserialize_index(np.frombuffer(data["index.faiss"], dtype=np.uint8))
+        index.lexical = Lexical.from_bytes(data["lexical.npz"])
         return index, manifest
 
 

@@ -12,6 +12,8 @@ from typing import Any
 
 IGNORED = -100
 STRIDE = 128  # sizes are multiples of it
+PACK = 512  # tokens that could be read in the time that beginning a pack takes
+MEASURED = 64  # steps by which sizes are compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,21 @@ def steps_of(lengths: Sequence[int], rows_per_step: int, seed: int) -> list[list
 
 
 def shape_of(lengths: Sequence[int], steps: Sequence[Sequence[int]], most: int) -> Shape:
-    """The shape that holds each step in as few packs as `most` tokens a pack allow, with little padding."""
+    """The shape with at most `most` tokens a pack (more for a longer row) under which all steps read the fewest tokens.
+
+    Packs as tight as the largest step allows would often need one more, nearly empty: rows cannot be cut.
+    """
     longest = rounded(max(lengths))
-    largest = max(sum(lengths[i] for i in step) for step in steps)
-    packs = -(-largest // max(most, longest))
-    tokens = max(rounded(largest / packs), longest)
     held = [[lengths[i] for i in step] for step in steps]
+    largest, most = max(map(sum, held)), max(rounded(most + 1 - STRIDE), longest)
+    fewest = -(-largest // most)
+    tightest = max(rounded(largest / (fewest + 1)), longest)
+    some = held[:: -(-len(held) // MEASURED)]
+
+    def cost(size: int) -> int:
+        return sum(len(fill(step, size)) for step in some) * (size + PACK)
+
+    tokens = min(range(tightest, most + 1, STRIDE), key=cost)
     slots = max(len(bin) for step in held for bin in fill(step, tokens)) + -(-tokens // longest)
     return Shape(tokens, longest, -(-slots // 8) * 8)
 

@@ -140,15 +140,3 @@ def _device() -> str:
     import torch
 
     return "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
-
-
-class Silent:
-    """A Console for processes beside the first."""
-
-    def say(self, text: str) -> None:
-        """Nothing."""
-
-    @contextmanager
-    def progress(self, title: str, total: int) -> Iterator[Callable[..., None]]:
-        """Nothing."""
-        yield lambda n, note="": None

@@ -21,7 +21,8 @@ from copilot.model.processes import Processes
 from copilot.model.watch import Curve, OnStep, curve_of, log_of, make_report, whole_curve
 from copilot.runs import write_json
 
-_OWN = {"data", "held_out", "min_steps", "lora", "packing", "pack_tokens", "gradient_checkpointing"}  # not for TRL
+# not for TRL
+_OWN = {"data", "adapter_from", "held_out", "min_steps", "lora", "packing", "pack_tokens", "gradient_checkpointing"}
 _OWN |= {"early_stopping_patience", "save_total_limit", "eval_steps", "max_steps"}
 
 

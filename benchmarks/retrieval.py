@@ -1,0 +1,149 @@
+"""A configuration in; how well each way to search finds the gold sections of two sets of questions, out.
+
+    python benchmarks/retrieval.py [configs/tiny.yaml] [--sweep]
+
+Embeds the knowledge base (a minute on a CPU) and asks the held-out questions and the training rows that name their
+section (`source`). Nothing here may be chosen on the held-out questions: `--sweep` shows the weight of the cosine in a
+hybrid on the training rows first. A change beside `dense` is a mean of paired differences with its 95 % bootstrap
+interval (1000 resamples).
+
+Last come the figures of abstention: the floor is learnt from the rows that the configuration names, as `copilot ask`
+learns it, and applied to the held-out questions, which it has not seen.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from copilot.abstention import labelled
+from copilot.answering.floor import learn
+from copilot.config import Config
+from copilot.config_file import load_config
+from copilot.evaluation.metrics import ndcg_at_k, recall_at_k, reciprocal_rank
+from copilot.knowledge.chunks import split
+from copilot.knowledge.documents import load_documents
+from copilot.knowledge.embeddings import Embedder, load_embeddings
+from copilot.knowledge.index import Index
+from copilot.knowledge.retriever import WEIGHTS, IndexRetriever, ranked
+from copilot.model.dataset import read_questions
+from copilot.model.load import quiet_libraries
+from copilot.types import Chunk
+from copilot.work import Work
+
+OFF_TOPIC = Path(__file__).resolve().parents[1] / "data/sft/off_topic.jsonl"
+
+NAMES = ("MRR", "first", "recall@5", "nDCG@5")
+Gold = list[tuple[str, str]]
+Scores = list[tuple[np.ndarray, np.ndarray]]  # cosines and BM25 of each question, (chunks,) each
+Rank = Callable[[np.ndarray, np.ndarray], np.ndarray]  # they in, rows of the chunks, best first, out
+
+
+def questions(path: Path) -> list[tuple[str, Gold]]:
+    """(question, gold sections) of the rows that have some."""
+    found = []
+    for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+        given = row.get("gold") or row.get("source") or []
+        given = given if isinstance(given, list) else [given]
+        if given:
+            found.append((row["question"], [(g["document"], g["heading"]) for g in given]))
+    return found
+
+
+def weighed(weight: float) -> Rank:
+    """The product's own ranking, with the cosine weighing so much."""
+    return lambda cosines, lexical: ranked(cosines, lexical, weight)
+
+
+def reciprocal_ranks(c: float) -> Rank:
+    """Reciprocal rank fusion (Cormack, Clarke and Buettcher 2009); BM25 ranks what shares a word alone."""
+
+    def rank(cosines: np.ndarray, lexical: np.ndarray) -> np.ndarray:
+        places = [np.argsort(np.argsort(-scores, kind="stable"), kind="stable") + 1 for scores in (cosines, lexical)]
+        return np.argsort(-(1 / (c + places[0]) + (lexical > 0) / (c + places[1])), kind="stable")
+
+    return rank
+
+
+def measured(scores: Scores, chunks: Sequence[Chunk], golds: list[Gold], rank: Rank) -> np.ndarray:
+    """NAMES for each question, (questions, 4)."""
+    figures = []
+    for (cosines, lexical), gold in zip(scores, golds, strict=True):
+        hits = [(chunks[row].document, chunks[row].heading) for row in rank(cosines, lexical)[:5]]
+        reciprocal = reciprocal_rank(hits, gold) or 0.0
+        figures.append((reciprocal, float(reciprocal == 1), recall_at_k(hits, gold), ndcg_at_k(hits, gold)))
+    return np.array(figures, dtype=np.float64)
+
+
+def interval(values: np.ndarray) -> str:
+    """Mean and 95 % bootstrap interval, signed."""
+    draws = np.random.default_rng(0).integers(0, len(values), size=(1000, len(values)))
+    low, high = np.percentile(values[draws].mean(1), [2.5, 97.5])
+    return f"{values.mean():+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def main() -> None:
+    """Print one table a set of questions."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", nargs="?", default="configs/tiny.yaml")
+    parser.add_argument("--sweep", action="store_true", help="also other weights of the cosine")
+    given = parser.parse_args()
+    config = load_config(given.config)
+    quiet_libraries()
+    chunks = [c for document in load_documents(config.documents) for c in split(document, config.chunks)]
+    embeddings = load_embeddings(config.embeddings)
+    index = Index.build(chunks, embeddings, config.embeddings.batch_size)
+    data = Path(config.evaluation.questions).parent.parent / "sft/train.jsonl"
+    ways = {"dense": weighed(1), "lexical": weighed(0)} | {f"rrf {c}": reciprocal_ranks(c) for c in (10, 60)}
+    ways[f"hybrid {WEIGHTS['hybrid']:.2f}"] = weighed(WEIGHTS["hybrid"])
+    if given.sweep:
+        ways |= {f"hybrid {weight:.2f}": weighed(weight) for weight in np.arange(0.4, 0.95, 0.05)}
+    for name, path in (("training rows", data), ("held-out questions", Path(config.evaluation.questions))):
+        rows = questions(path)
+        vectors = embeddings.embed_queries([question for question, _ in rows])
+        scores = [(index.cosines(v), index.lexical.scores(q)) for v, (q, _) in zip(vectors, rows, strict=True)]
+        print(f"\n{name}: {len(rows)} with gold of {path.name}, {len(chunks)} chunks, the first five")
+        print(f"{'search':<12}" + "".join(f"{n:>10}" for n in NAMES) + "   MRR beside dense")
+        dense = measured(scores, chunks, [gold for _, gold in rows], ways["dense"])
+        for label, rank in ways.items():
+            figures = measured(scores, chunks, [gold for _, gold in rows], rank)
+            line = f"{label:<12}" + "".join(f"{value:>10.3f}" for value in figures.mean(0))
+            print(f"{line}   {interval(figures[:, 0] - dense[:, 0])}")
+    abstention(config, index, embeddings)
+
+
+def abstention(config: Config, index: Index, embeddings: Embedder) -> None:
+    """How well each evidence tells questions without an answer, alone and together, and what the floor refuses."""
+    retrieve = IndexRetriever(index, embeddings, config.retriever)
+    rows = labelled(Work(config))
+    retrieve.embed(list(rows), config.embeddings.batch_size)
+    floor = learn([retrieve.evidence(question) for question in rows], list(rows.values()))
+    print(f"\nabstention: {floor.describe()}; threshold {floor.threshold:.3f}")
+    held_out = read_questions(Path(config.evaluation.questions))
+    far = {json.loads(line)["question"] for line in OFF_TOPIC.read_text(encoding="utf-8").splitlines()}
+    sets = {
+        "training rows, near": {q: yes for q, yes in rows.items() if q not in far},
+        "training rows, everyday": {q: yes for q, yes in rows.items() if yes or q in far},
+        "held-out questions": {q.question: q.answerable for q in held_out},
+    }
+    print(f"{'AUC':<24}{'cosine':>10}{'words':>10}{'both':>10}   refused wrongly and rightly")
+    for name, asked in sets.items():
+        evidence = [retrieve.evidence(question) for question in asked]
+        good = np.array(list(asked.values()))
+        both = [floor.score(e) for e in evidence]
+        areas = [area(np.array(v), good) for v in ([e[0] for e in evidence], [e[1] for e in evidence], both)]
+        refused = np.array([floor.judge(e) is not None for e in evidence])
+        told = f"{refused[good].sum()} of {good.sum()}, {refused[~good].sum()} of {(~good).sum()}"
+        print(f"{name:<24}" + "".join(f"{a:>10.2f}" for a in areas) + f"   {told}")
+
+
+def area(scores: np.ndarray, good: np.ndarray) -> float:
+    """Area under the ROC curve, ties counting half."""
+    a, b = scores[good][:, None], scores[~good]
+    return float(((a > b) + 0.5 * (a == b)).mean())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""A run and its retriever in; what tells questions that the documents do not answer, learnt once and kept, out.
+
+`abstention.json` stands beside the index. It is learnt when a question is first asked, and again when the index or the
+rows have changed; the evaluation questions are never among the rows.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from copilot.answering.floor import Floor, learn
+from copilot.answering.refusal import abstained
+from copilot.knowledge.retriever import IndexRetriever
+from copilot.model.dataset import read_jsonl
+from copilot.model.formats import question_and_response
+from copilot.runs import now, write_json
+from copilot.types import Abstention
+from copilot.work import Work
+
+Doubt = Callable[[str], Abstention | None]
+
+
+def open_doubt(work: Work, retrieve: IndexRetriever, say: Callable[[str], None]) -> Doubt | None:
+    """What a question's refusal is decided by; None where nothing is to be refused by the evidence."""
+    if work.config.answer.abstain == "off":
+        return None
+    floor = open_floor(work, retrieve, say)
+    if not floor.trusted:
+        return None
+
+    def doubt(question: str) -> Abstention | None:
+        found = floor.judge(retrieve.evidence(question))
+        return replace(found, unknown=tuple(retrieve.index.lexical.unknown(question))) if found else None
+
+    return doubt
+
+
+def open_floor(work: Work, retrieve: IndexRetriever, say: Callable[[str], None]) -> Floor:
+    """The floor of `abstention.json` when it fits, else learnt, kept and told of by `say`."""
+    path, key = work.folder / "abstention.json", work.key("abstention")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["fingerprint"] == key:
+            first, second = data["floor"].pop("known")
+            return Floor(known=(tuple(first), tuple(second)), **data["floor"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass  # none, or damaged: it is made again
+    rows = labelled(work)
+    retrieve.embed(list(rows), work.config.embeddings.batch_size)
+    floor = learn([retrieve.evidence(question) for question in rows], list(rows.values()))
+    write_json(path, {"fingerprint": key, "made": now(), "trusted": floor.trusted, "floor": asdict(floor)})
+    say(f"abstention: {floor.describe()}")
+    return floor
+
+
+def labelled(work: Work) -> dict[str, bool]:
+    """Question → whether the documents answer it, of the training rows and `answer.abstain_rows`, each once.
+
+    `answerable` says so, or else the response, which may begin by saying that the documents do not say. A row with a
+    context of its own says nothing of the documents, nor do the rows of an adapter that is another run's. Raises
+    CopilotError for a file named there that is missing.
+    """
+    data = work.config.train.data
+    found: dict[str, bool] = {}
+    own = [data] if Path(data).is_file() and not work.lender else []
+    for path in [*own, *work.config.answer.abstain_rows]:
+        for _, row in read_jsonl(Path(path)):
+            question, response = question_and_response(row)
+            if question and not row.get("retrieved_context"):
+                found.setdefault(question, _answerable(row, response))
+    return found
+
+
+def _answerable(row: dict[str, Any], response: str) -> bool:
+    given = row.get("answerable")
+    return given if isinstance(given, bool) else not abstained(response)

@@ -1,0 +1,219 @@
+"""Evidence in; what is refused by it, when it is trusted at all, and the refusal that a reader gets, out."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_answer import HITS, answerer
+from test_index import Console, make_project
+from tiny_lm import hit, response
+
+from copilot.abstention import labelled, open_doubt, open_floor
+from copilot.answering.check import check
+from copilot.answering.floor import FEWEST, WRONGLY, Floor, learn
+from copilot.answering.identifiers import in_text
+from copilot.answering.refusal import abstained, refusal
+from copilot.config import SECTIONS, AnswerPart
+from copilot.config_file import load_config
+from copilot.errors import CopilotError
+from copilot.pipeline import open_retriever, run_index
+from copilot.prompt.sections import parse
+from copilot.types import Abstention
+from copilot.work import Work
+
+
+def drawn(n: int, low: float, high: float, seed: int) -> list[tuple[float, float]]:
+    return [(float(a), float(b)) for a, b in np.random.default_rng(seed).uniform(low, high, size=(n, 2))]
+
+
+def learnt(bad: Sequence[tuple[float, float]], n: int = 200) -> Floor:
+    good = drawn(n, 0.3, 0.9, 1)
+    return learn([*good, *bad], [True] * n + [False] * len(bad))
+
+
+def test_what_is_far_away_is_refused_and_hardly_any_question_wrongly() -> None:
+    floor = learnt(drawn(40, 0.0, 0.5, 2))
+    assert floor.trusted and floor.refused_answerable <= WRONGLY and floor.refused_unanswerable > 0.5
+    assert floor.auc is not None and floor.auc_low is not None and 0.8 < floor.auc_low < floor.auc < 1
+    refused = floor.judge((0.1, 0.1))
+    assert refused is not None and refused.by == "evidence"
+    assert refused.score is not None and refused.score < floor.threshold == refused.threshold
+    assert "a cosine of 0.10" in refused.reason and "10% of the question's words" in refused.reason
+    assert "of 200 questions with an answer 0.5% are as far away" in refused.reason
+    assert floor.judge((0.6, 0.6)) is None
+    assert floor.judge((0.1, 0.9)) is not None and floor.judge((0.9, 0.1)) is not None, "one evidence is enough"
+    assert floor.describe().startswith("what is far from the documents is refused: ")
+
+
+def test_new_answerable_questions_are_refused_about_as_often_as_promised() -> None:
+    floor = learnt(drawn(40, 0.0, 0.5, 2), n=1000)
+    fresh = [floor.judge(e) for e in drawn(2000, 0.3, 0.9, 3)]
+    assert sum(f is not None for f in fresh) / len(fresh) < 1.5 * WRONGLY
+
+
+def test_a_score_is_a_share_of_the_answerable_questions() -> None:
+    floor = learn([(0.1, 0.9), (0.2, 0.8), (0.3, 0.7)], [True] * 3)
+    assert floor.score((0.0, 1.0)) == 1 / 4 and floor.score((0.2, 1.0)) == 3 / 4 and floor.score((1, 1)) == 1
+    assert learn([], []).score((0.0, 0.0)) == 1 and not learn([], []).trusted
+
+
+def test_nothing_is_refused_by_what_is_no_better_than_chance() -> None:
+    floor = learnt(drawn(40, 0.3, 0.9, 5))
+    assert not floor.trusted and floor.judge((-1.0, 0.0)) is None
+    assert "no better than chance (AUC 0." in floor.describe()
+
+
+def test_nothing_is_refused_by_what_was_learnt_from_too_little() -> None:
+    few = learnt(drawn(FEWEST[1] - 1, 0.0, 0.1, 2))
+    assert few.auc == 1 and not few.trusted and few.judge((0.0, 0.0)) is None
+    assert few.describe().endswith("200 questions with an answer, 9 without; at least 30 and 10 are needed")
+    assert learnt(drawn(FEWEST[1], 0.0, 0.1, 2)).trusted
+    assert not learnt(drawn(40, 0.0, 0.1, 2), n=FEWEST[0] - 1).trusted
+    assert not learnt([]).trusted
+
+
+LOUD = [
+    hit("x", "a.md", "Guide › Contacts › `POST /v2/contacts`"),
+    hit("x", "b.pdf", "", 3),
+    hit("x", "c.md", "GET /x"),
+    hit("x", "d.md", "Fourth"),
+]
+
+
+def test_the_refusal_has_the_sections_the_topics_and_no_name() -> None:
+    text = refusal(LOUD, ["weather", "404"], SECTIONS)
+    sections = parse(text, SECTIONS)
+    assert sections is not None and abstained(text) and in_text(text) == () and "`" not in text
+    assert sections[0].text == "The documents do not say. They never mention “weather”, “404”."
+    assert sections[1].text.splitlines() == [
+        "The nearest topics in the documents:",
+        "- Contacts (Guide)",
+        "- Guide",
+        "- Fourth (Guide)",
+    ]
+    assert "Ask again" in sections[3].text and "ask the people who keep the documents" in sections[3].text
+    assert check(text, sections, LOUD, "What of the weather and 404?", AnswerPart()) == ()
+    assert "never mention" not in refusal(LOUD, [], SECTIONS)
+    none = parse(refusal([], [], SECTIONS), SECTIONS)
+    assert none is not None and "nearest" not in none[1].text
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 6])
+def test_a_refusal_of_any_number_of_sections(count: int) -> None:
+    titles = [f"Part {n}" for n in range(count)]
+    text = refusal(LOUD, ["weather"], titles)
+    sections = parse(text, titles)
+    assert sections is not None and abstained(text)
+    assert "Contacts (Guide)" in sections[min(1, max(count - 2, 0))].text and "Ask again" in sections[-1].text
+
+
+DOUBT = Abstention("evidence", 0.01, 0.02, "far away", ("weather",))
+
+
+def test_a_doubted_question_never_reaches_the_model() -> None:
+    asked, said = answerer(response(1))
+    doubting = replace(asked, doubt=lambda question: DOUBT if "weather" in question else None)
+    pieces: list[str] = []
+    answer = doubting.ask("What is the weather?", pieces.append)
+    assert said.prompts == [] and answer.text == "".join(pieces) == refusal(HITS, ["weather"], SECTIONS)
+    assert answer.abstained == DOUBT and len(answer.sections) == 4 and answer.hits == tuple(HITS)
+    assert answer.usage.prompt_tokens == 0 and answer.usage.completion_tokens > 0
+    assert replace(doubting, repair=True).ask("What is the weather?").text == answer.text and said.prompts == []
+    told: list[int] = []
+    answers = doubting.ask_all(["How?", "What is the weather?", "Why?"], told.append)
+    assert len(said.prompts) == 2 == len(said.grammars) and sum(told) == 3
+    assert [a.abstained for a in answers] == [None, DOUBT, None]
+    assert [a.text for a in answers] == [response(1), answer.text, response(1)]
+    assert doubting.ask_all(["weather"])[0].text == answer.text and len(said.prompts) == 2
+    assert json.loads(json.dumps(answer.to_json()))["abstained"] == {
+        "by": "evidence",
+        "score": 0.01,
+        "threshold": 0.02,
+        "reason": "far away",
+        "unknown": ["weather"],
+    }
+
+
+def test_a_refusal_of_the_models_own_is_told_apart() -> None:
+    text = response(1).replace(response(1).splitlines()[1], "The documents do not say how.", 1)
+    asked, _ = answerer(text)
+    answer = asked.ask("How?")
+    assert answer.abstained is not None and (answer.abstained.by, answer.abstained.score) == ("model", None)
+    assert answerer(response(1))[0].ask("How?").abstained is None
+
+
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("abstention")
+    make_project(folder)
+    parts = [("How do I switch on the {} lamp?", True), ("Which call opens the {} door?", True)]
+    parts += [("Who rings the {} bell?", True), ("How is the weather in {}?", False)]
+    words = ["red", "old", "big", "small", "new", "first", "last", "green", "blue", "wide", "long", "other"]
+    rows = [{"question": text.format(word), "answerable": yes} for text, yes in parts for word in words]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with (folder / "copilot.yaml").open("a", encoding="utf-8") as file:
+        file.write("train: {data: train.jsonl}\nanswer: {abstain_rows: [rows.jsonl]}\n")
+    run_index(load_config(folder / "copilot.yaml"), Console())
+    return folder
+
+
+def opened(folder: Path, *sets: str) -> Work:
+    return Work(load_config(folder / "copilot.yaml", list(sets)))
+
+
+def test_it_is_learnt_once_and_again_when_rows_or_documents_change(indexed: Path) -> None:
+    work, console = opened(indexed), Console()
+    retrieve = open_retriever(work.config, "")
+    doubt = open_doubt(work, retrieve, console.say)
+    assert doubt is not None and len(console.said) == 1
+    assert "of 36 questions with an answer" in console.said[0] and "of 12 without" in console.said[0]
+    refused = doubt("How do I boil an egg?")
+    assert refused is not None and refused.unknown == ("boil", "egg") and doubt("How do I open a door?") is None
+    path = work.folder / "abstention.json"
+    kept = path.read_text(encoding="utf-8")
+    floor = open_floor(work, retrieve, console.say)
+    assert len(console.said) == 1 and path.read_text(encoding="utf-8") == kept, "nothing is learnt twice"
+    assert floor.judge(retrieve.evidence("How do I boil an egg?")) == replace(refused, unknown=())
+    path.write_text(kept[:-9], encoding="utf-8")
+    assert open_floor(work, retrieve, console.say) == floor and len(console.said) == 2, "a damaged one is made again"
+    before = work.key("abstention"), work.key("evaluate"), work.key("demo"), work.key("train")
+    with (indexed / "rows.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"question": "Why?", "answerable": false}\n')
+    after = work.key("abstention"), work.key("evaluate"), work.key("demo"), work.key("train")
+    assert [a == b for a, b in zip(before, after, strict=True)] == [False, False, False, True]
+    assert open_floor(work, retrieve, console.say).unanswerable == 13 and len(console.said) == 3
+
+
+def test_off_refuses_nothing_and_learns_nothing(indexed: Path) -> None:
+    for sets in (["answer.abstain=off"], ["answer.abstain=off", "run.name=default"]):
+        work, console = opened(indexed, *sets), Console()
+        assert open_doubt(work, open_retriever(work.config, ""), console.say) is None and console.said == []
+
+
+def test_rows_say_it_themselves_or_by_their_response(tmp_path: Path) -> None:
+    make_project(tmp_path)
+    refusing = "### Summary\nThe documents do not say.\n\n### More\nNothing."
+    rows = [
+        {"question": "One?", "response": "### Summary\nYes."},
+        {"question": "Two?", "response": refusing},
+        {"question": "Three?", "response": refusing, "answerable": True},
+        {"question": "Four?", "response": "### Summary\nYes.", "retrieved_context": "Its own."},
+        {"question": "One?", "answerable": False},
+        {"prompt": "Five?", "completion": refusing},
+        {"response": "no question"},
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    with (tmp_path / "copilot.yaml").open("a", encoding="utf-8") as file:
+        file.write("train: {data: rows.jsonl}\n")
+    assert labelled(opened(tmp_path)) == {"One?": True, "Two?": False, "Three?": True, "Five?": False}
+    assert labelled(opened(tmp_path, "train.data=missing.jsonl")) == {}
+    with pytest.raises(CopilotError, match=r"no file at .*missing\.jsonl"):
+        labelled(opened(tmp_path, "answer.abstain_rows=[missing.jsonl]"))
+
+
+def test_the_shipped_off_topic_rows(root: Path) -> None:
+    rows = [json.loads(line) for line in (root / "data/sft/off_topic.jsonl").read_text().splitlines()]
+    assert len(rows) == 40 == len({row["question"] for row in rows}) and not any(row["answerable"] for row in rows)
