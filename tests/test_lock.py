@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import tiny_lm
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from llguidance import LLMatcher
 
@@ -119,6 +119,21 @@ def test_words_and_numbers_of_a_context() -> None:
     assert set(numbers) == {"24", "100"} and "Version" not in words
 
 
+def test_a_name_that_spells_a_special_token_is_text(loaded: Loaded) -> None:
+    asked = answerer(loaded, "`</s>` and `<s>` are the only names.", 360, sections=["A", "B"])
+    for answer in asked.ask_all([f"Which {n}?" for n in ("one", "two", "three")]):
+        assert parse(answer.text, ["A", "B"]) and not answer.findings
+    grammar = answer_grammar(["A"], ["</s>"], True, [])
+    vocabulary = asked.generator._vocabulary()  # type: ignore[attr-defined]
+    assert accepted_by(vocabulary, loaded.tokenizer, grammar, "`", "</", "s", ">", "`")
+
+
+def accepted_by(vocabulary: Vocabulary, tokenizer: Any, grammar: str, *pieces: str) -> bool:
+    matcher = LLMatcher(vocabulary.engine, LLMatcher.grammar_from_lark(grammar))
+    ids = [i for piece in ("### A\n", *pieces) for i in tokenizer.encode(piece, add_special_tokens=False)]
+    return matcher.try_consume_tokens(ids) == len(ids) and matcher.is_accepting()
+
+
 def test_the_longest_names_of_a_grammar() -> None:
     made = answer_grammar(["A"], ['say "x"', "short"], True, ["/a/long/path"], [])
     assert longest_names(made, 2) == ['say "x"', "/a/long/path"]
@@ -174,6 +189,7 @@ PASSAGE = st.lists(st.one_of(WORD, NAME, NAME.map("`{}`".format), NAME.map("| {}
     derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
 )
 @given(st.lists(PASSAGE.map(" ".join), min_size=8, max_size=8), st.integers(0, 2**31), st.sampled_from([360, 500]))
 def test_no_wild_model_gets_out(loaded: Loaded, passages: list[str], seed: int, room: int) -> None:

@@ -227,8 +227,8 @@ class Answer:
                 for number, source in enumerate(self.sources, 1)
             ],
             "findings": [{"kind": f.kind, "text": f.text, "section": f.section} for f in self.findings],
-            "glossary": [{"term": term, "meaning": meaning} for term, meaning in self.glossary],
             "abstained": asdict(self.abstained) if self.abstained else None,
+            "glossary": [{"term": term, "meaning": meaning} for term, meaning in self.glossary],
         }
 
     def _cited(self, citation: Citation) -> dict[str, Any]:

@@ -63,7 +63,8 @@ def nameable(context: str) -> tuple[str, ...]:
     found = list(in_text(context))
     for pattern in (_SHAPED, _KEY, _CELL, _TYPED):
         found += [match[1].strip() for match in pattern.finditer(_FENCE.sub("", context))]
-    names = (n for n in dict.fromkeys(found) if re.search(r"\w", n) and "`" not in n and len(n) <= LONGEST)
+    wanted = (n for n in dict.fromkeys(found) if re.search(r"\w", n) and "`" not in n and len(n) <= LONGEST)
+    names = (name for name in wanted if name.isprintable())
     return tuple(name for name in names if supported(name, context))
 
 

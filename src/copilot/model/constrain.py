@@ -32,15 +32,14 @@ class Vocabulary:
     def __init__(self, tokenizer: Any, size: int, stops: set[int]) -> None:
         """`size` is the width of the model's scores. Raises CopilotError for a tokenizer without a fast version."""
         import numpy as np
-        from llguidance import LLExecutor
-        from llguidance.hf import from_tokenizer
+        from llguidance import LLExecutor, LLTokenizer
 
         if not getattr(tokenizer, "is_fast", False):
             what = "the model's tokenizer has no fast version, which is needed to hold answers to their shape"
             raise CopilotError(what, "set answer.enforce=off, or use a model with a tokenizer.json")
-        self.engine = from_tokenizer(
-            tokenizer, n_vocab=size, eos_token=sorted(stops), slices=[f"{BEGIN}{PROSE}*", f"{PROSE}+"]
-        )
+        slices = [f"{BEGIN}{PROSE}*", f"{PROSE}+"]
+        read = unspelt(tokenizer.backend_tokenizer.to_str())
+        self.engine = LLTokenizer(read, n_vocab=size, eos_token=sorted(stops), slices=slices)
         self.executor = LLExecutor()
         self.size = size
         known = [[i] for i in range(min(size, len(tokenizer)))]
@@ -75,6 +74,22 @@ class Vocabulary:
 
         allowed = np.unpackbits(mask.view(np.uint8), bitorder="little")[: self.size].view(bool)
         return packed(allowed & (self.lengths == self.lengths[allowed].max(initial=0)))
+
+
+def unspelt(tokenizer: str) -> str:
+    """A tokenizer.json whose special tokens have names that no text spells, without padding and truncation.
+
+    llguidance writes for a model what a grammar leaves no choice in, and so reads names such as `</s>` with it: they
+    must not become the special token.
+    """
+    data = json.loads(tokenizer)
+    names = {token["content"]: f"\ufdd0{token['id']}" for token in data["added_tokens"] if token["special"]}
+    for token in data["added_tokens"]:
+        token["content"] = names.get(token["content"], token["content"])
+    vocabulary = data["model"].get("vocab")
+    if isinstance(vocabulary, dict):
+        data["model"]["vocab"] = {names.get(name, name): number for name, number in vocabulary.items()}
+    return json.dumps({**data, "padding": None, "truncation": None, "post_processor": None}, ensure_ascii=False)
 
 
 def unbounded(grammar: str) -> str:
