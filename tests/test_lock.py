@@ -203,7 +203,8 @@ def test_no_wild_model_gets_out(loaded: Loaded, passages: list[str], seed: int, 
     for answer in hostile.ask_all(questions):
         assert parse(answer.text, SECTIONS), answer.text
         assert not [f for f in answer.findings if not worded(f.text)], (answer.findings, answer.text, answer.hits)
-        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e]|</?s>", answer.text)
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e]", answer.text)
+        assert set(re.findall("</?s>", answer.text)) <= set(re.findall("</?s>", by_question[answer.question]))
 
 
 def worded(finding: str) -> bool:
