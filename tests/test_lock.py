@@ -63,6 +63,7 @@ def accepted(vocabulary: Vocabulary, tokenizer: Any, line: str, may_refuse: bool
         "`POST /v2/tokens/{tokenId}/rotate`'s effect, the `graceHours`s.",
         "The documents say so. The end",
         "Größe, naïve and café are words too.",
+        "Some 24 of these and 100 other things, 24 in all, 24 more. Days 24 good 24 hours",
     ],
 )
 def test_prose_of_the_passages_passes(vocabulary: Vocabulary, loaded: Loaded, line: str) -> None:
@@ -75,6 +76,7 @@ def test_prose_of_the_passages_passes(vocabulary: Vocabulary, loaded: Loaded, li
         "Wait 30 hours.",
         "Wait 24 minutes.",  # the number is there, with another unit
         "Wait 24 **minutes**.",
+        "Wait 24 more minutes.",
         "Version 3.1 has it.",
         "Version 2 has it.",
         "Use v2.",

@@ -111,8 +111,10 @@ def _locked(words: Sequence[str], numbers: Sequence[str]) -> list[str]:
             f"OTHER: PLAIN & ~/(?i:{UNITS})/",
             rf"STOP: /{_CLOSE}*{_STOP}{_CLOSE}* {_OPEN}*/",
         ]
-        step = rf"({word} GAP | NUMBER /\** \**/ {counted} GAP | NUMBER STOP)"
-        last = rf"({word} | NUMBER (/\** \**/ {counted})?)"
+        space = r"/\** \**/"
+        after = f"{space} (WORD GAP | OTHER (STOP | {space} {counted} GAP))"  # nor two words on: "30 more minutes"
+        step = f"({word} GAP | NUMBER ({after} | STOP))"
+        last = f"({word} | NUMBER ({space} (WORD | OTHER ({space} {counted})?))?)"
     end = rf"/{_CLOSE}*( {_OPEN}*)?/"
     return [
         *rules,
