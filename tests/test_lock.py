@@ -22,7 +22,7 @@ from copilot.prompt.sections import parse
 
 CONTEXT = (
     "Set `graceHours` to keep the old token for 24 hours; the limit is 100 requests per minute.\n"
-    "Version 2.1 answers 409. Open A2:F.\n"
+    "Version 2.1 answers 409. Open A2:F. You can hold 25 active tokens.\n"
     "Send POST /v2/tokens/{tokenId}/rotate, see https://api.tide.example/docs and error_code or X-Rate-Left.\n"
     "| size | 50 |\n"
 )
@@ -62,6 +62,7 @@ def accepted(vocabulary: Vocabulary, tokenizer: Any, line: str, may_refuse: bool
         "Open https://api.tide.example/docs and look at X-Rate-Left, 50 rows.",
         "`POST /v2/tokens/{tokenId}/rotate`'s effect, the `graceHours`s.",
         "The documents say so. The end",
+        "Hold 25 active tokens.",
         "Größe, naïve and café are words too.",
         "Some 24 of these and 100 other things, 24 in all, 24 more. Days 24 good 24 hours",
     ],
@@ -118,7 +119,7 @@ def test_a_refusal_can_be_kept_out_of_locked_prose(vocabulary: Vocabulary, loade
 def test_words_and_numbers_of_a_context() -> None:
     words, numbers = sayable(CONTEXT)
     assert {"24 hours", "100 requests", "50", "409", "2.1", "A2:F", "graceHours", "X-Rate-Left"} <= set(words)
-    assert set(numbers) == {"24", "100"} and "Version" not in words
+    assert set(numbers) == {"24", "25", "100"} and "Version" not in words
 
 
 def test_a_name_that_spells_a_special_token_is_text(loaded: Loaded) -> None:

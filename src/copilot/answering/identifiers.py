@@ -87,6 +87,7 @@ def sayable(context: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         found += [inner.strip("()[]" + _AROUND), *([inner] if re.search(r"\w[([]", inner) else [])]
     found += numbers
     found += [f"{number} {unit}" for number, unit in _QUANTITY.findall(plain)]
+    found += [amount.text for amount in stated if amount.kind and amount.text[0].isdigit()]  # "25 active tokens"
     found += [token for token in plain.split() if token in (">", "=", "+", "&", "→")]
     found += [name for name in nameable(context) if not re.search(r"\s", name)]
     known = (word for word in dict.fromkeys(found) if word and len(word) <= LONGEST and word.isprintable())
