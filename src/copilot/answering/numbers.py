@@ -17,6 +17,7 @@ _ONES = re.findall(
 _TENS = re.findall(r"\w+", "twenty thirty forty fifty sixty seventy eighty ninety")
 _WORDS = {word: n for n, word in enumerate(_ONES)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
 _SCALES = {"hundred": 100, "thousand": 1000, "k": 1000, "million": 10**6, "billion": 10**9}
+_PARTS = re.compile("|".join(sorted({**_WORDS, **_SCALES}, key=len, reverse=True)))
 
 _MEASURES = {  # name of a unit -> what it measures, and how many of its smallest unit it holds
     "time": {
@@ -132,6 +133,6 @@ def _value(written: str) -> Fraction:
     total = Fraction(0)
     if figures := re.match(_FIGURES, text):
         total, text = Fraction(re.sub(r"[^\d.]", "", figures[0])), text[figures.end() :]
-    for word in re.findall("[a-z]+", text):
+    for word in _PARTS.findall(text):
         total = total * _SCALES[word] if word in _SCALES else total + _WORDS[word]
     return total
