@@ -115,7 +115,7 @@ def has_community() -> bool:
 def ours(config: str, runtime: str, out: Path) -> None:
     """Answer all questions in this process; write what those after the first cost to `out`."""
     from copilot.config_file import load_config
-    from copilot.pipeline import open_answerer
+    from copilot.opened import open_answerer
 
     answerer = open_answerer(load_config(config, [f"model.runtime={runtime}"]))
     spent = []

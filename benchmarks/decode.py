@@ -20,7 +20,8 @@ from copilot.model.attention import read_prompts
 from copilot.model.constrain import Constraint, Vocabulary
 from copilot.model.dataset import prompt_tokens, read_questions
 from copilot.model.load import load_model, quiet_libraries
-from copilot.pipeline import open_retriever, run_index
+from copilot.opened import open_retriever
+from copilot.pipeline import run_index
 from copilot.prompt.grammar import answer_grammar
 from copilot.prompt.render import render
 from copilot.terminal import Terminal

@@ -24,7 +24,8 @@ from copilot.model.generator import TransformersGenerator
 from copilot.model.load import Loaded, load_model, load_tokenizer, model_folder, prepare
 from copilot.model.trainer import make_trainer
 from copilot.model.watch import best_of, curve_of
-from copilot.pipeline import open_retriever, run_index, spread, training_rows
+from copilot.opened import open_retriever
+from copilot.pipeline import run_index, spread, training_rows
 from copilot.terminal import Terminal
 
 ROOT = Path(__file__).parent.parent

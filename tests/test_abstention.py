@@ -19,7 +19,8 @@ from copilot.answering.refusal import abstained, refusal
 from copilot.config import SECTIONS, AnswerPart
 from copilot.config_file import load_config
 from copilot.errors import CopilotError
-from copilot.pipeline import open_retriever, run_index
+from copilot.opened import open_retriever
+from copilot.pipeline import run_index
 from copilot.prompt.sections import parse
 from copilot.types import Abstention
 from copilot.work import Work

@@ -144,3 +144,8 @@ def test_a_changed_number_is_found(root: Path) -> None:
         number = text.split()[0].rstrip("abcdefghijklmnopqrstuvwxyzMBKG%")
         assert unheld(f"The limit is {text}.", given) == []
         assert unheld(f"The limit is {text.replace(number, '7319', 1)}.", given) != []
+
+
+def test_numbers_written_without_a_space_are_read() -> None:
+    stated = [(amount.text, int(amount.number)) for amount in amounts("onek rows, onehundred cells, seventeen days")]
+    assert stated == [("onek rows", 1000), ("onehundred cells", 100), ("seventeen days", 17)]

@@ -20,7 +20,8 @@ from copilot.terminal import Terminal
 from copilot.types import Answer, Usage
 
 runner = CliRunner()
-KEYS = ["question", "answer", "sections", "hits", "model", "adapter", "usage", "sources", "findings", "abstained"]
+KEYS = ["question", "answer", "sections", "hits", "model", "adapter", "usage", "sources", "findings"]
+KEYS += ["abstained", "glossary"]
 
 
 def copilot(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":

@@ -19,7 +19,8 @@ from copilot.config_file import load_config
 from copilot.errors import CopilotError, Exit, StaleError
 from copilot.knowledge.index import Index
 from copilot.knowledge.retriever import IndexRetriever
-from copilot.pipeline import open_retriever, run_index
+from copilot.opened import open_retriever
+from copilot.pipeline import run_index
 from copilot.runs import sha256_file
 from copilot.types import Chunk, Hit
 from copilot.work import Work

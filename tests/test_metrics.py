@@ -255,7 +255,7 @@ def test_table_says_worse_in_words() -> None:
     assert "same" in rows[report.LABELS["recall_at_k"]]
     narrow = io.StringIO()
     Console(width=80, no_color=True, file=narrow).print(report.table({"base": base, "tuned": tuned}))
-    assert set(report.LABELS) == set(base) | {"abstention_precision", "abstention_recall", "abstention_f1"}
+    assert set(report.LABELS) == set(base) | {"abstention_precision", "abstention_recall", "abstention_f1", "grade"}
     assert len(narrow.getvalue().splitlines()) == len(base) + 6  # one line a figure, besides title and rules
     assert narrow.getvalue().count("worse") == 2 and "…" not in narrow.getvalue()
     assert "orig. grounded" in rows and "same" not in rows["orig. grounded"]

@@ -18,7 +18,8 @@ from copilot.chain import Options, choose_stages, contacted, describe, run_pipel
 from copilot.config import Config
 from copilot.config_file import load_config
 from copilot.errors import ConfigError, CopilotError, Exit, StaleError
-from copilot.pipeline import open_answerer, run_index, run_train, spread
+from copilot.opened import open_answerer
+from copilot.pipeline import run_index, run_train, spread
 from copilot.runs import sha256_file
 from copilot.show import show_training_example
 from copilot.terminal import Terminal

@@ -23,7 +23,8 @@ from copilot.config_file import load_config
 from copilot.errors import ConfigError, CopilotError
 from copilot.model.load import model_folder
 from copilot.model.remote import RemoteGenerator
-from copilot.pipeline import open_answerer, run_train
+from copilot.opened import open_answerer
+from copilot.pipeline import run_train
 from copilot.types import Message
 
 ASKED: list[Message] = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "How do I ring?"}]
@@ -153,7 +154,7 @@ def asking(server: ChatServer, **answer: Any) -> Answerer:
     config = AnswerPart(**answer)
     hits = [hit("`bellId` names the bell. Send it.", "bells.txt", "Bells")]
     remote = RemoteGenerator(openai(server), config, 1, 2)
-    return Answerer(remote, lambda q: hits, Prompt(), config, "openai:gpt-small", None, {}, config.enforce != "off")
+    return Answerer(remote, lambda q: hits, Prompt(), config, "openai:gpt-small", None, {}, {}, config.enforce != "off")
 
 
 def test_findings_go_back_once_and_both_rounds_are_paid(server: ChatServer) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from copilot import __version__
 from copilot.errors import CopilotError, Exit
+from copilot.plain import clean, escaped
 
 if TYPE_CHECKING:
     from copilot.config import Config
@@ -172,7 +173,7 @@ def ask(
     verbose: Verbose = False,
 ) -> None:
     """Answer a question in four sections from the documents, with its sources."""
-    from copilot.pipeline import open_answerer
+    from copilot.opened import open_answerer
     from copilot.terminal import Terminal
 
     text = sys.stdin.read() if question == "-" else question
@@ -190,7 +191,7 @@ def ask(
     with terminal.streaming() if stream else nullcontext(lambda piece: None) as on_text:
         answer = answerer.ask(text.strip(), on_text)
     if as_json:
-        print(json.dumps(answer.to_json(), ensure_ascii=False))
+        print(escaped(json.dumps(answer.to_json(), ensure_ascii=False)))
     else:
         terminal.answer(answer, streamed=stream, show_context=show_context)
     terminal.usage(answer)
@@ -253,9 +254,9 @@ def main() -> None:
         finally:
             sys.stdout.flush()
     except CopilotError as error:
-        print(f"error: {error.message}", file=sys.stderr)
+        print(clean(f"error: {error.message}"), file=sys.stderr)
         if error.hint:
-            print(f"  → {error.hint}", file=sys.stderr)
+            print(clean(f"  → {error.hint}"), file=sys.stderr)
         sys.exit(int(error.code))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

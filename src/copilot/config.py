@@ -17,6 +17,8 @@ SYSTEM_NO_RAG = (
     "markdown sections: {sections}. Do not invent names of endpoints, fields or settings."
 )
 REMOTE = ("azure_openai", "openai")  # providers that texts are sent to
+PLAIN_READER = " to non-technical people"  # of both system messages; left out for a technical reader
+TECHNICAL_READER = "The reader is technical: use exact terms, names and values, and leave basics out."
 PROVIDERS = (*REMOTE, "huggingface", "offline")
 
 Positive = Annotated[int, Field(ge=1)]
@@ -237,12 +239,21 @@ class Train(Part):
 class AnswerPart(Part):
     """The answer's shape."""
 
-    sections: list[str] = Field(list(SECTIONS), min_length=1, description="headings of an answer, in order")
+    sections: list[str] = Field(
+        list(SECTIONS), min_length=1, description="headings of an answer, in order; `Title: 120` also gives its budget"
+    )
+    budgets: list[int | None] = Field(
+        [], description="most tokens of each section, its heading included (40 at least); null: no limit"
+    )
     max_new_tokens: Positive = Field(512, description="longest answer, tokens")
     temperature: float = Field(0.0, ge=0, le=2, description="0: the likeliest token each time")
     enforce: Literal["structure+identifiers", "structure", "off"] = Field(
         "structure+identifiers",
         description="what the program holds the model to: the sections, and names in backticks that the passages hold",
+    )
+    audience: Literal["non-technical", "technical"] = Field(
+        "non-technical",
+        description="whom the system message names as reader; who is not technical also gets terms of a glossary",
     )
     refuse: bool = Field(True, description="whether the model may begin by saying that the documents do not say")
     abstain: Literal["auto", "off"] = Field(
@@ -253,6 +264,26 @@ class AnswerPart(Part):
     abstain_rows: list[str] = Field(
         [], description="JSONL rows besides train.data to learn that from: question, answerable (true or false)"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _budgets_beside_titles(cls, data: Any) -> Any:
+        """`sections: [{Summary: 80}, Notes]` is two titles and the budgets 80 and none."""
+        items = data.get("sections") if isinstance(data, dict) else None
+        if not isinstance(items, list) or not any(isinstance(item, dict) for item in items):
+            return data
+        beside = [isinstance(item, dict) and len(item) == 1 for item in items]
+        pairs = [next(iter(item.items())) if has else (item, None) for item, has in zip(items, beside, strict=True)]
+        titles, budgets = [title for title, _ in pairs], [budget for _, budget in pairs]
+        return {**data, "sections": titles, "budgets": data.get("budgets") or budgets}
+
+    @model_validator(mode="after")
+    def _a_budget_for_each(self) -> "AnswerPart":
+        if self.budgets and len(self.budgets) != len(self.sections):
+            raise ValueError(f"{len(self.budgets)} budgets for {len(self.sections)} sections; give one each, or none")
+        if any(budget is not None and budget < 40 for budget in self.budgets):
+            raise ValueError("a budget of less than 40 tokens holds no heading and sentence; null sets no limit")
+        return self
 
     @field_validator("enforce", "abstain", mode="before")
     @classmethod

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from copilot.abstention import open_doubt
 from copilot.answering.answer import Answerer
 from copilot.answering.extractive import extractive
 from copilot.config import Config
@@ -16,7 +15,6 @@ from copilot.knowledge.chunks import split
 from copilot.knowledge.documents import find_files, load_document
 from copilot.knowledge.embeddings import load_embeddings
 from copilot.knowledge.index import Index
-from copilot.knowledge.retriever import IndexRetriever
 from copilot.model import artefact
 from copilot.model.checkpoints import last_checkpoint
 from copilot.model.dataset import (
@@ -31,10 +29,9 @@ from copilot.model.dataset import (
 from copilot.model.load import describe, load_model, load_tokenizer, model_folder, prepare, quiet_libraries
 from copilot.model.plan import Plan, plan
 from copilot.model.processes import Processes, together
-from copilot.model.remote import RemoteGenerator
-from copilot.model.runtime import open_generator
 from copilot.model.template import check_template
 from copilot.model.trainer import Trained, train_adapter
+from copilot.opened import open_answerer, open_retriever
 from copilot.prompt.render import prompt_fingerprint
 from copilot.runs import locked, now, read_manifest, write_json, write_text
 from copilot.types import Answer, Question
@@ -77,30 +74,6 @@ def run_index(config: Config, console: Console, flag: str = "", force: bool = Fa
         note = f"; {long} longer than the embedder's window, embedded in parts" if long else ""
         console.say(f"index: {len(chunks)} chunks of {len(documents)} documents{note} → {work.artefact('index')}")
         return manifest
-
-
-def open_retriever(config: Config, flag: str, k: int | None = None) -> IndexRetriever:
-    """The retriever of the run's index. Raises StaleError when the index is missing or does not fit."""
-    work = Work(config, flag)
-    remedy = f"run {work.command('index')}"
-    _fitting_index(work, remedy)
-    quiet_libraries()
-    index, manifest = Index.load(work.artefact("index"), remedy)
-    embeddings = load_embeddings(config.embeddings)
-    if manifest.get("embedder") != embeddings.fingerprint:
-        made = f"the weights of {config.embeddings.model} are not those that made the index"
-        raise StaleError(made, f"{remedy} --force")
-    section = config.retriever if k is None else config.retriever.model_copy(update={"k": k})
-    return IndexRetriever(index, embeddings, section)
-
-
-def _fitting_index(work: Work, remedy: str) -> None:
-    config = work.config
-    if (found := work.found("index")) and found.get("embeddings") != config.embeddings.model:
-        made = found.get("embeddings")
-        raise StaleError(f"the index was made with {made}, the configuration says {config.embeddings.model}", remedy)
-    if (state := work.state("index")) != "fresh":
-        raise StaleError(f"the index at {work.artefact('index')} is {state}", remedy)
 
 
 def training_rows(config: Config, console: Console, flag: str, tokenizer: Any) -> tuple[list[Row], list[Row]]:
@@ -224,76 +197,6 @@ def _loss_sentence(done: Trained) -> str:
         return f"{done.steps} steps; no held-out rows"
     best = f", the best at step {done.kept_step}" if done.kept_step != done.steps else ""
     return f"{done.steps} steps, held-out loss {done.loss_before:.3f} → {done.loss_after:.3f}{best}"
-
-
-def open_answerer(
-    config: Config,
-    flag: str = "",
-    rag: bool = True,
-    k: int | None = None,
-    tuned: bool = True,
-    seed: int | None = None,
-    strict: bool = False,
-    say: Callable[[str], None] = lambda text: None,
-    detail: Callable[[str], None] = lambda text: None,
-) -> Answerer:
-    """What answers questions for this run; `k` and `seed` override the YAML for asking alone.
-
-    Raises StaleError when the index or the adapter is missing or does not fit. An adapter that only saw an earlier
-    index is told of by `say`, and refused when `strict`, which the stages of the pipeline are: they ask the
-    base model too, which has no export, so transformers writes for them. `detail` is told which runtime writes.
-    """
-    if config.model.extractive and not rag:
-        message = "model.backend=extractive has no general knowledge to answer from"
-        raise ConfigError(message, "leave out --no-rag, or name another backend")
-    work = Work(config, flag)
-    if rag:
-        _fitting_index(work, f"run {work.command('index')}")
-    files = dict(find_files(config.documents)) if rag else {}
-    batch, seed = config.evaluation.batch_size, config.seed if seed is None else seed
-    if config.model.provider or config.model.extractive:
-        retrieve = open_retriever(config, flag, k) if rag else None
-        doubt = open_doubt(work, retrieve, say) if retrieve else None
-        if config.model.extractive and retrieve:
-            return extractive(retrieve, config.answer, files, doubt)
-        remote = RemoteGenerator(config.model, config.answer, seed, batch)
-        held = config.answer.enforce != "off"
-        return Answerer(remote, retrieve, config.prompt, config.answer, config.model.name, None, files, held, doubt)
-    adapter = work.artefact("train") if tuned else None
-    manifest = fitting_adapter(work, strict, say) if tuned else None
-    if manifest and rag and k not in (None, manifest["k"]):
-        say(f"note: asking with {k} chunks; the adapter was trained with {manifest['k']}")
-    many, remedy = batch if strict else None, f"run {work.command('export')}"
-    generator, template = open_generator(
-        config.model, config.answer, work.artefact("export"), adapter, seed, many, remedy, detail
-    )
-    prompt = prompt_fingerprint(config.prompt, config.answer, config.retriever.k, template)
-    if manifest and manifest["prompt"] != prompt:
-        raise StaleError("the adapter was trained with another prompt or chat template", f"run {work.command('train')}")
-    retrieve = open_retriever(config, flag, k) if rag else None  # while the model is being opened
-    doubt = open_doubt(work, retrieve, say) if retrieve else None
-    made = str(adapter) if adapter else None
-    return Answerer(generator, retrieve, config.prompt, config.answer, config.model.name, made, files, doubt=doubt)
-
-
-def fitting_adapter(work: Work, strict: bool, say: Callable[[str], None]) -> dict[str, Any]:
-    """The manifest of the run's adapter. Raises StaleError when there is none that fits; see `open_answerer`."""
-    remedy = f"run {work.command('train')}"
-    manifest = work.found("train")
-    if manifest is None:
-        raise StaleError(f"no trained adapter at {work.artefact('train')}", remedy)
-    if manifest.get("base") != work.base():
-        name = work.config.model.name
-        raise StaleError(f"the adapter was trained on another model than {name}, or that has changed since", remedy)
-    if work.lender:  # other documents, rows or settings made it; the prompt must still be the same
-        return manifest
-    if manifest.get("recipe") != work.recipe():
-        raise StaleError("the adapter was trained with other settings or rows than the configuration names", remedy)
-    if manifest["fingerprint"] != work.key("train"):
-        if strict:
-            raise StaleError("the adapter was trained on an earlier index", remedy)
-        say(f"note: the adapter was trained on an earlier index; {work.command('train')} renews it")
-    return manifest
 
 
 def run_evaluate(config: Config, console: Console, flag: str = "") -> dict[str, Any]:

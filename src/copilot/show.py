@@ -7,7 +7,7 @@ from copilot.errors import CopilotError, Exit
 from copilot.knowledge.retriever import Retrieve
 from copilot.model.dataset import build_rows, read_examples
 from copilot.model.load import load_tokenizer, model_folder, quiet_libraries
-from copilot.pipeline import open_retriever
+from copilot.opened import open_retriever
 from copilot.terminal import Terminal
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
+from copilot.plain import clean, inert
 from copilot.stream import SectionView, plain_pieces
 from copilot.types import Answer, Finding
 
@@ -30,7 +31,7 @@ class Terminal:
     def say(self, text: str) -> None:
         """One line to stderr."""
         if not self.quiet:
-            self.err.print(text, markup=False, highlight=False, soft_wrap=True)
+            self.err.print(clean(text), markup=False, highlight=False, soft_wrap=True)
 
     def detail(self, text: str) -> None:
         """One line to stderr for who asked for more with -v."""
@@ -84,17 +85,19 @@ class Terminal:
 
     def answer(self, answer: Answer, streamed: bool, show_context: bool) -> None:
         """An answer (unless it was streamed already) with its sources, and under it what the check has found."""
-        text = answer.marked or answer.text
+        text = clean(answer.marked or answer.text)
         if not streamed and self.out.is_terminal:
             from rich.markdown import Markdown
 
-            self.out.print(Markdown(text))
+            self.out.print(Markdown(inert(text), hyperlinks=False))
         elif not streamed:
             print(text)
+        if answer.glossary:
+            print("\nTerms" + clean("".join(f"\n- {term}: {meaning}" for term, meaning in answer.glossary)))
         if answer.sources:
             print("\nSources")
         for n, source in enumerate(answer.sources, 1):
-            place = Text(source.label, Style(link=source.link or None))
+            place = Text(clean(source.label), Style(link=source.link or None))
             line = Text.assemble(f"[{n}] ", place, "" if source.cited else " (not cited)")
             self.out.print(line, soft_wrap=True, highlight=False)
         for n, hit in enumerate(answer.hits if show_context else ()):
@@ -103,7 +106,7 @@ class Terminal:
             where = (
                 f"[{number}] {chunk.header} ({chunk.document}, characters {chunk.start}–{chunk.end}, {hit.score:.3f})"
             )
-            print(f"\n--- {where}\n{chunk.text}")
+            print(clean(f"\n--- {where}\n{chunk.text}"))
         if answer.findings:
             self.say("\n" + findings_note(answer.findings))
 
@@ -128,9 +131,9 @@ class Terminal:
     def example(self, prompt: str, answer: str) -> None:
         """A training row as the model reads it; what carries loss is bold green, or between ⟦ and ⟧ off a terminal."""
         if not self.live or self.out.no_color:
-            print(f"{prompt}⟦{answer}⟧")
+            print(clean(f"{prompt}⟦{answer}⟧"))
             return
-        self.out.print(Text.assemble((prompt, "dim"), (answer, "bold green")), soft_wrap=True)
+        self.out.print(Text.assemble((clean(prompt), "dim"), (clean(answer), "bold green")), soft_wrap=True)
 
 
 def findings_note(findings: Sequence[Finding]) -> str:

@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
+Audience = Literal["non-technical", "technical"]
+
 
 class Message(TypedDict):
     """One chat message, as every chat template and provider takes it."""
@@ -75,6 +77,7 @@ class Example:
     response: str
     context: tuple[str, ...] | None  # passages given in the row; None: ask the retriever
     line: int  # 1-based line in its file
+    audience: Audience = "non-technical"  # for whom the response is written
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +182,7 @@ class Answer:
     findings: tuple[Finding, ...] = ()
     marked: str = ""  # `text` with [n] at the end of each section that has a citation
     abstained: Abstention | None = None
+    glossary: tuple[tuple[str, str], ...] = ()  # (term, what it means), in the order of their first use
 
     def to_json(self) -> dict[str, Any]:
         """The object of `--json`; keys are only ever added, never renamed."""
@@ -226,6 +230,7 @@ class Answer:
             ],
             "findings": [{"kind": f.kind, "text": f.text, "section": f.section} for f in self.findings],
             "abstained": asdict(self.abstained) if self.abstained else None,
+            "glossary": [{"term": term, "meaning": meaning} for term, meaning in self.glossary],
         }
 
     def _cited(self, citation: Citation) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from copilot.answering.check import check
 from copilot.answering.citations import Citing
-from copilot.answering.identifiers import nameable
+from copilot.answering.glossary import explained
+from copilot.answering.identifiers import nameable, sayable
 from copilot.answering.marks import FENCE, Marker, marked
 from copilot.answering.refusal import abstained, refusal
 from copilot.answering.repair import repair_messages, to_repair
@@ -32,6 +33,7 @@ class Answerer:
     model: str
     adapter: str | None
     files: Mapping[str, Path] = field(default_factory=dict)  # document path → file, for the lines of sources
+    glossary: Mapping[str, str] = field(default_factory=dict)  # term → what it means, for a reader who needs it
     repair: bool = False  # whether findings go back once: for a model that no grammar can hold
     doubt: Callable[[str], Abstention | None] | None = None  # what is refused before the model writes; None: nothing
 
@@ -134,15 +136,19 @@ class Answerer:
         """What the answer is held to; without passages no name can be checked, so its shape alone."""
         if self.config.enforce == "off":
             return None
-        names = None
+        names: Sequence[str] | None = None
+        words: Sequence[str] | None = None
+        numbers: Sequence[str] = ()
         if self.retrieve and self.config.enforce == "structure+identifiers":
-            names = nameable("\n".join([*(hit.chunk.passage for hit in hits), question]))
-        return answer_grammar(self.config.sections, names, self.config.refuse or not self.retrieve)
+            context = "\n".join([*(hit.chunk.passage for hit in hits), question])
+            names, (words, numbers) = nameable(context), sayable(context)
+        may_refuse = self.config.refuse or not self.retrieve
+        return answer_grammar(self.config.sections, names, may_refuse, words, numbers)
 
     def _answer(self, question: str, text: str, citing: Citing, usage: Usage) -> Answer:
         made = finish(question, text, citing, self.config, self.model, self.adapter, usage, self.retrieve is not None)
-        refused = self._refused(question)
-        return replace(made, abstained=refused) if refused else made
+        terms = explained("\n".join(section.text for section in made.sections), self.glossary)
+        return replace(made, glossary=terms, abstained=self._refused(question) or made.abstained)
 
 
 def finish(

@@ -2,7 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from fractions import Fraction
 from http import HTTPStatus
+
+from copilot.answering.numbers import amounts
+from copilot.prompt.grammar import UNITS
 
 _VERBS = "GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS"
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~).*$", re.M)
@@ -32,6 +36,11 @@ _CELL = re.compile(r"^\|[ \t]*`?([^|`\n]+?)`?[ \t]*\|", re.M)
 _TYPES = "string|text|integer|number|boolean|bool|time|date|datetime|array|object|list|uuid|float|file|yes|no"
 _TYPED = re.compile(rf"^[ \t]*(?![A-Z][a-z]+\b)([\w.{{}}-]+)[ \t]+(?:{_TYPES})\b", re.M)
 
+_PLAIN_WORD = re.compile(r"(?:[A-Z]*[a-z]+|[A-Z]+)(?:-[a-z]+|-[A-Z]+)*")
+_AROUND = ".,;:!?\"'*#…“”‘’–—"  # what stands around a word and is no part of it
+_NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d+)*(?:\.\d+)?(?!\w|%|[.,]\d)")
+_QUANTITY = re.compile(rf"(?<![\w.,])(\d+(?:[.,]\d+)*)[\s*]+({UNITS})(?!\w)", re.I)
+
 
 def in_text(text: str) -> tuple[str, ...]:
     """The identifiers that `text` names, in order, each once.
@@ -54,8 +63,36 @@ def nameable(context: str) -> tuple[str, ...]:
     found = list(in_text(context))
     for pattern in (_SHAPED, _KEY, _CELL, _TYPED):
         found += [match[1].strip() for match in pattern.finditer(_FENCE.sub("", context))]
-    names = (n for n in dict.fromkeys(found) if re.search(r"\w", n) and "`" not in n and len(n) <= LONGEST)
+    wanted = (n for n in dict.fromkeys(found) if re.search(r"\w", n) and "`" not in n and len(n) <= LONGEST)
+    names = (name for name in wanted if name.isprintable())
     return tuple(name for name in names if supported(name, context))
+
+
+def sayable(context: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(words, numbers) that prose over `context` may say besides plain words, in order, each once.
+
+    Words: those that are no plain ones (camelCase, digits, slashes, underscores ...), without the punctuation around
+    them; quantities with their unit ("30 days"); numbers that stand somewhere without one, which any unit may follow,
+    as where a table says elsewhere what it counts; what `nameable` finds, if it is one word. Numbers: those that stand
+    with a unit only. At most LONGEST characters each.
+    """
+    plain = context.replace("`", " ")
+    stated = list(amounts(context))
+    bare = {amount.number for amount in stated if not amount.kind}
+    numbers = list(dict.fromkeys(_NUMBER.findall(plain)))
+    counted = {number for number in numbers if Fraction(re.sub(r",", "", number)) not in bare}
+    found: list[str] = []
+    for token in re.split(r"[\s|]+|\]\(", plain):
+        inner = token.strip(_AROUND)
+        found += [inner.strip("()[]" + _AROUND), *([inner] if re.search(r"\w[([]", inner) else [])]
+    found += numbers
+    found += [f"{number} {unit}" for number, unit in _QUANTITY.findall(plain)]
+    found += [amount.text for amount in stated if amount.kind and amount.text[0].isdigit()]  # "25 active tokens"
+    found += [token for token in plain.split() if token in (">", "=", "+", "&", "→")]
+    found += [name for name in nameable(context) if not re.search(r"\s", name)]
+    known = (word for word in dict.fromkeys(found) if word and len(word) <= LONGEST and word.isprintable())
+    words = [word for word in known if re.search(r"\w|^[>=+&→]$", word) and not _PLAIN_WORD.fullmatch(word)]
+    return tuple(word for word in words if word not in counted), tuple(n for n in numbers if n in counted)
 
 
 def is_pair(name: str) -> bool:

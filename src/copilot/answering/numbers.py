@@ -17,6 +17,7 @@ _ONES = re.findall(
 _TENS = re.findall(r"\w+", "twenty thirty forty fifty sixty seventy eighty ninety")
 _WORDS = {word: n for n, word in enumerate(_ONES)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
 _SCALES = {"hundred": 100, "thousand": 1000, "k": 1000, "million": 10**6, "billion": 10**9}
+_PARTS = re.compile("|".join(sorted({**_WORDS, **_SCALES}, key=len, reverse=True)))
 
 _MEASURES = {  # name of a unit -> what it measures, and how many of its smallest unit it holds
     "time": {
@@ -56,7 +57,7 @@ _LETTERS = "|".join(sorted((re.escape(n) for n in _UNITS if n not in ("%", "$", 
 _ANY_NOUN = "|".join([*_COUNTED, *_COUNTED.values()])
 _UNIT = rf"(?:\s?%|per cent\b|(?:{_LETTERS})s?(?!\w)|(?:{_ANY_NOUN})(?!\w))"
 _NOT_BETWEEN = r"(?!(?:per|a|an|the|each|every|and|or|to|in|of|for|if|with|from|by|at|on|is|are|as)\b)"
-_AFTER = rf"[ \u00a0-]?(?:{_NOT_BETWEEN}[a-z]+[ -])?({_UNIT})"
+_AFTER = rf"[ \u00a0-]?(?:{_NOT_BETWEEN}(?!{_UNIT})[a-z]+[ -])?({_UNIT})"
 _AMOUNT = re.compile(rf"{_START}([$€£] ?)?({_NUMBER}|{_FIGURES})", re.I)
 _UNIT_HERE = re.compile(rf"{_AFTER}", re.I)
 _UNIT_OF_RANGE = re.compile(rf" ?(?:-|–|to|and|or) ?(?:{_NUMBER}|{_FIGURES}){_AFTER}", re.I)
@@ -132,6 +133,6 @@ def _value(written: str) -> Fraction:
     total = Fraction(0)
     if figures := re.match(_FIGURES, text):
         total, text = Fraction(re.sub(r"[^\d.]", "", figures[0])), text[figures.end() :]
-    for word in re.findall("[a-z]+", text):
+    for word in _PARTS.findall(text):
         total = total * _SCALES[word] if word in _SCALES else total + _WORDS[word]
     return total

@@ -3,11 +3,12 @@
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypedDict
 
 from copilot.answering.identifiers import in_text, is_pair, supported
 from copilot.answering.refusal import abstained, sentences
+from copilot.evaluation.readability import grade
 from copilot.knowledge.lexical import STOP
 from copilot.prompt.sections import parse
 from copilot.types import Answer, Question
@@ -34,6 +35,7 @@ class Score:
     repeats: bool
     no_findings: bool  # nothing that `answering.check` would tell
     original: dict[str, float]  # the five KPIs of `original_kpis`
+    grades: dict[str, float] = field(default_factory=dict)  # section title → `grade` of its text
 
 
 class Figure(TypedDict):
@@ -154,6 +156,7 @@ def score(question: Question, answer: Answer, titles: Sequence[str]) -> Score:
         repeats=repeats(text),
         no_findings=not answer.findings,
         original=original_kpis(text, context, question.question, question.reference, titles),
+        grades={s.title: level for s in answer.sections if (level := grade(s.text)) is not None},
     )
 
 
@@ -178,6 +181,9 @@ def summary(scores: list[Score]) -> Summary:
         "repeats": _wilson([s.repeats for s in scores]),
         "no_findings": _wilson([s.no_findings for s in scores]),
     }
+    for title in dict.fromkeys(title for s in scores for title in s.grades if s.structure):
+        figures[f"grade of {title}"] = _bootstrap([s.grades.get(title) if s.structure else None for s in scores])
+    figures["grade"] = _bootstrap([sum(s.grades.values()) / len(s.grades) if s.grades else None for s in scores])
     for name in ORIGINAL:
         figures[f"original_{name}"] = _bootstrap([s.original.get(name) for s in scores])
     return {name: figure for name, figure in figures.items() if figure is not None}

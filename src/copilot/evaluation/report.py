@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from copilot.evaluation.metrics import Figure, Score, Summary, summary
+from copilot.plain import inert
 from copilot.types import Answer, Question
 
 if TYPE_CHECKING:
@@ -26,13 +27,14 @@ LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "abstention_f1": "  F1",
     "repeats": "repeats itself",
     "no_findings": "no findings",
+    "grade": "reading grade",
     "original_structure": "orig. structure",
     "original_groundedness": "orig. grounded",
     "original_relevance": "orig. relevance",
     "original_reference_overlap": "orig. overlap",
     "original_brevity": "orig. brevity",
 }
-LOWER_IS_BETTER = {"repeats"}
+LOWER_IS_BETTER = {"repeats", "grade"}
 _JUDGED = (
     "structure",
     "identifier_precision",
@@ -166,7 +168,9 @@ def _change_cell(name: str, base: Figure | None, tuned: Figure | None) -> str:
 
 
 def demo_markdown(answer: Answer) -> str:
-    """A question, its answer and its sources as markdown."""
+    """A question, its answer, its terms and its sources as markdown in which nothing is active."""
     places = [source.label + ("" if source.cited else " (not cited)") for source in answer.sources]
     listed = "\n".join(f"{n}. {place}" for n, place in enumerate(places, 1))
-    return f"## {answer.question}\n\n{answer.marked}\n\nSources:\n\n{listed}"
+    terms = "".join(f"\n- {term}: {meaning}" for term, meaning in answer.glossary)
+    told = f"Terms:\n{terms}\n\n" if terms else ""
+    return inert(f"## {answer.question}\n\n{answer.marked}\n\n{told}Sources:\n\n{listed}")

@@ -9,6 +9,7 @@ from copilot.config import Documents
 from copilot.errors import CopilotError
 from copilot.knowledge.formats import read_docx, read_other, read_pdf
 from copilot.knowledge.headings import markdown_headings, text_headings
+from copilot.plain import clean
 from copilot.types import Document
 
 
@@ -72,7 +73,7 @@ def load_document(name: str, file: Path) -> Document:
         case ".pdf":
             text, pages, headings, title = read_pdf(data, file)
         case ".docx":
-            text = read_docx(data, file)
+            text = clean(read_docx(data, file))
             headings = markdown_headings(text)
         case ".md" | ".markdown":
             text = _decode(data, file)
@@ -81,7 +82,7 @@ def load_document(name: str, file: Path) -> Document:
             text = _decode(data, file)
             headings = text_headings(text)
         case _:
-            text, headings = read_other(file), ()
+            text, headings = clean(read_other(file)), ()
     if not any(character.isalnum() for character in text):
         hint = "run OCR on it first" if suffix == ".pdf" else "remove it"
         raise CopilotError(f"{file}: no text in it", f"{hint}, or name it in `documents.exclude`")
@@ -96,4 +97,4 @@ def _decode(data: bytes, file: Path) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise CopilotError(f"{file}:{line}: not UTF-8 text", "save the file as UTF-8") from None
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return clean(text.replace("\r\n", "\n"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from copilot.errors import CopilotError
+from copilot.plain import clean
 from copilot.types import Heading
 
 
@@ -44,8 +45,8 @@ def read_pdf(data: bytes, file: Path) -> tuple[str, tuple[int, ...], tuple[Headi
 
 
 def _clean(text: str) -> str:
-    """`text` without what UTF-8 cannot hold (half surrogates of a broken font table), in one kind of line end."""
-    return text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    """`text` without what UTF-8 cannot hold (half surrogates of a broken font table) and without control characters."""
+    return clean(text.encode("utf-8", "replace").decode("utf-8").replace("\r\n", "\n"))
 
 
 def _located(text: str, starts: list[int], outline: list[tuple[int, str, int]]) -> tuple[Heading, ...]:

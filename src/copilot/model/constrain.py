@@ -2,25 +2,28 @@
 
 Masks: llguidance, several texts at once on their own cores. It is given prose without its longest length, since each
 count of characters would be a state of its own (2 ms a token with 128k tokens; 40 microseconds so); that length is held
-here, and prose is made a slice of the vocabulary that is allowed or refused as one. Besides, nothing of NGRAM
+here, and free prose is made a slice of the vocabulary that is allowed or refused as one. Besides, nothing of NGRAM
 tokens is written twice in a section and no short loop goes on, which is how a small model gets out of it, and a section
-ends in time for those after it. All of it works on 32 tokens a word: a vocabulary of 128k tokens is 16 kB.
+ends within its budget and in time for those after it, after a sentence if there is one. All of it works on 32 tokens a
+word: a vocabulary of 128k tokens is 16 kB.
 """
 
+import json
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from copilot.errors import CopilotError
-from copilot.prompt.grammar import LINE
+from copilot.prompt.grammar import LINE, WORDS
 
 PROSE = r"[^`\x00-\x1f\x7f]"  # a character of prose, and how a line of it begins
 BEGIN = r"[^`#\s\x00-\x1f\x7f]"
-NGRAM = 12  # tokens
+NGRAM = 6  # tokens
 PERIODS = 4  # tokens of the longest loop that is stopped at its fourth turn
 RESERVE = 40  # tokens kept for each section that is still to come
 TAIL = 16  # tokens before the end of its room at which a section closes
-SPAN = 32  # tokens before that at which no further name is begun
+SPAN = 32  # tokens before that at which no further name is begun, and a sentence's end is the section's
+SENTENCE = 12  # characters before a full stop that make it one: not those of "1."
 
 
 class Vocabulary:
@@ -31,19 +34,15 @@ class Vocabulary:
 
         Raises CopilotError for a tokenizer of transformers without a fast version.
         """
-        from copy import copy
-
         import numpy as np
         from llguidance import LLExecutor, LLTokenizer
 
         if not getattr(tokenizer, "is_fast", True):
             what = "the model's tokenizer has no fast version, which is needed to hold answers to their shape"
             raise CopilotError(what, "set answer.enforce=off, or use a model with a tokenizer.json")
-        bare = copy(getattr(tokenizer, "backend_tokenizer", tokenizer))
-        bare.no_padding()
-        bare.no_truncation()
+        bare = getattr(tokenizer, "backend_tokenizer", tokenizer)
         slices = [f"{BEGIN}{PROSE}*", f"{PROSE}+"]
-        self.engine = LLTokenizer(bare.to_str(), n_vocab=size, eos_token=sorted(stops), slices=slices)
+        self.engine = LLTokenizer(unspelt(bare.to_str()), n_vocab=size, eos_token=sorted(stops), slices=slices)
         self.executor = LLExecutor()
         self.size = size
         known = [[i] for i in range(min(size, bare.get_vocab_size(with_added_tokens=True)))]
@@ -54,6 +53,10 @@ class Vocabulary:
         self.stop_bits = packed(np.isin(np.arange(size), sorted(stops)))
         self.line_bits, self.section_bits = packed(self.line_end), packed(self.section_end)
         self.tickless_bits = packed(self.ticks == 0)
+        self.plain = np.array([re.fullmatch(r"[^\d`/_\\<>{}\[\]@#$%^&+=|~]*", text) is not None for text in texts])
+        self.plain_bits = packed(self.plain)  # no part of a number, a path or another name that stands in prose
+        self.full_stop = np.array([text.rstrip(" ")[-1:] in (".", "!", "?") for text in texts])
+        self.lengths = np.array([len(text) for text in texts])
         signs = [re.split("[`\n]", text) for text in texts]
         self.breaks = np.array([len(parts) > 1 for parts in signs])  # whether a stretch of prose ends in the token
         self.before = np.array([len(parts[0]) for parts in signs])  # its characters before the first break
@@ -68,10 +71,47 @@ class Vocabulary:
             self.short[room] = packed(self.before <= room)
         return self.short[room]
 
+    def longest_of(self, mask: Any) -> Any:
+        """Of the tokens in a mask, the longest: what is begun ends soonest with them."""
+        import numpy as np
+
+        allowed = np.unpackbits(mask.view(np.uint8), bitorder="little")[: self.size].view(bool)
+        return packed(allowed & (self.lengths == self.lengths[allowed].max(initial=0)))
+
+
+def unspelt(tokenizer: str) -> str:
+    """A tokenizer.json whose special tokens have names that no text spells, without padding and truncation.
+
+    llguidance writes for a model what a grammar leaves no choice in, and so reads names such as `</s>` with it: they
+    must not become the special token.
+    """
+    data = json.loads(tokenizer)
+    names = {token["content"]: f"\ufdd0{token['id']}" for token in data["added_tokens"] if token["special"]}
+    for token in data["added_tokens"]:
+        token["content"] = names.get(token["content"], token["content"])
+    vocabulary = data["model"].get("vocab")
+    if isinstance(vocabulary, dict):
+        data["model"]["vocab"] = {names.get(name, name): number for name, number in vocabulary.items()}
+    return json.dumps({**data, "padding": None, "truncation": None, "post_processor": None}, ensure_ascii=False)
+
 
 def unbounded(grammar: str) -> str:
     """A grammar of answers whose stretches of prose may have any length; `narrow` holds them to LINE characters."""
-    return grammar.replace(f"{{0,{LINE - 1}}}/", "*/").replace(f"{{1,{LINE}}}/", "+/")
+    lines = grammar.splitlines(keepends=True)
+    bounds = {f"{{0,{LINE - 1}}}/": "*/", f"{{1,{LINE}}}/": "+/", f"){{0,{WORDS}}} ": ")* "}
+    for i, line in enumerate(lines):
+        if line.startswith(("BEGIN:", "PROSE:", "WORDS:")):
+            for bound, free in bounds.items():
+                line = line.replace(bound, free)
+            lines[i] = line
+    return "".join(lines)
+
+
+def longest_names(grammar: str, count: int = 4) -> list[str]:
+    """The longest of what the grammar lets stand as one: names, and the words of locked prose."""
+    rules = [line for line in grammar.splitlines() if line.startswith(('NAME: "', "WORD:"))]
+    found = re.findall(r'"(?:[^"\\]|\\.)*"', "\n".join(rules))
+    return [json.loads(text) for text in sorted(found, key=len)[-count:]]
 
 
 def packed(mask: Any) -> Any:
@@ -83,12 +123,24 @@ def packed(mask: Any) -> Any:
 
 
 class Masks:
-    """What each text may write next; a text begins when it is first asked for."""
+    """What each text may write next."""
 
-    def __init__(self, vocabulary: Vocabulary, grammars: Sequence[str], sections: int, rooms: Sequence[int]) -> None:
-        """`rooms` are the most tokens that each text may have, `sections` how many parts."""
-        self.vocabulary, self.grammars, self.sections, self.rooms = vocabulary, grammars, sections, rooms
-        self.texts: dict[int, _Row] = {}
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        grammars: Sequence[str],
+        sections: int,
+        rooms: Sequence[int],
+        budgets: Sequence[int | None] = (),
+    ) -> None:
+        """`rooms` are the most tokens that each text may have, `sections` how many parts, `budgets` their most."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        self.vocabulary = vocabulary
+        beside = ThreadPoolExecutor(max_workers=1)  # grammars are read while the model reads the prompts
+        pairs = zip(grammars, rooms, strict=True)
+        self.texts = [beside.submit(_Row, vocabulary, grammar, sections, room, budgets) for grammar, room in pairs]
+        beside.shutdown(wait=False)
 
     def take(self, request: int, token: int) -> None:
         """The text goes on with this token."""
@@ -108,17 +160,23 @@ class Masks:
             text.narrow(bits[row])
 
     def _text(self, request: int) -> "_Row":
-        if request not in self.texts:
-            self.texts[request] = _Row(self.vocabulary, self.grammars[request], self.sections, self.rooms[request])
-        return self.texts[request]
+        return self.texts[request].result()
 
 
 class Constraint:
     """The same for transformers' generate: called with ids (rows, tokens) and scores (rows, vocab)."""
 
-    def __init__(self, vocabulary: Vocabulary, grammars: Sequence[str], sections: int, prompt: int, room: int) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        grammars: Sequence[str],
+        sections: int,
+        prompt: int,
+        room: int,
+        budgets: Sequence[int | None] = (),
+    ) -> None:
         """`prompt` and `room` are the tokens before the answers and the most that an answer may have."""
-        self.masks, self.at = Masks(vocabulary, grammars, sections, [room] * len(grammars)), prompt
+        self.masks, self.at = Masks(vocabulary, grammars, sections, [room] * len(grammars), budgets), prompt
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
         """The scores with -inf for every token that a row may not write."""
@@ -139,14 +197,20 @@ class Constraint:
 class _Row:
     """How far one text has come."""
 
-    def __init__(self, vocabulary: Vocabulary, grammar: str, sections: int, room: int) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, grammar: str, sections: int, room: int, budgets: Sequence[int | None]
+    ) -> None:
         from llguidance import LLMatcher
 
         self.vocabulary = vocabulary
         self.matcher = LLMatcher(vocabulary.engine, LLMatcher.grammar_from_lark(unbounded(grammar)))
         if self.matcher.is_error():
             raise ValueError(self.matcher.get_error())
+        names = longest_names(grammar)
+        self.span = max([SPAN, *(len(vocabulary.engine.tokenize_str(name)) + 4 for name in names)])
+        self.opens_no_name = vocabulary.plain_bits if "\nWORD: " in grammar else vocabulary.tickless_bits
         self.to_come, self.room = sections - 1, room  # sections after this one; tokens left
+        self.budgets = budgets or [None] * sections
         self.written: list[int] = []  # in this section
         self.seen: dict[tuple[int, ...], set[int]] = {}  # beginning of an n-gram of this section → what followed
         self.ticks = 0  # odd inside a name
@@ -156,6 +220,8 @@ class _Row:
         """Go on after `tokens`; what follows a finished text is padding."""
         for token in tokens:
             if self.matcher.is_stopped() or not self.matcher.consume_token(token):
+                if self.matcher.is_error():
+                    raise RuntimeError(f"the grammar of the answer broke: {self.matcher.get_error()[:200]}")
                 return
             self.room -= 1
             self.ticks += int(self.vocabulary.ticks[token])
@@ -182,24 +248,36 @@ class _Row:
                 mask[:] = shorter
         narrower = self._without_repeats(mask)
         choices = [] if narrower is mask else [narrower]
-        spare = self.room - self.to_come * RESERVE - TAIL
-        if spare <= SPAN and self.ticks % 2 == 0:
-            choices = [narrower & known.tickless_bits, *choices]
+        spare = self._spare()
+        endings = (known.section_bits, known.line_bits) if self.to_come else (known.stop_bits,)
         if spare <= 0:
-            endings = (known.section_bits, known.line_bits) if self.to_come else (known.stop_bits,)
-            choices = [mask & ending for ending in endings] + choices
+            choices = [*(mask & ending for ending in endings), known.longest_of(mask)]
+        elif spare <= self.span and self.ticks % 2 == 0:
+            choices = [narrower & self.opens_no_name, *choices]
+            if self.stretch >= SENTENCE and known.full_stop[self.written[-1]]:
+                choices = [*(mask & ending for ending in endings), *choices]
         chosen = next((choice for choice in choices if choice.any()), mask)
         if chosen is not mask:
             mask[:] = chosen
 
+    def _spare(self) -> int:
+        """Tokens of this section before it has to close."""
+        left = self.room - self.to_come * RESERVE
+        budget = self.budgets[len(self.budgets) - 1 - self.to_come] if self.to_come >= 0 else None
+        return (left if budget is None else min(left, budget - len(self.written))) - TAIL
+
     def _without_repeats(self, mask: Any) -> Any:
-        """The mask itself where nothing repeats, else a copy without what would."""
+        """The mask itself where nothing repeats, else a copy without what would; names may be said again."""
         import numpy as np
 
+        plain = self.vocabulary.plain
+        if self.ticks % 2 or not self.written or not plain[self.written[-1]]:
+            return mask
         banned = set(self.seen.get(tuple(self.written[1 - NGRAM :]), ()))
         for period in range(1, PERIODS + 1):  # three times the same is enough
             if len(self.written) >= 3 * period and self.written[-3 * period :] == self.written[-period:] * 3:
                 banned.add(self.written[-period])
+        banned = {token for token in banned if plain[token]}
         if not banned:
             return mask
         words = mask.copy().view(np.uint32)

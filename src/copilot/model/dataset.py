@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from copilot.config import AnswerPart, Prompt
 from copilot.errors import CopilotError
 from copilot.model.formats import FORMS, question_and_response
+from copilot.model.tokens import APART, parted
 from copilot.prompt.render import render
 from copilot.prompt.sections import explain, parse
 from copilot.types import Example, Hit, Message, Question
@@ -68,7 +69,10 @@ def read_examples(path: Path, sections: Sequence[str]) -> list[Example]:
                 f"{where}: the response does not have the {len(sections)} sections: {explain(response, sections)}",
                 "write it as in data/sft/train.jsonl; `answer.sections` names the headings",
             )
-        examples.append(Example(question, response, _context(row.get("retrieved_context"), where), number))
+        audience = row.get("audience", "non-technical")
+        if audience not in ("non-technical", "technical"):
+            raise CopilotError(f"{where}: `audience` must be non-technical or technical", "mend it, or leave it out")
+        examples.append(Example(question, response, _context(row.get("retrieved_context"), where), number, audience))
     if not examples:
         raise CopilotError(f"{path}: no rows in it", 'one JSON object a line: {"question": "...", "response": "..."}')
     return examples
@@ -125,7 +129,8 @@ def build_rows(
         passages = example.context
         if passages is None:
             passages = tuple(hit.chunk.passage for hit in retrieve(example.question))
-        messages = render(example.question, passages, prompt, answer)
+        reader = answer.model_copy(update={"audience": example.audience})
+        messages = render(example.question, passages, prompt, reader)
         rows.append(tokenize(messages, example.response, tokenizer, example.line))
         step(1)
     return rows
@@ -135,7 +140,7 @@ def tokenize(messages: Sequence[Message], response: str, tokenizer: Any, line: i
     """Token ids of prompt and completion. Raises CopilotError when the template does not keep the prompt."""
     full = [*messages, Message(role="assistant", content=response)]
     prompt_ids = prompt_tokens(messages, tokenizer)
-    ids = tokenizer.encode(tokenizer.apply_chat_template(full, tokenize=False), add_special_tokens=False)
+    ids = _encode(full, tokenizer, False)
     if ids[: len(prompt_ids)] != prompt_ids:
         raise CopilotError(
             "the chat template changes the prompt once an answer follows it, so training and asking would differ",
@@ -146,8 +151,14 @@ def tokenize(messages: Sequence[Message], response: str, tokenizer: Any, line: i
 
 def prompt_tokens(messages: Sequence[Message], tokenizer: Any) -> list[int]:
     """Token ids of a prompt up to where the answer begins."""
-    text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
-    return list(tokenizer.encode(text, add_special_tokens=False))
+    return _encode(messages, tokenizer, True)
+
+
+def _encode(messages: Sequence[Message], tokenizer: Any, answer_follows: bool) -> list[int]:
+    """Token ids of a chat; what only spells a special token becomes ordinary tokens."""
+    apart = parted(messages, [str(token) for token in tokenizer.added_tokens_decoder.values()])
+    text = tokenizer.apply_chat_template(apart, tokenize=False, add_generation_prompt=answer_follows)
+    return [token for part in text.split(APART) for token in tokenizer.encode(part, add_special_tokens=False)]
 
 
 def held_out_split(rows: Sequence[T], share: float) -> tuple[list[T], list[T]]:

@@ -215,7 +215,7 @@ class TransformersGenerator:
         held = None
         if grammars is not None:
             rooms = [request.room for request in requests]
-            held = Masks(self._vocabulary(), grammars, len(self.config.sections), rooms)
+            held = Masks(self._vocabulary(), grammars, len(self.config.sections), rooms, self.config.budgets)
         choice = Choice(self.config.temperature, self.seed, frozenset(self._stops))
         return engine.generate(requests, self.batch_size, choice, held)
 
@@ -256,7 +256,8 @@ class TransformersGenerator:
         return self.vocabulary
 
     def _constraint(self, grammars: Sequence[str], prompt: int, room: int) -> Constraint:
-        return Constraint(self._vocabulary(), grammars, len(self.config.sections), prompt, room)
+        count, budgets = len(self.config.sections), self.config.budgets
+        return Constraint(self._vocabulary(), grammars, count, prompt, room, budgets)
 
     def _generate(self, inputs: Any, mask: Any, room: int, grammars: Sequence[str] | None, **options: Any) -> Any:
         import torch

@@ -1,6 +1,7 @@
 """A tokenizer's files in; chat messages as token ids, and tokens as text, out: what transformers gives, without it."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from copilot.errors import StaleError, first_line
 from copilot.prompt.render import PLAIN_TEMPLATE
 from copilot.types import Message
 
+APART = "\ufdd0"  # a noncharacter: no document holds it
 FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
 
@@ -33,8 +35,9 @@ class Tokens:
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Token ids of a prompt up to where the answer begins."""
-        text = render_template(self.chat_template, messages, self.special)
-        return list(self.tokenizer.encode(text, add_special_tokens=False).ids)
+        added = [str(token) for token in self.tokenizer.get_added_tokens_decoder().values()]
+        text = render_template(self.chat_template, parted(messages, added), self.special)
+        return [i for part in text.split(APART) for i in self.tokenizer.encode(part, add_special_tokens=False).ids]
 
     def count_text(self, text: str) -> int:
         """Tokens of an answer."""
@@ -43,6 +46,17 @@ class Tokens:
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of tokens, without special ones."""
         return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True))
+
+
+def parted(messages: Sequence[Message], special: Sequence[str]) -> list[Message]:
+    """The messages with APART inside of whatever spells one of the `special` tokens, after its first character.
+
+    So that it becomes ordinary tokens: the template is filled, and the parts between are read each by itself. Text
+    that spells none is read as ever.
+    """
+    names = sorted((name for name in special if len(name) > 1), key=len, reverse=True)
+    spelt = re.compile("|".join(rf"(?<={re.escape(n[0])})(?={re.escape(n[1:])})" for n in names) or "(?!)")
+    return [Message(role=m["role"], content=spelt.sub(APART, m["content"].replace(APART, " "))) for m in messages]
 
 
 def render_template(template: str, messages: Sequence[Message], special: dict[str, str]) -> str:

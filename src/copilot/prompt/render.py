@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from copilot.config import AnswerPart, Prompt
+from copilot.config import PLAIN_READER, TECHNICAL_READER, AnswerPart, Prompt
 from copilot.prompt.sections import headings
 from copilot.runs import fingerprint
 from copilot.types import Message
@@ -24,6 +24,8 @@ def render(question: str, passages: Sequence[str] | None, prompt: Prompt, answer
     count = len(answer.sections)
     number = _NUMBERS[count] if count < len(_NUMBERS) else str(count)
     system = template.replace("{count}", number).replace("{sections}", headings(answer.sections))
+    if answer.audience == "technical":
+        system = f"{system.replace(PLAIN_READER, '')} {TECHNICAL_READER}"
     if passages is None:
         user = prompt.no_rag.replace("{question}", question.strip())
     else:

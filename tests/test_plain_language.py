@@ -1,0 +1,104 @@
+"""Audience, glossary and reading grade: how an answer meets who reads it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_answer import answerer
+from tiny_lm import response
+
+from copilot.answering.glossary import LONGEST, explained, read_glossary
+from copilot.config import SYSTEM, AnswerPart, Prompt
+from copilot.errors import CopilotError
+from copilot.evaluation.readability import grade
+from copilot.evaluation.report import demo_markdown
+from copilot.model.dataset import read_examples
+from copilot.prompt.render import prompt_fingerprint, render
+from copilot.terminal import Terminal
+from copilot.types import Chunk
+
+ROWS = (
+    "## Glossary\n\n- **Webhook**: a call that comes to you\n* Opt-in - someone said yes\n`Segment`: a part of a list\n"
+    "Token\n: a secret key\n\n| Term | Meaning |\n| --- | --- |\n| **Sender** | who a text comes from |\n"
+)
+
+
+def chunk(text: str, heading: str = "Guide › Glossary", title: str = "Guide") -> Chunk:
+    return Chunk("g.md", title, heading, None, 0, len(text), text)
+
+
+def test_the_reader_is_named_in_the_system_message() -> None:
+    usual, technical = (
+        render("How?", ["x"], Prompt(), AnswerPart(audience=audience))  # type: ignore[arg-type]
+        for audience in ("non-technical", "technical")
+    )
+    assert usual[0]["content"].startswith("You explain technical documentation to non-technical people. Use only")
+    assert "non-technical" not in technical[0]["content"] and "The reader is technical" in technical[0]["content"]
+    assert usual[1] == technical[1] and "to non-technical people. Use only the context." in SYSTEM
+    other = AnswerPart(audience="technical")
+    assert prompt_fingerprint(Prompt(), AnswerPart(), 5, "t") == prompt_fingerprint(Prompt(), other, 5, "t")
+
+
+def test_a_training_row_says_for_whom_it_is(tmp_path: Path) -> None:
+    import json
+
+    row = {"question": "How?", "response": response(1)}
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join(json.dumps(r) for r in (row, {**row, "audience": "technical"})), encoding="utf-8")
+    assert [e.audience for e in read_examples(file, AnswerPart().sections)] == ["non-technical", "technical"]
+    file.write_text(json.dumps({**row, "audience": "children"}), encoding="utf-8")
+    with pytest.raises(CopilotError, match=r"rows.jsonl:1: `audience` must be"):
+        read_examples(file, AnswerPart().sections)
+
+
+def test_terms_of_lists_tables_and_headings() -> None:
+    made = read_glossary(
+        [
+            chunk(ROWS),
+            chunk("### Quota\nHow many texts\nyou may send.", "Guide › Glossary › Quota"),
+            chunk("Note: no term", "Guide › Other"),
+            chunk("Bounce: a text that comes back", "", "Glossary"),
+            chunk("Webhook: another meaning", "Terms"),
+        ]
+    )
+    assert made == {
+        "Webhook": "a call that comes to you",
+        "Opt-in": "someone said yes",
+        "Segment": "a part of a list",
+        "Token": "a secret key",
+        "Sender": "who a text comes from",
+        "Quota": "How many texts you may send.",
+        "Bounce": "a text that comes back",
+    }
+    long = read_glossary([chunk(f"Term: One sentence. {'word ' * 100}"), chunk(f"Other: {'word ' * 100}")])
+    assert long["Term"] == "One sentence." and len(long["Other"]) == LONGEST and long["Other"].endswith("…")
+
+
+def test_terms_in_the_order_of_their_first_use() -> None:
+    terms = {"Token": "a key", "Webhook": "a call", "List": "people", "API": "a door"}
+    assert explained("Webhooks need a `token`. A token is old; playlists are none.", terms) == (
+        ("Webhook", "a call"),
+        ("Token", "a key"),
+    )
+
+
+def test_an_answer_explains_its_terms_beside_its_text(capsys: pytest.CaptureFixture[str]) -> None:
+    asked, _ = answerer(response(1))
+    asked = replace(asked, glossary={"Contact": "a person you write to", "Bell": "rings"})
+    answer = asked.ask("How?")
+    used = "contact" in answer.text.lower()
+    assert answer.glossary == ((("Contact", "a person you write to"),) if used else ())
+    answer = replace(answer, glossary=(("Contact", "a person you write to"),))
+    Terminal().answer(answer, streamed=False, show_context=False)
+    out = capsys.readouterr().out
+    assert "\nTerms\n- Contact: a person you write to\n" in out and out.index("Terms") < out.index("Sources")
+    assert "Terms:\n\n- Contact: a person you write to\n" in demo_markdown(answer) and answer.text == response(1)
+    assert answer.to_json()["glossary"] == [{"term": "Contact", "meaning": "a person you write to"}]
+
+
+def test_reading_grade() -> None:
+    easy = grade("- The cat sat. `It` ran.\n1. We go. [1]")
+    hard = grade("Asynchronous authentication necessitates comprehensive infrastructural considerations.")
+    assert easy is not None and hard is not None and easy < 3 < 18 < hard
+    assert grade("The cat sat on the mat.") == pytest.approx(0.39 * 6 + 11.8 - 15.59)  # six words, six syllables
+    assert grade("") is None and grade("`1` 2 [3]") is None
