@@ -11,9 +11,9 @@ from copilot.model.load import load_tokenizer, quiet_libraries
 from copilot.model.onnx_export import Agreement, NotExported, Precision, export_onnx
 from copilot.model.processes import launched
 from copilot.model.runtime import has_gpu, unfit, weights_of
-from copilot.pipeline import fitting_adapter, open_answerer, open_retriever, spread
+from copilot.pipeline import open_answerer, open_retriever, spread
 from copilot.runs import locked, now, read_manifest
-from copilot.work import Work
+from copilot.work import Work, fitting_adapter
 
 AFTER_TRAINING = 2  # prompts replayed
 

@@ -38,7 +38,7 @@ from copilot.model.trainer import Trained, train_adapter
 from copilot.prompt.render import prompt_fingerprint
 from copilot.runs import locked, now, read_manifest, write_json, write_text
 from copilot.types import Answer, Question
-from copilot.work import Work, unchanged
+from copilot.work import Work, fitting_adapter, unchanged
 
 
 def run_index(config: Config, console: Console, flag: str = "", force: bool = False) -> dict[str, Any]:
@@ -274,26 +274,6 @@ def open_answerer(
     doubt = open_doubt(work, retrieve, say) if retrieve else None
     made = str(adapter) if adapter else None
     return Answerer(generator, retrieve, config.prompt, config.answer, config.model.name, made, files, doubt=doubt)
-
-
-def fitting_adapter(work: Work, strict: bool, say: Callable[[str], None]) -> dict[str, Any]:
-    """The manifest of the run's adapter. Raises StaleError when there is none that fits; see `open_answerer`."""
-    remedy = f"run {work.command('train')}"
-    manifest = work.found("train")
-    if manifest is None:
-        raise StaleError(f"no trained adapter at {work.artefact('train')}", remedy)
-    if manifest.get("base") != work.base():
-        name = work.config.model.name
-        raise StaleError(f"the adapter was trained on another model than {name}, or that has changed since", remedy)
-    if work.lender:  # other documents, rows or settings made it; the prompt must still be the same
-        return manifest
-    if manifest.get("recipe") != work.recipe():
-        raise StaleError("the adapter was trained with other settings or rows than the configuration names", remedy)
-    if manifest["fingerprint"] != work.key("train"):
-        if strict:
-            raise StaleError("the adapter was trained on an earlier index", remedy)
-        say(f"note: the adapter was trained on an earlier index; {work.command('train')} renews it")
-    return manifest
 
 
 def run_evaluate(config: Config, console: Console, flag: str = "") -> dict[str, Any]:

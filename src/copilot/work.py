@@ -1,6 +1,7 @@
 """A Config in; for each stage the fingerprint of what makes it, where its result stands, and whether it still fits."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -161,6 +162,26 @@ class Work:
         more = {kind: " ..." if len(names) > 3 else "" for kind, names in kinds.items()}
         said = [f"{', '.join(names[:3])}{more[kind]} {kind}" for kind, names in kinds.items() if names]
         return "; ".join(said) or "its settings have changed"
+
+
+def fitting_adapter(work: Work, strict: bool, say: Callable[[str], None]) -> dict[str, Any]:
+    """The manifest of the run's adapter. Raises StaleError when there is none that fits; see `open_answerer`."""
+    remedy = f"run {work.command('train')}"
+    manifest = work.found("train")
+    if manifest is None:
+        raise StaleError(f"no trained adapter at {work.artefact('train')}", remedy)
+    if manifest.get("base") != work.base():
+        name = work.config.model.name
+        raise StaleError(f"the adapter was trained on another model than {name}, or that has changed since", remedy)
+    if work.lender:  # other documents, rows or settings made it; the prompt must still be the same
+        return manifest
+    if manifest.get("recipe") != work.recipe():
+        raise StaleError("the adapter was trained with other settings or rows than the configuration names", remedy)
+    if manifest["fingerprint"] != work.key("train"):
+        if strict:
+            raise StaleError("the adapter was trained on an earlier index", remedy)
+        say(f"note: the adapter was trained on an earlier index; {work.command('train')} renews it")
+    return manifest
 
 
 def unchanged(before: str, after: str, what: str) -> None:
