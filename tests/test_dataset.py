@@ -196,6 +196,8 @@ def test_training_and_asking_read_the_same_prompt_tokens(tmp_path: Path) -> None
     class Reader:
         """Keeps the prompt tokens that it is asked for."""
 
+        reused = 0
+
         def stream(self, messages: list[Message], grammar: Any = None) -> Any:
             read.append(prompt_tokens(messages, tok))
             return iter(["x"])
