@@ -133,7 +133,8 @@ def test_escapes_never_reach_the_terminal(capsys: pytest.CaptureFixture[str], st
         terminal.out = Console(file=shown, force_terminal=True, color_system=None, width=100)
     answer = hostile_answer()
     if streamed:
-        terminal.piece(answer.text)
+        with terminal.streaming() as piece:
+            piece(answer.text)
     terminal.answer(answer, streamed=streamed, show_context=True)
     terminal.say(f"note {ESCAPES}")
     terminal.example(ESCAPES, ESCAPES)

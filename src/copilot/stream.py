@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.live import Live
 
+from copilot.plain import clean, inert
 from copilot.prompt.sections import MARK
 
 REDRAW = 0.04  # s between two drawings
@@ -21,6 +22,7 @@ def plain_pieces(out: TextIO) -> Iterator[Callable[[str], None]]:
 
     def piece(text: str) -> None:
         nonlocal waiting, begun
+        text = clean(text)
         text = waiting + text if begun else (waiting + text).lstrip()
         kept = text.rstrip()
         waiting, begun = text[len(kept) :], begun or bool(kept)
@@ -52,12 +54,17 @@ class SectionView:
             self.text = mark.lstrip("\n") + rest
         now = time.monotonic()
         if done.strip() or now - self.drawn > REDRAW:
-            self.view.update(self.markdown(self.text), refresh=True)
+            self.view.update(self._drawn(self.text), refresh=True)
             self.drawn = now
 
     def _settle(self, text: str) -> None:
         """Print a finished section for good, above the one that goes on."""
-        self.view.console.print(self.markdown(text), "")
+        self.view.update("")  # or it would be drawn once more below what it has become
+        self.view.console.print(self._drawn(text), "")
+
+    def _drawn(self, text: str) -> Any:
+        """Markdown in which nothing that a model or a document wrote is active."""
+        return self.markdown(inert(text), hyperlinks=False)
 
     def __enter__(self) -> "SectionView":
         self.view.__enter__()
@@ -67,4 +74,4 @@ class SectionView:
         self.view.update("")
         self.view.__exit__(kind, error, at)
         if self.text.strip():  # also what there was when somebody pressed Ctrl-C
-            self.console.print(self.markdown(self.text))
+            self.console.print(self._drawn(self.text))

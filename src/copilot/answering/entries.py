@@ -8,7 +8,7 @@ SHORT = 45  # characters; a line of a wrapped paragraph is longer, a cell that a
 _TITLE, _FENCE = re.compile(r"#{1,6} |[-=~]{3,}$"), ("```", "~~~")
 _PAGE = re.compile(r"\n*^[^\n|]{0,80}\bpage \d+(?: of \d+)?$\n?", re.I | re.M)  # a page's header or footer
 _CODE = re.compile(r"\s*(?:[{}\[\]]|\"[\w.-]+\":|curl |-[HdX] |[$>] )")
-_ITEM = re.compile(r"\s*(?:[-*+•▪◦\x7f\uf0b7]|\d{1,2}[.)]) +(?=\S)")  # \x7f: what a PDF makes of a bullet
+_ITEM = re.compile(r"\s*(?:[-*+•▪◦]|\d{1,2}[.)]) +(?=\S)")
 _ROW = re.compile(r" {2,}(\S(?: ?\S)*) {2,}(\S.*)")
 _NOTE = re.compile(r"(?:>\s*)?\W{0,2}(?:note|warning|caution|tip|important|limits?)\b\W{0,2}:\W{0,2}\s*", re.I)
 _CAPITAL = re.compile(r"[A-Z][a-z][\w ]{0,38}$")

@@ -11,6 +11,8 @@ from copilot.errors import CopilotError
 from copilot.plain import clean
 from copilot.types import Heading
 
+_BULLET = re.compile("^[\x7f\uf0b7](?= )", re.M)  # what becomes of a bullet in a symbol font
+
 
 def read_pdf(data: bytes, file: Path) -> tuple[str, tuple[int, ...], tuple[Heading, ...], str]:
     """(text, page starts, headings, title); headings come from the PDF's own outline.
@@ -26,7 +28,7 @@ def read_pdf(data: bytes, file: Path) -> tuple[str, tuple[int, ...], tuple[Headi
         reader = PdfReader(BytesIO(data))
         if reader.is_encrypted and not reader.decrypt(""):
             raise locked
-        pages = [_clean(page.extract_text()) + "\n" for page in reader.pages]
+        pages = [_clean(_BULLET.sub("•", page.extract_text())) + "\n" for page in reader.pages]
         title = _clean(str((reader.metadata and reader.metadata.title) or "")).strip()
         outline = list(_outline(reader, reader.outline, 1))
     except (FileNotDecryptedError, DependencyError):
