@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,9 @@ def test_escapes_never_reach_the_terminal(capsys: pytest.CaptureFixture[str], st
         terminal.out = Console(file=shown, force_terminal=True, color_system=None, width=100)
     answer = hostile_answer()
     if streamed:
-        terminal.piece(answer.text)
+        with terminal.streaming() as piece:
+            for part in re.split(r"(?<=\n)", answer.text):
+                piece(part)
     terminal.answer(answer, streamed=streamed, show_context=True)
     terminal.say(f"note {ESCAPES}")
     terminal.example(ESCAPES, ESCAPES)

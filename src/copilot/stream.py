@@ -4,12 +4,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.live import Live
 
+from copilot.plain import clean, inert
 from copilot.prompt.sections import MARK
+
+if TYPE_CHECKING:
+    from rich.markdown import Markdown
 
 REDRAW = 0.04  # s between two drawings
 
@@ -21,6 +25,7 @@ def plain_pieces(out: TextIO) -> Iterator[Callable[[str], None]]:
 
     def piece(text: str) -> None:
         nonlocal waiting, begun
+        text = clean(text)
         text = waiting + text if begun else (waiting + text).lstrip()
         kept = text.rstrip()
         waiting, begun = text[len(kept) :], begun or bool(kept)
@@ -32,13 +37,18 @@ def plain_pieces(out: TextIO) -> Iterator[Callable[[str], None]]:
     out.flush()
 
 
+def drawn(text: str) -> "Markdown":
+    """Markdown for a terminal in which nothing is active."""
+    from rich.markdown import Markdown
+
+    return Markdown(inert(text), hyperlinks=False)
+
+
 class SectionView:
     """Whole sections stand still above; the one that is being written is drawn again with each piece."""
 
     def __init__(self, console: Console) -> None:
-        from rich.markdown import Markdown
-
-        self.console, self.markdown = console, Markdown
+        self.console = console
         self.text = ""  # of the section being written
         self.drawn = 0.0  # s, when it was drawn last
         self.view = Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop")
@@ -48,16 +58,17 @@ class SectionView:
         self.text += text
         done, mark, rest = self.text.rpartition(f"\n{MARK}")
         if done.strip():
-            self._settle(done)
             self.text = mark.lstrip("\n") + rest
+            self.view.update("", refresh=True)  # it is printed for good, not drawn below that once more
+            self._settle(done)
         now = time.monotonic()
         if done.strip() or now - self.drawn > REDRAW:
-            self.view.update(self.markdown(self.text), refresh=True)
+            self.view.update(drawn(self.text), refresh=True)
             self.drawn = now
 
     def _settle(self, text: str) -> None:
         """Print a finished section for good, above the one that goes on."""
-        self.view.console.print(self.markdown(text), "")
+        self.view.console.print(drawn(text), "")
 
     def __enter__(self) -> "SectionView":
         self.view.__enter__()
@@ -67,4 +78,4 @@ class SectionView:
         self.view.update("")
         self.view.__exit__(kind, error, at)
         if self.text.strip():  # also what there was when somebody pressed Ctrl-C
-            self.console.print(self.markdown(self.text))
+            self.console.print(drawn(self.text))
