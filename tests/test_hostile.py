@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,8 @@ def test_escapes_never_reach_the_terminal(capsys: pytest.CaptureFixture[str], st
     answer = hostile_answer()
     if streamed:
         with terminal.streaming() as piece:
-            piece(answer.text)
+            for part in re.split(r"(?<=\n)", answer.text):
+                piece(part)
     terminal.answer(answer, streamed=streamed, show_context=True)
     terminal.say(f"note {ESCAPES}")
     terminal.example(ESCAPES, ESCAPES)

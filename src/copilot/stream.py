@@ -4,13 +4,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.live import Live
 
 from copilot.plain import clean, inert
 from copilot.prompt.sections import MARK
+
+if TYPE_CHECKING:
+    from rich.markdown import Markdown
 
 REDRAW = 0.04  # s between two drawings
 
@@ -34,13 +37,18 @@ def plain_pieces(out: TextIO) -> Iterator[Callable[[str], None]]:
     out.flush()
 
 
+def drawn(text: str) -> "Markdown":
+    """Markdown for a terminal in which nothing is active."""
+    from rich.markdown import Markdown
+
+    return Markdown(inert(text), hyperlinks=False)
+
+
 class SectionView:
     """Whole sections stand still above; the one that is being written is drawn again with each piece."""
 
     def __init__(self, console: Console) -> None:
-        from rich.markdown import Markdown
-
-        self.console, self.markdown = console, Markdown
+        self.console = console
         self.text = ""  # of the section being written
         self.drawn = 0.0  # s, when it was drawn last
         self.view = Live(console=console, auto_refresh=False, transient=True, vertical_overflow="crop")
@@ -50,21 +58,17 @@ class SectionView:
         self.text += text
         done, mark, rest = self.text.rpartition(f"\n{MARK}")
         if done.strip():
-            self._settle(done)
             self.text = mark.lstrip("\n") + rest
+            self.view.update("", refresh=True)  # it is printed for good, not drawn below that once more
+            self._settle(done)
         now = time.monotonic()
         if done.strip() or now - self.drawn > REDRAW:
-            self.view.update(self._drawn(self.text), refresh=True)
+            self.view.update(drawn(self.text), refresh=True)
             self.drawn = now
 
     def _settle(self, text: str) -> None:
         """Print a finished section for good, above the one that goes on."""
-        self.view.update("")  # or it would be drawn once more below what it has become
-        self.view.console.print(self._drawn(text), "")
-
-    def _drawn(self, text: str) -> Any:
-        """Markdown in which nothing that a model or a document wrote is active."""
-        return self.markdown(inert(text), hyperlinks=False)
+        self.view.console.print(drawn(text), "")
 
     def __enter__(self) -> "SectionView":
         self.view.__enter__()
@@ -74,4 +78,4 @@ class SectionView:
         self.view.update("")
         self.view.__exit__(kind, error, at)
         if self.text.strip():  # also what there was when somebody pressed Ctrl-C
-            self.console.print(self._drawn(self.text))
+            self.console.print(drawn(self.text))

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from copilot.plain import clean, inert
-from copilot.stream import SectionView, plain_pieces
+from copilot.plain import clean
+from copilot.stream import SectionView, drawn, plain_pieces
 from copilot.types import Answer, Finding
 
 if TYPE_CHECKING:
@@ -87,9 +87,7 @@ class Terminal:
         """An answer (unless it was streamed already) with its sources, and under it what the check has found."""
         text = clean(answer.marked or answer.text)
         if not streamed and self.out.is_terminal:
-            from rich.markdown import Markdown
-
-            self.out.print(Markdown(inert(text), hyperlinks=False))
+            self.out.print(drawn(text))
         elif not streamed:
             print(text)
         if answer.glossary:
