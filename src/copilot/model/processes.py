@@ -6,6 +6,8 @@ The first process alone takes the lock, reads the documents, speaks and writes; 
 import json
 import os
 import re
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from copilot.errors import CopilotError, Exit
 
 _LOST = re.compile(r"connection (closed|reset|refused)|broken pipe|timed out|socket|NCCL|Gloo", re.IGNORECASE)
 _WAIT = timedelta(hours=12)  # for the first process, which may have to wait for a lock or a large knowledge base
+_LAST_WORDS = 10  # s from SIGTERM to the end, for one sentence or a checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ def together() -> Iterator[Processes]:
         os.environ.setdefault("ACCELERATE_TORCH_DEVICE", "cpu")
     torch.distributed.init_process_group("nccl" if gpu else "gloo", timeout=_WAIT)
     store = torch.distributed.distributed_c10d._get_default_store()
+    _speak_before_ending()
     try:
         yield processes
     except Exception as error:
@@ -113,6 +117,19 @@ def together() -> Iterator[Processes]:
             raise
         raise told from None
     torch.distributed.destroy_process_group()
+
+
+def _speak_before_ending() -> None:
+    """Have SIGTERM, which a launcher sends when one process has failed, wait until the others could say so."""
+
+    def end_soon(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        timer = threading.Timer(_LAST_WORDS, os._exit, (128 + number,))
+        timer.daemon = True
+        timer.start()
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end_soon)
 
 
 def _announce(store: Any, code: int) -> int | None:
