@@ -7,12 +7,13 @@ rows have changed; the evaluation questions are never among the rows.
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from copilot.answering.floor import Floor, learn
 from copilot.answering.refusal import abstained
-from copilot.knowledge.retriever import IndexRetriever
+from copilot.knowledge.retriever import REMEMBERED, IndexRetriever
 from copilot.model.dataset import read_jsonl
 from copilot.model.formats import question_and_response
 from copilot.runs import now, write_json
@@ -30,6 +31,7 @@ def open_doubt(work: Work, retrieve: IndexRetriever, say: Callable[[str], None])
     if not floor.trusted:
         return None
 
+    @lru_cache(maxsize=REMEMBERED)  # asked before an answer, for its cost and in its record: one search serves all
     def doubt(question: str) -> Abstention | None:
         found = floor.judge(retrieve.evidence(question))
         return replace(found, unknown=tuple(retrieve.index.lexical.unknown(question))) if found else None

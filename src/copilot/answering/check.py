@@ -7,7 +7,7 @@ text: names, addresses, paths and numbers. That a sentence is true it cannot tel
 import re
 from collections.abc import Iterator, Sequence
 
-from copilot.answering.identifiers import in_text, supported
+from copilot.answering.identifiers import KEY, VERBS, in_text, supported
 from copilot.answering.numbers import Amount, amounts, unheld
 from copilot.config import AnswerPart
 from copilot.prompt.sections import explain, parse
@@ -15,9 +15,7 @@ from copilot.types import Finding, Hit, Section
 
 _URL = re.compile(r"(?:\bhttps?://|\bwww\.)[^\s`<>()\[\]\"'*]+|\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+", re.I)
 _FILE = re.compile(r"(?<![\w/.~:-])[\w.-]+(?:/[\w.-]+)+\.[A-Za-z]\w{0,4}\b")  # docs/setup.yaml
-_VERB = re.compile(r"GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS")
 _BARE = re.compile(r"(?<![\w./{@-])([a-z]{2,}[A-Z]\w*|[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+|[a-z]\w+(?:\.[a-z]\w+)+)(?!\w)")
-_KEY = re.compile(r'"([\w.-]+)"\s*:')
 
 
 def check(
@@ -46,7 +44,7 @@ def _unheld(body: str, title: str, context: str, given: Sequence[Amount]) -> Ite
     for url in dict.fromkeys(url for url in urls if not _has_url(url, context)):
         yield Finding("url", url, title)
     rest = _URL.sub(" ", body)
-    names = [*in_text(rest), *(m[1] for m in _BARE.finditer(rest.replace("`", " "))), *_KEY.findall(rest)]
+    names = [*in_text(rest), *(m[1] for m in _BARE.finditer(rest.replace("`", " "))), *KEY.findall(rest)]
     names += [match[0] for match in _FILE.finditer(rest)]
     wrong = [name for name in dict.fromkeys(names) if not _URL.search(name) and not supported(name, context)]
     for name in wrong:
@@ -67,5 +65,5 @@ def _has_url(url: str, context: str) -> bool:
 
 def _is_path(name: str) -> bool:
     *verb, last = name.split()
-    endpoint = last.startswith("/") and (not verb or _VERB.fullmatch(" ".join(verb)) is not None)
+    endpoint = last.startswith("/") and (not verb or re.fullmatch(VERBS, " ".join(verb)) is not None)
     return endpoint or _FILE.fullmatch(name) is not None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from copilot.answering.answer import Answerer
 from copilot.answering.entries import Entry
-from copilot.answering.identifiers import nameable
+from copilot.answering.identifiers import VERBS, nameable
 from copilot.answering.ranking import SHAPED, best_entry, read_question
 from copilot.config import AnswerPart, Prompt
 from copilot.model.generator import Generated
@@ -22,7 +22,7 @@ NAME = "extractive"  # what `Answer.model` says
 FIELDS, TIPS, STEPS = 6, 4, 6  # items of a section, at most
 LEAST = 0.1  # share of what is asked; when the best entry holds less, the documents do not say
 
-_CALL = re.compile(r"\b((?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS) /[\w/{}<>.:-]*[\w}>])")
+_CALL = re.compile(rf"\b((?:{VERBS}) /[\w/{{}}<>.:-]*[\w}}>])")
 _MODULE = re.compile(r"(?:The \w+ |Use )?`?([a-z]+(?:[A-Z]\w*|_\w+))`?(?![\w(.])")
 _ALARM = re.compile(
     r"\b(?:refused|rejected|errors?|cannot|only|must|not|never|no longer|fails?|otherwise|at most|up to|limit\w*|"

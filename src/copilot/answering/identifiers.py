@@ -8,14 +8,14 @@ from http import HTTPStatus
 from copilot.answering.numbers import amounts
 from copilot.prompt.grammar import UNITS
 
-_VERBS = "GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS"
+VERBS = "GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS"
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~).*$", re.M)
 _SPAN = re.compile(r"`+([^`\n]+)`+")
 _HOST = re.compile(r"https?://[\w.{}-]+(?::\d+)?(?=/)")
 _SEGMENT = r"(?:<\w+>|[\w.~%{}:+-]+)"
 _PATH = rf"/(?=[A-Za-z_{{<:]|-/){_SEGMENT}(?:/{_SEGMENT})*"
 _ENDPOINT = re.compile(rf"(?<![\w<>/.}}~:-]){_PATH}")
-_PAIR = re.compile(rf"\b({_VERBS})[\s`]+(?:{_HOST.pattern})?({_PATH})")
+_PAIR = re.compile(rf"\b({VERBS})[\s`]+(?:{_HOST.pattern})?({_PATH})")
 
 _PHRASES = "|".join(re.escape(s.phrase) for s in HTTPStatus)
 _CODE = r"[1-5]\d\d(?!\w|[.,]\d)"
@@ -31,7 +31,7 @@ LONGEST = 80  # characters of a name
 _CAMEL, _SNAKE = r"[a-z]+[A-Z]\w*|[A-Z][a-z0-9]+[A-Z]\w*", r"[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+"
 _CAPITALS, _DOTTED, _HEADER = r"[A-Z]{2}[A-Z0-9]*", r"[a-z]\w+(?:\.[a-z]\w+)+", r"[A-Z][a-z]+(?:-[A-Z][a-z]+)+"
 _SHAPED = re.compile(rf"(?<![\w./{{-])({_CAMEL}|{_SNAKE}|{_CAPITALS}|{_DOTTED}|{_HEADER})\b")
-_KEY = re.compile(r'"([\w.-]+)"\s*:')
+KEY = re.compile(r'"([\w.-]+)"\s*:')
 _CELL = re.compile(r"^\|[ \t]*`?([^|`\n]+?)`?[ \t]*\|", re.M)
 _TYPES = "string|text|integer|number|boolean|bool|time|date|datetime|array|object|list|uuid|float|file|yes|no"
 _TYPED = re.compile(rf"^[ \t]*(?![A-Z][a-z]+\b)([\w.{{}}-]+)[ \t]+(?:{_TYPES})\b", re.M)
@@ -61,7 +61,7 @@ def nameable(context: str) -> tuple[str, ...]:
     cells of tables, also of tables whose lines a PDF has lost. At most LONGEST characters each.
     """
     found = list(in_text(context))
-    for pattern in (_SHAPED, _KEY, _CELL, _TYPED):
+    for pattern in (_SHAPED, KEY, _CELL, _TYPED):
         found += [match[1].strip() for match in pattern.finditer(_FENCE.sub("", context))]
     wanted = (n for n in dict.fromkeys(found) if re.search(r"\w", n) and "`" not in n and len(n) <= LONGEST)
     names = (name for name in wanted if name.isprintable())
