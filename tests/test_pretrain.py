@@ -67,7 +67,8 @@ def test_real_operations_and_pages_become_questions(tmp_path: Path, monkeypatch:
         for verb, method in (("Get", "GET"), ("Delete", "DELETE"), ("Create", "POST"))
     ]
     said = "# Attic\n\nThe attic keeps up to twelve boxes. It must be dry before a box is stored there.\n\n"
-    page = pages.cut("attic.md", said + "## Moving\n\nA box is moved by its owner only. Nobody else may ever open it.\n" * 19)
+    moving = "## Moving\n\nA box is moved by its owner only. Nobody else may ever open it.\n"
+    page = pages.cut("attic.md", said + moving * 19)
     for name, value in (("APIS", {"apis": [["Attic", ops]], "synonyms": {"box": ["crate"]}}), ("PAGES", [page])):
         (tmp_path / name).write_text(json.dumps(value))
         monkeypatch.setenv(f"TINY_{name}", str(tmp_path / name))
