@@ -38,12 +38,15 @@ class Answerer:
     doubt: Callable[[str], Abstention | None] | None = None  # what is refused before the model writes; None: nothing
 
     def ask(self, question: str, on_text: Callable[[str], None] = lambda piece: None) -> Answer:
-        """One answer; `on_text` gets it piece by piece as it is written, with the markers of its sources."""
+        """One answer; `on_text` gets it piece by piece as it is written, with the markers of its sources.
+
+        What `on_text` raises ends the answer, and the model's work on it.
+        """
         began = time.monotonic()
         hits, messages = self._prompt(question)
         citing = Citing(hits, self.files)
         marker = Marker(citing.cite, on_text)
-        feed = (lambda piece: None) if self.repair else marker.feed  # a text that may be taken back is not shown
+        feed = (lambda piece: on_text("")) if self.repair else marker.feed  # what may be taken back is not shown
         pieces: list[str] = []
         first = 0.0
         for piece in self._stream(question, hits, messages):

@@ -85,7 +85,8 @@ class OnnxGenerator:
         room = room_after(len(ids), self.config, self.max_length)
         masks = None
         if grammar is not None:
-            masks = Masks(self.opened.result()[1], [grammar], len(self.config.sections), [room])
+            parts, budgets = len(self.config.sections), self.config.budgets
+            masks = Masks(self.opened.result()[1], [grammar], parts, [room], budgets)
         return self._write(ids, room, masks, self.config.temperature)
 
     def _write(self, ids: Sequence[int], room: int, masks: Masks | None, temperature: float) -> Iterator[int]:
@@ -117,8 +118,7 @@ class OnnxGenerator:
         decoder = self.opened.result()[0]
         most = min(len(self.known), len(ids) - 1)  # the last token is read in any case: its scores are wanted
         self.reused = next((i for i in range(most) if self.known[i] != ids[i]), most)
-        if self.known:
-            decoder.rewind_to(self.reused)
+        decoder.rewind_to(self.reused)  # also when Ctrl-C came between reading and noting what was read
         self.known = list(ids[: self.reused])
         return self._go_on(ids[self.reused :])
 
