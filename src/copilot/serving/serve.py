@@ -2,6 +2,7 @@
 
 import socket
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from copilot.config import Config
 from copilot.errors import CopilotError, Exit
@@ -10,6 +11,9 @@ from copilot.serving.api import Api
 from copilot.serving.conversation import reply
 from copilot.serving.desk import Desk
 from copilot.terminal import Terminal
+
+if TYPE_CHECKING:
+    import uvicorn
 
 HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -24,21 +28,25 @@ def run_serve(config: Config, flags: str, terminal: Terminal, host: str, port: i
     if host not in HERE and not token:
         message = f"at {host} anybody who reaches this machine could ask, and read the documents"
         raise CopilotError(message, "set COPILOT_TOKEN to a secret that clients send, or leave --host out", Exit.USAGE)
-    import uvicorn
-
     with listening(host, port) as bound:
         answerer = open_answerer(config, flags, say=terminal.say, detail=terminal.detail)
         desk = Desk(lambda asked, on_text: reply(answerer, asked, on_text), most, terminal.say, terminal.detail)
         api = Api(desk, config.run.name, token, frozenset() if token else HERE)
-        quiet = {"log_config": None, "log_level": "critical", "access_log": False, "server_header": False}
-        plain = {"http": "h11", "ws": "none", "loop": "asyncio", "lifespan": "off"}
-        server = uvicorn.Server(uvicorn.Config(api.app(), timeout_graceful_shutdown=1, **quiet, **plain))
         name = f"[{host}]" if ":" in host else host
         terminal.say(f"answering at http://{name}:{bound.getsockname()[1]}/ (Ctrl-C ends it)")
         try:
-            server.run(sockets=[bound])
+            server_of(api).run(sockets=[bound])
         finally:
             desk.close()
+
+
+def server_of(api: Api) -> "uvicorn.Server":
+    """A server that logs nothing and gives answers that are being written a second when it is told to end."""
+    import uvicorn
+
+    quiet = {"log_config": None, "log_level": "critical", "access_log": False, "server_header": False}
+    plain = {"http": "h11", "ws": "none", "loop": "asyncio", "lifespan": "off"}
+    return uvicorn.Server(uvicorn.Config(api.app(), timeout_graceful_shutdown=1, **quiet, **plain))
 
 
 def listening(host: str, port: int) -> socket.socket:
