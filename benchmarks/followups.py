@@ -1,18 +1,19 @@
 """A trained run and written conversations in; what is found for follow-ups, and what a kept prompt spares, out.
 
     copilot pipeline -c configs/tiny.yaml
-    python benchmarks/followups.py [-c configs/tiny.yaml] [--limit 28]
+    python benchmarks/followups.py [-c configs/tiny.yaml] [--limit 28] [--known-first]
 
 Two tables. Finding: of each conversation in data/eval/followups.jsonl, how well the gold sections of its last question
 are found when that is searched alone, joined with all before it, or as `copilot chat` does (joined where it leans on
 them); questions that lean and questions that stand alone are counted apart. Reading: the conversations whose last
 question leans are asked one after the other on ONNX, with what was read of the last prompt kept, and again with it
-forgotten before each question, in turns. Answers must be the same, text for text, or the script fails. `order` is that
-of the passages in a follow-up's prompt: by rank, or those of the question before first, in their old order.
+forgotten before each question, in turns. Answers must be the same, text for text, or the script fails. `--known-first`
+also puts the passages of the question before first, in their old order: more is spared, and answers get worse.
 """
 
 import argparse
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -73,38 +74,42 @@ def known_first(retrieve: Retrieve) -> Retrieve:
     return ordered
 
 
-def asked(answerer: Answerer, generator: OnnxGenerator, row: Row, keep: bool) -> Answer:
-    """The answer to the last question of a conversation; what was read before it is forgotten unless `keep`."""
+def asked(answerer: Answerer, generator: OnnxGenerator, row: Row, keep: bool) -> tuple[Answer, float]:
+    """The answer to the last question of a conversation, and its s of a core; what was read is known if `keep`."""
     questions = [*row["before"], row["question"]]
     for n in range(len(questions)):
         if not keep or n == 0:
             generator.known.clear()
+        began = time.process_time()
         answer = answerer.ask(standing(questions[: n + 1]))
-    return answer
+    return answer, time.process_time() - began
 
 
-def reading(rows: Sequence[Row], answerer: Answerer, generator: OnnxGenerator) -> str:
-    """Tokens read for a follow-up, time to its first word, and whether its answer cites the gold, as markdown."""
+def reading(rows: Sequence[Row], answerer: Answerer, generator: OnnxGenerator, also_known_first: bool) -> str:
+    """Medians over the follow-ups, and the share that cites the gold, as markdown; the ratios of forgotten to kept."""
     assert answerer.retrieve is not None
-    orders = {"by rank": answerer.retrieve, "known first": known_first(answerer.retrieve)}
-    lines = ["| order | kept | tokens of the prompt | read | first word, s | cites gold |", "|---|---|---|---|---|---|"]
+    orders = {"by rank": answerer.retrieve}
+    orders |= {"known first": known_first(answerer.retrieve)} if also_known_first else {}
+    titles = ("passages", "kept", "tokens of the prompt", "read", "first word, s", "answer, s of a core", "cites gold")
+    lines = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
     for order, retrieve in orders.items():
         using = replace(answerer, retrieve=retrieve)
-        ways: dict[bool, list[Answer]] = {True: [], False: []}
-        for row in rows:
-            for keep in ways:
-                ways[keep].append(asked(using, generator, row, keep))
-        for kept, forgot in zip(ways[True], ways[False], strict=True):
+        pairs = [[asked(using, generator, row, keep) for keep in (True, False)] for row in rows]
+        for (kept, _), (forgot, _) in pairs:
             if kept.text != forgot.text:
                 raise SystemExit(f"{kept.question}: not the same answer\n\n{kept.text}\n\n{forgot.text}")
-        for keep, answers in ways.items():
-            prompt = median(a.usage.prompt_tokens for a in answers)
-            read = median(a.usage.prompt_tokens - a.usage.prompt_tokens_reused for a in answers)
-            first = median(a.usage.seconds_to_first_token for a in answers)
-            cites = np.mean([cited(answer, row) for answer, row in zip(answers, rows, strict=True)])
-            kept_or_not = "yes" if keep else "no"
-            lines.append(f"| {order} | {kept_or_not} | {prompt:,.0f} | {read:,.0f} | {first:.2f} | {cites:.2f} |")
-    return "\n".join(lines)
+        figures = []
+        for n, keep in enumerate(("yes", "no")):
+            usages = [pair[n][0].usage for pair in pairs]
+            read = median(u.prompt_tokens - u.prompt_tokens_reused for u in usages)
+            first, core = median(u.seconds_to_first_token for u in usages), median(pair[n][1] for pair in pairs)
+            figures.append((read, first, core))
+            cites = np.mean([cited(pair[n][0], row) for pair, row in zip(pairs, rows, strict=True)])
+            prompt = median(u.prompt_tokens for u in usages)
+            lines.append(f"| {order} | {keep} | {prompt:,.0f} | {read:,.0f} | {first:.2f} | {core:.2f} | {cites:.2f} |")
+        ratios = " | ".join(f"{forgot / kept:.2f}" for kept, forgot in zip(*figures, strict=True))
+        lines.append(f"| {order} | no / yes | | {ratios} | |")
+    return "\n".join(lines) + f"\n\n{len(orders) * len(rows)} answers are the same, kept and forgotten."
 
 
 def cited(answer: Answer, row: Row) -> bool:
@@ -118,12 +123,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-c", "--config", default="configs/tiny.yaml")
     parser.add_argument("--limit", type=int, default=28, help="conversations that are answered")
+    parser.add_argument("--known-first", action="store_true", help="try that order of the passages too")
     options = parser.parse_args()
     rows = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
     answerer = open_answerer(load_config(options.config, ["model.runtime=onnx"]))
     assert answerer.retrieve is not None and isinstance(answerer.generator, OnnxGenerator)
     print(finding(rows, answerer.retrieve), flush=True)
-    print("\n" + reading([row for row in rows if row["leans"]][: options.limit], answerer, answerer.generator))
+    leaning = [row for row in rows if row["leans"]][: options.limit]
+    print("\n" + reading(leaning, answerer, answerer.generator, options.known_first))
 
 
 if __name__ == "__main__":

@@ -211,12 +211,12 @@ def test_what_prompts_share_is_read_once(run: Path) -> None:
 
 def test_budgets_hold_as_they_do_on_transformers(run: Path, loaded: Loaded) -> None:
     answer = {"max_new_tokens": 160, "sections": ["One", "Two"], "budgets": [40, None]}
-    made = opened(run, **answer)
+    made, free = opened(run, **answer), opened(run, **{**answer, "budgets": []})
     theirs = TransformersGenerator(loaded, made.config, 1024, 1)
     grammar = answer_grammar(["One", "Two"], ["a", "b"])
-    (done,) = made.batch([messages(1)], grammars=[grammar])
-    assert done.text == theirs.batch([messages(1)], lambda n: None, [grammar])[0].text
-    assert made.count_text(done.text.partition("\n\n### Two")[0]) <= 42
+    text, long = (generator.batch([messages(3)], grammars=[grammar])[0].text for generator in (made, free))
+    assert text == theirs.batch([messages(3)], lambda n: None, [grammar])[0].text
+    assert made.count_text(text.partition("\n\n### Two")[0]) <= 40 < made.count_text(long.partition("\n\n### Two")[0])
 
 
 def test_leaving_while_a_prompt_is_read_does_no_harm(run: Path) -> None:

@@ -11,7 +11,7 @@ from tiny_lm import response
 
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-CHROME = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), "")
+CHROME = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")  # else its own
 HOSTILE = "<img src=x onerror=alert(1)> <script>alert(2)</script> [x](javascript:alert(3)) **bold** `a<b>`"
 
 
@@ -19,7 +19,7 @@ HOSTILE = "<img src=x onerror=alert(1)> <script>alert(2)</script> [x](javascript
 def browser() -> Iterator[Any]:
     with playwright.sync_playwright() as engines:
         try:
-            made = engines.chromium.launch(executable_path=CHROME or None, args=["--no-sandbox"])
+            made = engines.chromium.launch(executable_path=CHROME, args=["--no-sandbox"])
         except playwright.Error as error:
             pytest.skip(f"no browser: {str(error).splitlines()[0]}")
         yield made
@@ -33,7 +33,7 @@ def page(browser: Any) -> Iterator[Any]:
     made.set_default_timeout(20_000)
     wrong: list[str] = []
     made.on("pageerror", lambda error: wrong.append(str(error)))
-    made.on("console", lambda said: wrong.append(said.text) if said.type == "error" and "503" not in said.text else None)
+    made.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
     made.on("dialog", lambda dialog: wrong.append("a script ran"))
     yield made
     context.close()
@@ -58,7 +58,8 @@ def test_sections_arrive_one_by_one_and_sources_hold_the_passage(page: Any) -> N
         article = page.locator("article")
         article.locator("h3", has_text="Summary").wait_for()
         assert article.get_attribute("aria-busy") == "true" and article.locator("h3").count() == 1
-        assert page.get_by_role("button", name="Stop").is_visible() and page.get_by_role("button", name="Ask").is_disabled()
+        assert page.get_by_role("button", name="Stop").is_visible()
+        assert page.get_by_role("button", name="Ask").is_disabled()
         slow.go.release(99)
         page.get_by_role("status").filter(has_text="Answered in").wait_for()
         headings = article.locator("h3").all_inner_texts()

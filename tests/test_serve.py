@@ -272,7 +272,7 @@ def test_an_open_door_and_a_taken_port_are_refused(tmp_path: Path) -> None:
     assert caught.value.code == 2
     with closing(listening("127.0.0.1", 0)) as taken, pytest.raises(CopilotError, match="cannot answer at 127"):
         listening("127.0.0.1", taken.getsockname()[1])
-    with pytest.raises(CopilotError, match="cannot answer at nowhere.invalid"):
+    with pytest.raises(CopilotError, match=r"cannot answer at nowhere\.invalid"):
         listening("nowhere.invalid", 0)
 
 
