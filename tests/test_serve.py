@@ -20,7 +20,7 @@ from copilot.errors import CopilotError
 from copilot.serving.api import BODY, Api
 from copilot.serving.conversation import reply
 from copilot.serving.desk import Desk
-from copilot.serving.serve import HERE, listening, run_serve, server_of
+from copilot.serving.serve import NAMES, listening, run_serve, server_of
 from copilot.terminal import Terminal
 from copilot.types import Message
 
@@ -68,7 +68,7 @@ class Running:
         self.heard: list[str] = []
         using = replace(asked, generator=generator)
         self.desk = Desk(lambda q, on_text: reply(using, q, on_text), most, self.heard.append, self.heard.append)
-        self.server = server_of(Api(self.desk, "tiny", token, frozenset() if token else HERE))
+        self.server = server_of(Api(self.desk, "tiny", token, frozenset() if token else NAMES))
         self.socket = listening("127.0.0.1", 0)
         self.port = self.socket.getsockname()[1]
         self.thread = threading.Thread(target=self.server.run, kwargs={"sockets": [self.socket]}, daemon=True)
@@ -245,6 +245,20 @@ def test_a_failure_is_told_and_the_next_question_answered() -> None:
             status, told, _ = at.get("/v1/chat/completions", body)
             assert status == 500 and "SECRET" not in json.dumps(told)
         assert at.heard[:2] == ["error: the prompt has 9 tokens", "error: ZeroDivisionError: SECRET"]
+
+
+def test_a_fault_of_ours_is_said_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(Scripted("")) as at:
+        monkeypatch.setattr(at.desk, "take", lambda questions: 1 // 0)
+        status, told, _ = at.get("/ask", QUESTION)
+        assert (status, told["error"]["message"]) == (500, "the server failed")
+        assert at.heard == ["error: ZeroDivisionError: integer division or modulo by zero"]
+
+
+@pytest.mark.parametrize("host", ["[::1", "", "a b", "127.0.0.1:x", "evil.example#127.0.0.1", "127.0.0.1@evil.example"])
+def test_strange_names_are_refused(at: Running, host: str) -> None:
+    status, told, _ = at.get("/ask", QUESTION, Host=host)
+    assert status in (400, 403), told
 
 
 def test_no_question_is_ever_logged(capfd: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import json
 import math
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Mapping
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from copilot.errors import CopilotError
+from copilot.errors import CopilotError, first_line
 from copilot.serving.completions import Ask, Completion, completion, ending, piece
 from copilot.serving.desk import Busy, Desk, Job
 from copilot.types import Answer
@@ -62,7 +63,8 @@ class Api:
             Route("/ask", self.ask, methods=["POST"]),
             Route("/v1/chat/completions", self.complete, methods=["POST"]),
         ]
-        return Starlette(routes=routes, exception_handlers={Refusal: _refused, CopilotError: _failed})
+        handlers = {Refusal: _refused, CopilotError: _failed, Exception: self._broken}
+        return Starlette(routes=routes, exception_handlers=handlers)
 
     async def page(self, request: "Request") -> "Response":
         """The page to ask on, and the two files it needs."""
@@ -103,6 +105,10 @@ class Api:
         with_usage = bool(body.stream_options and body.stream_options.include_usage)
         return StreamingResponse(_events(first, parts, head, with_usage), media_type="text/event-stream")
 
+    async def _broken(self, request: "Request", error: Exception) -> "Response":
+        self.desk.say(f"error: {type(error).__name__}: {first_line(error)}")  # a fault of ours, which must be seen
+        return _json(_error("the server failed", 500), 500)
+
     async def _answer(self, request: "Request", job: Job) -> Answer:
         async def last() -> Answer:
             async for part in job.parts():
@@ -121,7 +127,8 @@ class Api:
 
     async def _body(self, request: "Request", kind: type[B]) -> B:
         """The body of a request that may be answered. Raises Refusal."""
-        if self.hosts and request.url.hostname not in self.hosts:  # a page elsewhere whose name points here
+        name = re.sub(r":\d+$", "", request.headers.get("host", "")).lower()
+        if self.hosts and name not in self.hosts:  # a page elsewhere whose name points here
             raise Refusal(403, f"this server is asked as {' or '.join(sorted(self.hosts))}")
         given = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
         if self.token and not hmac.compare_digest(given, self.token.encode()):

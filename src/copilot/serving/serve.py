@@ -15,7 +15,8 @@ from copilot.terminal import Terminal
 if TYPE_CHECKING:
     import uvicorn
 
-HERE = frozenset({"127.0.0.1", "localhost", "::1"})
+HERE = ("127.0.0.1", "localhost", "::1")
+NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})  # what a browser calls them
 
 
 def run_serve(config: Config, flags: str, terminal: Terminal, host: str, port: int, token: str, most: int) -> None:
@@ -31,7 +32,7 @@ def run_serve(config: Config, flags: str, terminal: Terminal, host: str, port: i
     with listening(host, port) as bound:
         answerer = open_answerer(config, flags, say=terminal.say, detail=terminal.detail)
         desk = Desk(lambda asked, on_text: reply(answerer, asked, on_text), most, terminal.say, terminal.detail)
-        api = Api(desk, config.run.name, token, frozenset() if token else HERE)
+        api = Api(desk, config.run.name, token, NAMES if not token else frozenset())
         name = f"[{host}]" if ":" in host else host
         terminal.say(f"answering at http://{name}:{bound.getsockname()[1]}/ (Ctrl-C ends it)")
         try:
