@@ -19,6 +19,7 @@ from tiny_lm import question, retrieve, save_model
 from tiny_project import DOCUMENTS, make_project, rows
 from typer.testing import CliRunner
 
+from copilot.answering.answer import Answerer
 from copilot.cli import app
 from copilot.config import AnswerPart, Model, Prompt
 from copilot.errors import CopilotError, StaleError
@@ -217,6 +218,21 @@ def test_budgets_hold_as_they_do_on_transformers(run: Path, loaded: Loaded) -> N
     text, long = (generator.batch([messages(3)], grammars=[grammar])[0].text for generator in (made, free))
     assert text == theirs.batch([messages(3)], lambda n: None, [grammar])[0].text
     assert made.count_text(text.partition("\n\n### Two")[0]) <= 40 < made.count_text(long.partition("\n\n### Two")[0])
+
+
+def test_who_leaves_while_a_prompt_is_read_stops_it(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("copilot.model.onnx.AT_ONCE", 16)
+    made, pieces = opened(run), list[str]()
+
+    def leave_at_the_third(piece: str) -> None:
+        pieces.append(piece)
+        if len(pieces) == 3:
+            raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        Answerer(made, retrieve, Prompt(), made.config, "m", None).ask(question(1), leave_at_the_third)
+    assert pieces == ["", "", ""] and len(made.known) == 48
+    assert made.batch([messages(3)])[0].text == opened(run).batch([messages(3)])[0].text
 
 
 def test_leaving_while_a_prompt_is_read_does_no_harm(run: Path) -> None:

@@ -37,6 +37,8 @@ class Job:
         """Hand a part over, from the thread of the model."""
         if self.left.is_set():
             raise _Left
+        if part == "":  # it goes on, and there is nothing to read yet
+            return
         try:
             self.loop.call_soon_threadsafe(self.made.put_nowait, part)
         except RuntimeError:  # the loop was closed meanwhile

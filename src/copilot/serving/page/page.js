@@ -126,8 +126,7 @@ async function ask(question) {
     const [text, answer] = await write(body, n);
     conversation.push({ role: "assistant", content: text });
     below(answer, article, n);
-    const { seconds, prompt_tokens: read, prompt_tokens_reused: known } = answer.usage;
-    at("status").textContent = `Answered in ${seconds.toFixed(1)} s (${read - known} of ${read} tokens read anew).`;
+    at("status").textContent = `Answered in ${answer.usage.seconds.toFixed(1)} s.`;
   } catch (error) {
     conversation.pop();
     const stopped = error.name === "AbortError";
