@@ -38,19 +38,24 @@ class Answerer:
     doubt: Callable[[str], Abstention | None] | None = None  # what is refused before the model writes; None: nothing
 
     def ask(self, question: str, on_text: Callable[[str], None] = lambda piece: None) -> Answer:
-        """One answer; `on_text` gets it piece by piece as it is written, with the markers of its sources."""
+        """One answer; `on_text` gets it piece by piece as it is written, with the markers of its sources.
+
+        What `on_text` raises ends the answer, and the model's work on it; while nothing can be shown it gets "".
+        """
         began = time.monotonic()
         hits, messages = self._prompt(question)
         citing = Citing(hits, self.files)
         marker = Marker(citing.cite, on_text)
-        feed = (lambda piece: None) if self.repair else marker.feed  # a text that may be taken back is not shown
         pieces: list[str] = []
         first = 0.0
         for piece in self._stream(question, hits, messages):
             if piece and not first:
                 first = time.monotonic() - began
             pieces.append(piece)
-            feed(piece)
+            if piece and not self.repair:
+                marker.feed(piece)
+            else:  # a text that may be taken back is not shown
+                on_text("")
         text = "".join(pieces).strip()
         refused = self._refused(question)
         read = 0 if refused else self.generator.count(messages)
