@@ -107,6 +107,8 @@ class Terminal:
             print(clean(f"\n--- {where}\n{chunk.text}"))
         if answer.findings:
             self.say("\n" + findings_note(answer.findings))
+        if answer.note:
+            self.say(answer.note)
 
     def result(self, part: "Table | str") -> None:
         """A table of results, or a sentence about it."""
