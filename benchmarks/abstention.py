@@ -112,6 +112,8 @@ def asked_of(path: Path, keys: Sequence[Key]) -> list[tuple[str, str, set[Key]]]
     """(question, kind, its own sections) of a file of rows; an answerable one comes again with its sections removed."""
     found: list[tuple[str, str, set[Key]]] = []
     for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
+        if "audience" in row:  # the same question again, for a technical reader
+            continue
         given = row.get("gold") or row.get("source") or []
         given = given if isinstance(given, list) else [given]
         gold = [(g["document"], g["heading"]) for g in given]

@@ -37,7 +37,7 @@ def questions(path: Path) -> list[tuple[str, Gold]]:
     for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
         given = row.get("gold") or row.get("source") or []
         given = given if isinstance(given, list) else [given]
-        if given:
+        if given and "audience" not in row:  # those are the same questions again
             found.append((row["question"], [(g["document"], g["heading"]) for g in given]))
     return found
 

@@ -7,7 +7,7 @@ import pytest
 from test_answer import answerer
 from tiny_lm import response
 
-from copilot.answering.glossary import LONGEST, explained, read_glossary
+from copilot.answering.glossary import LONGEST, Term, explained, read_glossary
 from copilot.config import SYSTEM, AnswerPart, Prompt
 from copilot.errors import CopilotError
 from copilot.evaluation.readability import grade
@@ -61,7 +61,7 @@ def test_terms_of_lists_tables_and_headings() -> None:
             chunk("Webhook: another meaning", "Terms"),
         ]
     )
-    assert made == {
+    assert {term.name: term.meaning for term in made} == {
         "Webhook": "a call that comes to you",
         "Opt-in": "someone said yes",
         "Segment": "a part of a list",
@@ -70,21 +70,32 @@ def test_terms_of_lists_tables_and_headings() -> None:
         "Quota": "How many texts you may send.",
         "Bounce": "a text that comes back",
     }
-    long = read_glossary([chunk(f"Term: One sentence. {'word ' * 100}"), chunk(f"Other: {'word ' * 100}")])
-    assert long["Term"] == "One sentence." and len(long["Other"]) == LONGEST and long["Other"].endswith("…")
+    one, other = read_glossary([chunk(f"Term: One sentence. {'word ' * 100}"), chunk(f"Other: {'word ' * 100}")])
+    assert one.meaning == "One sentence." and len(other.meaning) == LONGEST and other.meaning.endswith("…")
 
 
 def test_terms_in_the_order_of_their_first_use() -> None:
-    terms = {"Token": "a key", "Webhook": "a call", "List": "people", "API": "a door"}
-    assert explained("Webhooks need a `token`. A token is old; playlists are none.", terms) == (
+    given = {"Token": "a key", "Webhook": "a call", "List": "people", "API": "a door"}
+    terms = [Term(name, meaning) for name, meaning in given.items()]
+    assert explained("Webhooks need a `token`. A token is old; playlists are none.", terms, ["a.md"]) == (
         ("Webhook", "a call"),
         ("Token", "a key"),
     )
 
 
+def test_a_glossary_explains_the_documents_of_its_folder() -> None:
+    texts = {"bells/words.md": "Token: a coin", "doors/words.md": "Token: a key"}
+    texts["words.md"] = "Token: a sign\nAPI: a door"
+    terms = read_glossary(replace(chunk(text), document=name) for name, text in texts.items())
+    text = "The API wants a token."
+    assert explained(text, terms, ["doors/open.md"]) == (("API", "a door"), ("Token", "a key"))
+    assert explained(text, terms, ["bells/ring.md"]) == (("API", "a door"), ("Token", "a coin"))
+    assert explained(text, terms, ["lamps/on.md"]) == (("API", "a door"), ("Token", "a sign"))
+
+
 def test_an_answer_explains_its_terms_beside_its_text(capsys: pytest.CaptureFixture[str]) -> None:
     asked, _ = answerer(response(1))
-    asked = replace(asked, glossary={"Contact": "a person you write to", "Bell": "rings"})
+    asked = replace(asked, glossary=[Term("Contact", "a person you write to"), Term("Bell", "rings")])
     answer = asked.ask("How?")
     used = "contact" in answer.text.lower()
     assert answer.glossary == ((("Contact", "a person you write to"),) if used else ())

@@ -155,7 +155,7 @@ def asking(server: ChatServer, **answer: Any) -> Answerer:
     config = AnswerPart(**answer)
     hits = [hit("`bellId` names the bell. Send it.", "bells.txt", "Bells")]
     remote = RemoteGenerator(openai(server), config, 1, 2)
-    return Answerer(remote, lambda q: hits, Prompt(), config, "openai:gpt-small", None, {}, {}, config.enforce != "off")
+    return Answerer(remote, lambda q: hits, Prompt(), config, "openai:gpt-small", None, {}, (), config.enforce != "off")
 
 
 def test_findings_go_back_once_and_both_rounds_are_paid(server: ChatServer) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from copilot.answering.check import check
 from copilot.answering.citations import Citing
-from copilot.answering.glossary import explained
+from copilot.answering.glossary import Term, explained
 from copilot.answering.identifiers import nameable, sayable
 from copilot.answering.marks import FENCE, Marker, marked
 from copilot.answering.refusal import abstained, refusal
@@ -34,7 +34,7 @@ class Answerer:
     model: str
     adapter: str | None
     files: Mapping[str, Path] = field(default_factory=dict)  # document path → file, for the lines of sources
-    glossary: Mapping[str, str] = field(default_factory=dict)  # term → what it means, for a reader who needs it
+    glossary: Sequence[Term] = ()  # for a reader who needs it
     repair: bool = False  # whether findings go back once: for a model that no grammar can hold
     doubt: Callable[[str], Abstention | None] | None = None  # what is refused before the model writes; None: nothing
 
@@ -153,7 +153,8 @@ class Answerer:
     def _answer(self, question: str, final: Repaired, citing: Citing, usage: Usage) -> Answer:
         text = final.text
         made = finish(question, text, citing, self.config, self.model, self.adapter, usage, self.retrieve is not None)
-        terms = explained("\n".join(section.text for section in made.sections), self.glossary)
+        cited = [s.document for s in made.sources if s.cited] or [hit.chunk.document for hit in made.hits]
+        terms = explained("\n".join(section.text for section in made.sections), self.glossary, cited)
         return replace(made, glossary=terms, abstained=self._refused(question) or made.abstained, note=final.note)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from copilot.answering.answer import Answerer
 from copilot.answering.entries import Entry
+from copilot.answering.glossary import Term
 from copilot.answering.identifiers import VERBS, nameable
 from copilot.answering.ranking import SHAPED, best_entry, read_question
 from copilot.config import AnswerPart, Prompt
@@ -75,6 +76,7 @@ def extractive(
     config: AnswerPart,
     files: Mapping[str, Path] | None = None,
     doubt: Callable[[str], Abstention | None] | None = None,
+    glossary: Sequence[Term] = (),
 ) -> Answerer:
     """An Answerer without a language model; `config.refuse` lets it say that the documents do not say."""
     found: dict[str, list[Hit]] = {}
@@ -85,7 +87,8 @@ def extractive(
         return hits
 
     question_alone = Prompt.model_construct(system="", rag="{question}")
-    return Answerer(Rules(found, config), kept, question_alone, config, NAME, None, files or {}, doubt=doubt)
+    rules = Rules(found, config)
+    return Answerer(rules, kept, question_alone, config, NAME, None, files or {}, glossary, doubt=doubt)
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,5 +140,5 @@ def _value(written: str) -> Fraction:
     if figures := re.match(_FIGURES, text):
         total, text = Fraction(re.sub(r"[^\d.]", "", figures[0])), text[figures.end() :]
     for word in _PARTS.findall(text):
-        total = (total or 1) * _SCALES[word] if word in _SCALES else total + _WORDS[word]
+        total = (total or Fraction(1)) * _SCALES[word] if word in _SCALES else total + _WORDS[word]
     return total
