@@ -6,16 +6,23 @@ from pathlib import Path
 import pytest
 from test_answer import answerer
 from tiny_lm import response
+from tiny_project import make_project
 
+from copilot.answering.extractive import extractive
 from copilot.answering.glossary import LONGEST, Term, explained, read_glossary
-from copilot.config import SYSTEM, AnswerPart, Prompt
+from copilot.config import SYSTEM, AnswerPart, Chunks, Documents, Prompt
+from copilot.config_file import load_config
 from copilot.errors import CopilotError
 from copilot.evaluation.readability import grade
 from copilot.evaluation.report import demo_markdown
+from copilot.knowledge.chunks import split
+from copilot.knowledge.documents import load_documents
 from copilot.model.dataset import read_examples
+from copilot.opened import open_answerer
+from copilot.pipeline import run_index
 from copilot.prompt.render import prompt_fingerprint, render
 from copilot.terminal import Terminal
-from copilot.types import Chunk
+from copilot.types import Chunk, Hit
 
 ROWS = (
     "## Glossary\n\n- **Webhook**: a call that comes to you\n* Opt-in - someone said yes\n`Segment`: a part of a list\n"
@@ -113,3 +120,28 @@ def test_reading_grade() -> None:
     assert easy is not None and hard is not None and easy < 3 < 18 < hard
     assert grade("The cat sat on the mat.") == pytest.approx(0.39 * 6 + 11.8 - 15.59)  # six words, six syllables
     assert grade("") is None and grade("`1` 2 [3]") is None
+
+
+@pytest.mark.parametrize("audience", ["non-technical", "technical"])
+def test_terms_are_told_to_whom_they_help(audience: str, tmp_path: Path) -> None:
+    """The same question over the same index, with a glossary beside its documents."""
+    file = make_project(tmp_path)
+    (tmp_path / "docs" / "glossary.md").write_text("# Glossary\n\n- **Wind**: air that moves\n", encoding="utf-8")
+    text = file.read_text(encoding="utf-8").replace("runtime: transformers", "backend: extractive")
+    text = text.replace("answer: {", f"answer: {{audience: {audience}, ")
+    file.write_text(text, encoding="utf-8")
+    config = load_config(file)
+    run_index(config, Terminal(quiet=True))
+    answer = open_answerer(config).ask("What does a door keep out?")
+    assert "wind" in answer.text.lower()
+    assert answer.glossary == ((("Wind", "air that moves"),) if audience == "non-technical" else ())
+
+
+def test_the_shipped_glossaries_explain_an_answer(root: Path) -> None:
+    documents = load_documents(Documents(paths=[str(root / "data/knowledge_base")]))
+    chunks = [chunk for document in documents for chunk in split(document, Chunks())]
+    terms = read_glossary(chunks)
+    assert {term.folder for term in terms} == {"messaging/", "sheets/"}
+    hits = [Hit(chunk, 0.9) for chunk in chunks if chunk.heading.endswith("Rotate an access token")]
+    answer = extractive(lambda question: hits, AnswerPart(), glossary=terms).ask("How do I rotate a token's secret?")
+    assert [term for term, _ in answer.glossary] == ["Token", "Scope"]

@@ -93,8 +93,7 @@ def open_answerer(
             raise StaleError(made, f"run {work.command('train')}")
     retrieve = _opened_index(work, k) if rag else None  # while the model is being opened
     doubt = open_doubt(work, retrieve, say) if retrieve else None
-    plain = config.answer.audience == "non-technical"
-    glossary = read_glossary(retrieve.index.chunks) if retrieve and plain else ()
+    glossary = read_glossary(retrieve.index.chunks) if retrieve and config.answer.audience == "non-technical" else ()
     if generator is None:
         assert retrieve is not None
         return extractive(retrieve, config.answer, files, doubt, glossary)
