@@ -102,6 +102,8 @@ class Terminal:
             self.passages(answer)
         if answer.findings:
             self.say("\n" + findings_note(answer.findings))
+        if answer.note:
+            self.say(answer.note)
 
     def passages(self, answer: Answer) -> None:
         """The passages that an answer was written from, with the numbers of their sources."""
