@@ -89,7 +89,8 @@ class OnnxGenerator:
         room = room_after(len(ids), self.config, self.max_length)
         masks = None
         if grammar is not None:
-            masks = Masks(self.opened.result()[1], [grammar], len(self.config.sections), [room])
+            parts, budgets = len(self.config.sections), self.config.budgets
+            masks = Masks(self.opened.result()[1], [grammar], parts, [room], budgets)
         return self._write(ids, room, masks, self.config.temperature)
 
     def _write(self, ids: Sequence[int], room: int, masks: Masks | None, temperature: float) -> Iterator[int]:
@@ -131,7 +132,8 @@ class OnnxGenerator:
         while self.sure < most and self.known[self.sure] == text[self.sure]:
             self.sure += 1
         if self.sure == len(text) and len(self.known) - len(text) < len(self.rows):
-            return self.rows[len(text) - len(self.known) - 1]
+            read: NDArray[np.float32] = self.rows[len(text) - len(self.known) - 1]
+            return read
         decoder = self.opened.result()[0]
         self.sure = min(self.sure, len(text) - 1)  # the last token is read in any case: its scores are wanted
         if self.sure < len(self.known):
@@ -142,7 +144,8 @@ class OnnxGenerator:
         self._read([*text[self.sure :], *guess])
         scores = decoder.get_output("logits")[0] if guess else decoder.get_logits()[0]
         self.rows = scores[-1 - len(guess) :, : self.size]
-        return self.rows[0]
+        found: NDArray[np.float32] = self.rows[0]
+        return found
 
     def _read(self, ids: Sequence[int]) -> None:
         """Go on in the decoder."""
