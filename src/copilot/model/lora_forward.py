@@ -45,9 +45,8 @@ def _forward(module: Any, x: Any) -> Any:
     names = [one.active_adapters[0] for one in group]
     a = [one.lora_A[name].weight for one, name in zip(group, names, strict=True)]
     b = [one.lora_B[name].weight * one.scaling[name] for one, name in zip(group, names, strict=True)]
-    y, _ = torch.ops.copilot.lora_linear(
-        x, *module.packed_weight, torch.cat(a).to(x.dtype), torch.block_diag(*b).to(x.dtype)
-    )
+    both: Any = torch.block_diag(*b)  # type: ignore[no-untyped-call]
+    y, _ = torch.ops.copilot.lora_linear(x, *module.packed_weight, torch.cat(a).to(x.dtype), both.to(x.dtype))
     parts = y.split([len(part) for part in b], -1)
     biases = [one.get_base_layer().bias for one in group]
     parts = [part if bias is None else part + bias for part, bias in zip(parts, biases, strict=True)]
@@ -61,7 +60,8 @@ def _taken(module: Any, x: Any) -> Any:
 
 def _groups(base: Any, joined: bool) -> list[list[Any]]:
     """Layers that the operator computes, those together that read the same input."""
-    found, seen = [], set()
+    found: list[list[Any]] = []
+    seen: set[int] = set()
     for parent in base.modules() if joined else ():
         for names in SIBLINGS:
             group = [getattr(parent, name, None) for name in names]

@@ -76,9 +76,12 @@ def reading_packs(
 def _loss_of_pack(
     base: Any, input_ids: Any, position_ids: Any, targets: Any, places: Any, count: Any, **rows: Any
 ) -> dict[str, Any]:
+    import torch
+
     hidden = base.get_decoder()(input_ids=input_ids, position_ids=position_ids, use_cache=False, **rows)[0]
     head = base.get_output_embeddings().weight
-    return {"loss": _chunked_loss().apply(hidden[0, places], head, targets[0, places]) / count}
+    share = 1 / torch.as_tensor(count, dtype=torch.float32, device=hidden.device)
+    return {"loss": _chunked_loss().apply(hidden[0, places], head, targets[0, places], share)}
 
 
 def _register_attention() -> None:
@@ -133,13 +136,14 @@ def _on_gpu() -> Any:
 
 @cache
 def _chunked_loss() -> Any:
-    """Summed cross-entropy of hidden (n, dim) against targets (n,) under a frozen head (vocab, dim), in pieces.
+    """Cross-entropy of hidden (n, dim) against targets (n,) under a frozen head (vocab, dim), summed, times a share.
 
-    The gradient is made on the way forward, so that no logits are kept. Source: Hsu et al. 2024 (Liger kernel).
+    In pieces; the gradient is made on the way forward, so that no logits are kept, and takes the share before it is
+    rounded. Source: Hsu et al. 2024 (Liger kernel).
     """
     import torch
 
-    def piece(logits: Any, targets: Any) -> tuple[Any, Any]:
+    def piece(logits: Any, targets: Any, share: Any) -> tuple[Any, Any]:
         """Loss of a piece, and its gradient in place of the logits; IGNORED targets count nothing."""
         kept = (targets != IGNORED).unsqueeze(1)
         scores = logits.float()
@@ -147,13 +151,14 @@ def _chunked_loss() -> Any:
         place = torch.where(kept, targets.unsqueeze(1), 0)
         loss = torch.where(kept, norm - scores.gather(1, place), 0).sum()
         hit = torch.arange(scores.shape[1], device=scores.device).unsqueeze(0) == place
-        return loss, torch.where(kept, torch.exp(scores - norm) - hit.float(), 0).to(logits.dtype)
+        slope = torch.where(kept, torch.exp(scores - norm) - hit.float(), 0)
+        return loss, (slope * share).to(logits.dtype)
 
     fused = torch.compile(piece, dynamic=False)
 
     class ChunkedLoss(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, hidden: Any, head: Any, targets: Any) -> Any:
+        def forward(ctx: Any, hidden: Any, head: Any, targets: Any, share: Any) -> Any:
             rows = max(min(LOGITS_BYTES // (4 * head.shape[0]), 4096) // 128 * 128, 128)
             gradient = torch.empty_like(hidden)
             total = torch.zeros((), device=hidden.device)
@@ -163,14 +168,14 @@ def _chunked_loss() -> Any:
                 if short:
                     part = torch.nn.functional.pad(part, (0, 0, 0, short))
                     wanted = torch.nn.functional.pad(wanted, (0, short), value=IGNORED)
-                loss, slope = (fused if hidden.is_cuda else piece)(part @ head.t(), wanted)
+                loss, slope = (fused if hidden.is_cuda else piece)(part @ head.t(), wanted, share)
                 total += loss
                 gradient[at : at + rows] = (slope @ head)[: rows - short]
             ctx.save_for_backward(gradient)
-            return total
+            return total * share
 
         @staticmethod
         def backward(ctx: Any, slope: Any) -> Any:
-            return ctx.saved_tensors[0] * slope, None, None
+            return ctx.saved_tensors[0] * slope, None, None, None
 
     return ChunkedLoss
