@@ -27,7 +27,7 @@ help:  ## what can be made
 
 .venv/test: .venv/demo
 	@echo "installing what the tests need"
-	@$(PIP) -c constraints.txt -e '.[offline,dev]'
+	@$(PIP) -c constraints.txt -e '.[offline,serve,dev]'
 	@touch $@
 
 demo: .venv/demo  ## index, train, evaluate and ask on the shipped documents, on the CPU

@@ -7,18 +7,14 @@ or version is answered as Azure answers it. Protocol: https://learn.microsoft.co
 """
 
 import argparse
-import base64
 import hashlib
-import json
 import re
-import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import lru_cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlparse
+
+from json_server import JsonServer, Request, embedded, refusal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,77 +23,31 @@ DIMENSIONS = 1536  # of text-embedding-3-small
 PATH = re.compile(r"^/openai/deployments/([^/]+)/embeddings$")
 
 
-class AzureServer(ThreadingHTTPServer):
+class AzureServer(JsonServer):
     """Answers one deployment to whoever holds the key."""
 
-    daemon_threads = True
-
     def __init__(self, key: str = "local", deployment: str = "text-embedding-3-small", port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), _Request)
+        super().__init__(port)
         self.key, self.deployment = key, deployment
         self.requests, self.texts = 0, 0  # answered
 
-    @property
-    def url(self) -> str:
-        """What AZURE_OPENAI_ENDPOINT is set to."""
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-@contextmanager
-def running(server: AzureServer) -> Iterator[AzureServer]:
-    """The server, answering in a thread until the block is left."""
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-class _Request(BaseHTTPRequestHandler):
-    server: AzureServer
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        address = urlparse(self.path)
+    def answer(self, request: Request, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Vectors, or what Azure says to a request that is wrong."""
+        address = urlparse(request.path)
         named = PATH.match(address.path)
-        if self.headers.get("api-key") != self.server.key:
-            return self._refuse(401, "401", "Access denied due to invalid subscription key or wrong API endpoint.")
+        if request.headers.get("api-key") != self.key:
+            return refusal(401, "Access denied due to invalid subscription key or wrong API endpoint.")
         if named is None or "api-version" not in parse_qs(address.query):
-            return self._refuse(404, "404", "Resource not found")
-        if named[1] != self.server.deployment:
-            return self._refuse(404, "DeploymentNotFound", "The API deployment for this resource does not exist.")
+            return refusal(404, "Resource not found")
+        if named[1] != self.deployment:
+            return refusal(404, "The API deployment for this resource does not exist.", "DeploymentNotFound")
         texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
         if not texts or not all(isinstance(text, str) and text for text in texts):
-            return self._refuse(400, "invalid_request_error", "'$.input' is invalid.")
-        data = [{"object": "embedding", "index": n, "embedding": coded(t, body)} for n, t in enumerate(texts)]
-        self.server.requests, self.server.texts = self.server.requests + 1, self.server.texts + len(texts)
+            return refusal(400, "'$.input' is invalid.", "invalid_request_error")
+        self.requests, self.texts = self.requests + 1, self.texts + len(texts)
+        size = int(body.get("dimensions") or DIMENSIONS)
         count = sum(len(text) // 4 + 1 for text in texts)
-        usage = {"prompt_tokens": count, "total_tokens": count}
-        self._send(200, {"object": "list", "data": data, "model": named[1], "usage": usage})
-
-    def _refuse(self, status: int, code: str, message: str) -> None:
-        self._send(status, {"error": {"code": code, "message": message}})
-
-    def _send(self, status: int, reply: dict[str, Any]) -> None:
-        content = json.dumps(reply).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *args: object) -> None:
-        """Nothing on stderr."""
-
-
-def coded(text: str, body: dict[str, Any]) -> Any:
-    """The vector as the request wants it: a list of numbers, or base64 of little-endian float32."""
-    made = vector(text, int(body.get("dimensions") or DIMENSIONS))
-    return base64.b64encode(made.tobytes()).decode() if body.get("encoding_format") == "base64" else made.tolist()
+        return 200, embedded([vector(text, size) for text in texts], body, named[1], count)
 
 
 def vector(text: str, size: int = DIMENSIONS) -> "NDArray[Any]":

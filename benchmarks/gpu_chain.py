@@ -25,7 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from azure_server import AzureServer, running
+from azure_server import AzureServer
+from json_server import running
 
 ROOT = Path(__file__).resolve().parent.parent
 QUESTIONS = ["How do I delete a contact, and can I get it back?", "How do I clear a range of cells?"]

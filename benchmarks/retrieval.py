@@ -6,9 +6,6 @@ Embeds the knowledge base (a minute on a CPU) and asks the held-out questions an
 section (`source`). Nothing here may be chosen on the held-out questions: `--sweep` shows the weight of the cosine in a
 hybrid on the training rows first. A change beside `dense` is a mean of paired differences with its 95 % bootstrap
 interval (1000 resamples).
-
-Last come the figures of abstention: the floor is learnt from the rows that the configuration names, as `copilot ask`
-learns it, and applied to the held-out questions, which it has not seen.
 """
 
 import argparse
@@ -18,22 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from copilot.abstention import labelled
-from copilot.answering.floor import learn
-from copilot.config import Config
 from copilot.config_file import load_config
 from copilot.evaluation.metrics import ndcg_at_k, recall_at_k, reciprocal_rank
 from copilot.knowledge.chunks import split
 from copilot.knowledge.documents import load_documents
-from copilot.knowledge.embeddings import Embedder, load_embeddings
+from copilot.knowledge.embeddings import load_embeddings
 from copilot.knowledge.index import Index
-from copilot.knowledge.retriever import WEIGHTS, IndexRetriever, ranked
-from copilot.model.dataset import read_questions
+from copilot.knowledge.retriever import WEIGHTS, ranked
 from copilot.model.load import quiet_libraries
 from copilot.types import Chunk
-from copilot.work import Work
-
-OFF_TOPIC = Path(__file__).resolve().parents[1] / "data/sft/off_topic.jsonl"
 
 NAMES = ("MRR", "first", "recall@5", "nDCG@5")
 Gold = list[tuple[str, str]]
@@ -47,7 +37,7 @@ def questions(path: Path) -> list[tuple[str, Gold]]:
     for row in map(json.loads, path.read_text(encoding="utf-8").splitlines()):
         given = row.get("gold") or row.get("source") or []
         given = given if isinstance(given, list) else [given]
-        if given:
+        if given and "audience" not in row:  # those are the same questions again
             found.append((row["question"], [(g["document"], g["heading"]) for g in given]))
     return found
 
@@ -111,38 +101,6 @@ def main() -> None:
             figures = measured(scores, chunks, [gold for _, gold in rows], rank)
             line = f"{label:<12}" + "".join(f"{value:>10.3f}" for value in figures.mean(0))
             print(f"{line}   {interval(figures[:, 0] - dense[:, 0])}")
-    abstention(config, index, embeddings)
-
-
-def abstention(config: Config, index: Index, embeddings: Embedder) -> None:
-    """How well each evidence tells questions without an answer, alone and together, and what the floor refuses."""
-    retrieve = IndexRetriever(index, embeddings, config.retriever)
-    rows = labelled(Work(config))
-    retrieve.embed(list(rows), config.embeddings.batch_size)
-    floor = learn([retrieve.evidence(question) for question in rows], list(rows.values()))
-    print(f"\nabstention: {floor.describe()}; threshold {floor.threshold:.3f}")
-    held_out = read_questions(Path(config.evaluation.questions))
-    far = {json.loads(line)["question"] for line in OFF_TOPIC.read_text(encoding="utf-8").splitlines()}
-    sets = {
-        "training rows, near": {q: yes for q, yes in rows.items() if q not in far},
-        "training rows, everyday": {q: yes for q, yes in rows.items() if yes or q in far},
-        "held-out questions": {q.question: q.answerable for q in held_out},
-    }
-    print(f"{'AUC':<24}{'cosine':>10}{'words':>10}{'both':>10}   refused wrongly and rightly")
-    for name, asked in sets.items():
-        evidence = [retrieve.evidence(question) for question in asked]
-        good = np.array(list(asked.values()))
-        both = [floor.score(e) for e in evidence]
-        areas = [area(np.array(v), good) for v in ([e[0] for e in evidence], [e[1] for e in evidence], both)]
-        refused = np.array([floor.judge(e) is not None for e in evidence])
-        told = f"{refused[good].sum()} of {good.sum()}, {refused[~good].sum()} of {(~good).sum()}"
-        print(f"{name:<24}" + "".join(f"{a:>10.2f}" for a in areas) + f"   {told}")
-
-
-def area(scores: np.ndarray, good: np.ndarray) -> float:
-    """Area under the ROC curve, ties counting half."""
-    a, b = scores[good][:, None], scores[~good]
-    return float(((a > b) + 0.5 * (a == b)).mean())
 
 
 if __name__ == "__main__":

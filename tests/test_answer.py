@@ -83,7 +83,7 @@ def test_json_has_the_promised_keys_in_order() -> None:
     asked, _ = answerer(response(1))
     data = json.loads(json.dumps(asked.ask("How?").to_json()))
     before = ["question", "answer", "sections", "hits", "model", "adapter", "usage"]
-    assert list(data) == [*before, "sources", "findings", "abstained", "glossary"]
+    assert list(data) == [*before, "sources", "findings", "abstained", "glossary", "asked_as", "note"]
     assert [list(s) for s in data["sections"]] == [["title", "text", "citations"]] * 4
     assert list(data["hits"][0]) == ["document", "heading", "page", "start", "end", "score", "text"]
     usage = ["prompt_tokens", "completion_tokens", "seconds_to_first_token", "seconds", "prompt_tokens_reused"]

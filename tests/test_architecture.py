@@ -28,7 +28,7 @@ LAYERS = (
     ("copilot.export",),
     ("copilot.stream",),
     ("copilot.terminal",),
-    ("copilot.chain", "copilot.show"),
+    ("copilot.chain", "copilot.show", "copilot.serving"),
     ("copilot.cli",),
 )
 HEAVY = {
@@ -55,11 +55,13 @@ HEAVY = {
     "pypdf",
     "safetensors",
     "sentence_transformers",
+    "starlette",
     "tokenizers",
     "torch",
     "transformers",
     "trl",
     "unsloth",
+    "uvicorn",
 }
 
 

@@ -48,6 +48,8 @@ def found(body: str, question: str = "How?") -> list[tuple[str, str]]:
         "It waits 1 minute, that is 60000 ms.",  # 60 seconds
         "An image has 12 MB.",  # the unit stands in the table's head
         "Retry 3 times.",
+        "Keys end after thirty days or 720 hours; it waits one minute; at most two hundred requests per minute.",
+        "A well-kept, up-to-date and two-letter word in so-called kebab-case is English.",
         "These two fields, one day, in a few seconds, 24/7, since 2024, step 9.",
     ],
 )
@@ -75,6 +77,12 @@ def test_what_the_passages_hold_is_no_finding(body: str) -> None:
         ("Up to 50 MB, $5 or 15 %.", [("number", "50 MB"), ("number", "$5"), ("number", "15 %")]),
         ("200 to 300 requests.", [("number", "300 requests")]),
         ("The default is 45.", [("number", "45")]),
+        ("It takes two minutes.", [("number", "two minutes")]),
+        ("Wait half an hour.", [("number", "half an hour")]),
+        ("Two dozen contacts.", [("number", "Two dozen contacts")]),
+        ("Send Idempotency-Key and X-Trace.", [("identifier", "Idempotency-Key"), ("identifier", "X-Trace")]),
+        ("Add --dry-run, or use eu-west-1.", [("identifier", "--dry-run"), ("identifier", "eu-west-1")]),
+        ("Set `retry-count` of listId-based rules.", [("identifier", "retry-count"), ("identifier", "listId")]),
         ("Sends at most twenty-five.", [("number", "twenty-five")]),
         ("2,000 rows and 2,000 rows.", [("number", "2,000 rows")]),
     ],
@@ -101,6 +109,7 @@ def test_structure_and_what_stands_outside_the_sections() -> None:
     ("text", "wanted"),
     [
         ("1,000 1 000 10k rows", [1000, 1000, 10_000]),
+        ("two dozen rows, a dozen, half an hour", [0.5, 24, 12]),
         ("one hundred, two thousand, twenty-five, 1.5 million", [100, 2000, 25, 1_500_000]),
         ("v2 and A3 and #4 and step5", []),
         ('{"a": 30, "b":7}', [30, 7]),

@@ -6,7 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import make_checkpoint as maker
+import open_adapter as opener
 import pytest
+from azure_server import AzureServer, vector
+from json_server import running
 
 from copilot.config import Embeddings, Model
 from copilot.errors import CopilotError
@@ -14,11 +18,6 @@ from copilot.knowledge.embeddings import load_embeddings
 from copilot.model.load import load_model, load_tokenizer, quiet_libraries
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "benchmarks"))
-
-import azure_server as server  # noqa: E402
-import make_checkpoint as maker  # noqa: E402
-import open_adapter as opener  # noqa: E402
 
 VOCAB = 3000
 SMALL = ["--layers", "2", "--hidden", "32", "--heads", "4", "--kv-heads", "2", "--head-dim", "8", "--ffn", "48"]
@@ -155,13 +154,13 @@ def test_the_tokenizer_alone(tmp_path: Path, folder: Path) -> None:
 def test_the_server_speaks_azures_protocol(no_keys: pytest.MonkeyPatch) -> None:
     """Through the real client: batches, words in common, and a wrong key told as Azure tells it."""
     no_keys.setenv("OPENAI_API_VERSION", "2024-10-21")
-    with server.running(server.AzureServer()) as azure:
+    with running(AzureServer()) as azure:
         no_keys.setenv("AZURE_OPENAI_ENDPOINT", azure.url)
         no_keys.setenv("AZURE_OPENAI_API_KEY", azure.key)
         client = load_embeddings(Embeddings(model="azure_openai:text-embedding-3-small"))
         near, far, question = client.embed_documents(["Delete a contact", "Clear cells", "how to delete contact"])
         assert (len(near), azure.texts, azure.requests) == (1536, 3, 1)
-        assert near == pytest.approx(server.vector("Delete a contact").tolist())
+        assert near == pytest.approx(vector("Delete a contact").tolist())
         assert dot(near, question) > 0.3 > dot(far, question)
         no_keys.setenv("AZURE_OPENAI_API_KEY", "wrong")
         with pytest.raises(CopilotError, match="401: Access denied"):

@@ -1,9 +1,12 @@
 """Sections and hits in; which passage supports a section, what [n] means, and that every span opens, held."""
 
+import io
 import random
+import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from tiny_lm import hit
 
 from copilot.answering.answer import loose_sections
@@ -16,7 +19,8 @@ from copilot.knowledge.chunks import split
 from copilot.knowledge.documents import find_files, load_document
 from copilot.model.dataset import read_questions
 from copilot.prompt.sections import parse
-from copilot.types import Citation, Hit
+from copilot.terminal import Terminal
+from copilot.types import Answer, Citation, Hit, Usage
 
 LAMP = hit("`PUT /lamps/on` lights the lamp, given `lampId`.", "lamps.md", "Lamps › Switch on")
 DOOR = hit("`PUT /doors/open` opens the door in the wall, given `doorId`.", "doors.md", "Doors › Open")
@@ -70,6 +74,17 @@ def test_the_place_in_the_file(tmp_path: Path) -> None:
     assert source.label == "lamps.md › Lamps › line 3" and source.link == (tmp_path / "lamps.md").as_uri() + "#L3"
     (page,) = Citing([BELL], {"bells.pdf": tmp_path / "a b.pdf"}).sources()
     assert page.link.endswith("/a%20b.pdf#page=3") and page.line is None
+
+
+def test_sources_are_links_where_the_terminal_can(tmp_path: Path) -> None:
+    (tmp_path / "lamps.md").write_text(LAMP.chunk.text, encoding="utf-8")
+    sources = Citing([LAMP], {"lamps.md": tmp_path / "lamps.md"}).sources()
+    answer = Answer("Q", "x", (), (LAMP,), "m", None, Usage(1, 1, 0, 0), sources=sources)
+    terminal, shown = Terminal(), io.StringIO()
+    terminal.out = Console(file=shown, force_terminal=True, width=100)
+    terminal.answer(answer, streamed=True, show_context=False)
+    link = sources[0].link
+    assert link.startswith("file:///") and re.search(rf"\x1b\]8;[^;]*;{re.escape(link)}\x1b\\", shown.getvalue())
 
 
 def cite(text: str) -> Citation | None:

@@ -21,7 +21,7 @@ from copilot.types import Answer, Usage
 
 runner = CliRunner()
 KEYS = ["question", "answer", "sections", "hits", "model", "adapter", "usage", "sources", "findings"]
-KEYS += ["abstained", "glossary"]
+KEYS += ["abstained", "glossary", "asked_as", "note"]
 
 
 def copilot(*arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":

@@ -14,6 +14,7 @@ from copilot.config_file import load_config
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "data/models/tiny/README.md")]
+PAGES += [ROOT / "docs" / "serving.md"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

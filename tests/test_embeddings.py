@@ -1,16 +1,13 @@
 """Texts in, vectors out: the packaged MiniLM, and the providers' real clients against a server on this machine."""
 
-import base64
-import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from json_server import JsonServer, Request, embedded, refusal, running
 
 from copilot.config import Embeddings
 from copilot.errors import CopilotError
@@ -127,66 +124,27 @@ def test_a_hub_name_without_network_is_one_sentence(
     assert "\n" not in caught.value.message and caught.value.hint
 
 
-class Provider(ThreadingHTTPServer):
+class Provider(JsonServer):
     """Speaks the embeddings protocol; a text's vector is (its length, 1, 0)."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answering)
+        super().__init__()
         self.seen: list[dict[str, Any]] = []
         self.key = "right"
         self.left_out = 0  # vectors that are missing from each answer
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class Answering(BaseHTTPRequestHandler):
-    """One request to the Provider."""
-
-    server: Provider
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        key = self.headers.get("api-key") or self.headers.get("Authorization", "").removeprefix("Bearer ")
-        self.server.seen.append({"path": self.path, "key": key, **body})
-        if key != self.server.key:
-            reply: dict[str, Any] = {"error": {"code": "401", "message": "Access denied: wrong subscription key."}}
-            return self._send(401, reply)
-        texts = body["input"][self.server.left_out :]
-        data = [{"object": "embedding", "index": n, "embedding": self._coded(t, body)} for n, t in enumerate(texts)]
-        usage = {"prompt_tokens": 1, "total_tokens": 1}
-        self._send(200, {"object": "list", "data": data, "model": body.get("model", ""), "usage": usage})
-
-    def _coded(self, text: str, body: dict[str, Any]) -> Any:
-        vector = np.array([len(text), 1, 0], dtype=np.float32)
-        if body.get("encoding_format") == "base64":
-            return base64.b64encode(vector.tobytes()).decode()
-        return vector.tolist()
-
-    def _send(self, status: int, reply: dict[str, Any]) -> None:
-        content = json.dumps(reply).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *args: object) -> None:
-        """Nothing on stderr."""
+    def answer(self, request: Request, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        self.seen.append({"path": request.path, "key": request.key, **body})
+        if request.key != self.key:
+            return refusal(401, "Access denied: wrong subscription key.")
+        vectors = [np.array([len(text), 1, 0], dtype=np.float32) for text in body["input"][self.left_out :]]
+        return 200, embedded(vectors, body, body.get("model", ""), count=1)
 
 
 @pytest.fixture
 def provider() -> Iterator[Provider]:
-    server = Provider()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with running(Provider()) as server:
+        yield server
 
 
 def azure(server: Provider, **changes: Any) -> Embeddings:

@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -17,6 +19,7 @@ from tiny_lm import question, retrieve, save_model
 from tiny_project import DOCUMENTS, make_project, rows
 from typer.testing import CliRunner
 
+from copilot.answering.answer import Answerer
 from copilot.cli import app
 from copilot.config import AnswerPart, Model, Prompt
 from copilot.errors import CopilotError, StaleError
@@ -83,13 +86,15 @@ def messages(n: int, asked: str = "") -> list[Message]:
     return render(asked or question(n), passages, Prompt(), AnswerPart())
 
 
+LOADED = (
+    "import sys, json\nfrom copilot.cli import main\n"
+    "try: main()\n"
+    "finally: print('LOADED', *{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
+)
+
+
 def ask(project: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    code = (
-        "import sys, json\nfrom copilot.cli import main\n"
-        "try: main()\n"
-        "finally: print('LOADED', *{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
-    )
-    command = [sys.executable, "-c", code, "ask", "What must be sent for the lamp?", "-c", str(project), *flags]
+    command = [sys.executable, "-c", LOADED, "ask", "What must be sent for the lamp?", "-c", str(project), *flags]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
@@ -109,6 +114,41 @@ def test_ask_needs_no_torch_and_answers_as_transformers_does(project: Path) -> N
         del answer["usage"]["seconds"], answer["usage"]["seconds_to_first_token"]
     assert first == second
     assert first["usage"]["completion_tokens"] > 20
+
+
+def test_chat_needs_no_torch_and_reads_what_is_new_alone(project: Path) -> None:
+    command = [sys.executable, "-c", LOADED, "chat", "-c", str(project), "--json"]
+    asked = "What must be sent for the lamp?\nAnd for what?\nWhat must be sent for the lamp?\n"
+    done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert not set(done.stderr.rpartition("LOADED")[2].split()) & set(HEAVY)
+    first, second, third = map(json.loads, done.stdout.splitlines())
+    assert second["asked_as"] == "What must be sent for the lamp? And for what?"
+    usages = [answer["usage"] for answer in (first, second, third)]
+    assert usages[0]["prompt_tokens_reused"] == 0
+    assert usages[1]["prompt_tokens"] - 30 < usages[1]["prompt_tokens_reused"] < usages[1]["prompt_tokens"]
+    alone = json.loads(ask(project, "--json").stdout)
+    assert first["answer"] == third["answer"] == alone["answer"]
+
+
+def test_serve_needs_no_torch_and_ends_with_ctrl_c(project: Path) -> None:
+    for name in ("starlette", "uvicorn"):
+        pytest.importorskip(name, reason="the serve extra")
+    command = [sys.executable, "-c", LOADED, "serve", "-c", str(project), "--port", "0", "-v"]
+    listens = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listens) as process:
+        assert process.stderr is not None
+        said = next(line for line in process.stderr if "answering at " in line)
+        address = said.removeprefix("answering at ").partition(" ")[0] + "ask"
+        body = json.dumps({"question": "What must be sent for the lamp?"}).encode()
+        asked = urllib.request.Request(address, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(asked, timeout=60) as got:
+            answer = json.loads(got.read())
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in said
+    assert not set(said.rpartition("LOADED")[2].split()) & set(HEAVY)
+    assert answer["answer"] == json.loads(ask(project, "--json").stdout)["answer"]
 
 
 def test_help_and_a_refusal_stay_light(project: Path) -> None:
@@ -168,6 +208,54 @@ def test_what_prompts_share_is_read_once(run: Path) -> None:
     assert 0 < done[2].reused < done[2].prompt_tokens
     again = made.batch([messages(2)])[0]
     assert again.reused == again.prompt_tokens - 1 and again.text == done[3].text
+
+
+def test_budgets_hold_as_they_do_on_transformers(run: Path, loaded: Loaded) -> None:
+    answer = {"max_new_tokens": 160, "sections": ["One", "Two"], "budgets": [40, None]}
+    made, free = opened(run, **answer), opened(run, **{**answer, "budgets": []})
+    theirs = TransformersGenerator(loaded, made.config, 1024, 1)
+    grammar = answer_grammar(["One", "Two"], ["a", "b"])
+    text, long = (generator.batch([messages(3)], grammars=[grammar])[0].text for generator in (made, free))
+    assert text == theirs.batch([messages(3)], lambda n: None, [grammar])[0].text
+    assert made.count_text(text.partition("\n\n### Two")[0]) <= 40 < made.count_text(long.partition("\n\n### Two")[0])
+
+
+def test_who_leaves_while_a_prompt_is_read_stops_it(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("copilot.model.onnx.AT_ONCE", 16)
+    made, pieces = opened(run), list[str]()
+
+    def leave_at_the_third(piece: str) -> None:
+        pieces.append(piece)
+        if len(pieces) == 3:
+            raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        Answerer(made, retrieve, Prompt(), made.config, "m", None).ask(question(1), leave_at_the_third)
+    assert pieces == ["", "", ""] and len(made.known) == 48
+    assert made.batch([messages(3)])[0].text == opened(run).batch([messages(3)])[0].text
+
+
+def test_leaving_while_a_prompt_is_read_does_no_harm(run: Path) -> None:
+    made, expected = opened(run), opened(run).batch([messages(3)])[0].text
+    decoder, vocabulary = made.opened.result()
+
+    class Interrupted:
+        """Ctrl-C after the tokens were read, before that was noted."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(decoder, name)
+
+        def append_tokens(self, tokens: Any) -> None:
+            decoder.append_tokens(tokens)
+            raise KeyboardInterrupt
+
+    made.opened = Future()
+    made.opened.set_result((Interrupted(), vocabulary))
+    with pytest.raises(KeyboardInterrupt):
+        made.batch([messages(1)])
+    made.opened = Future()
+    made.opened.set_result((decoder, vocabulary))
+    assert made.batch([messages(3)])[0].text == expected
 
 
 def test_leaving_in_the_middle_does_no_harm(run: Path) -> None:

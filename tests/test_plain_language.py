@@ -6,16 +6,23 @@ from pathlib import Path
 import pytest
 from test_answer import answerer
 from tiny_lm import response
+from tiny_project import make_project
 
-from copilot.answering.glossary import LONGEST, explained, read_glossary
-from copilot.config import SYSTEM, AnswerPart, Prompt
+from copilot.answering.extractive import extractive
+from copilot.answering.glossary import LONGEST, Term, explained, read_glossary
+from copilot.config import SYSTEM, AnswerPart, Chunks, Documents, Prompt
+from copilot.config_file import load_config
 from copilot.errors import CopilotError
 from copilot.evaluation.readability import grade
 from copilot.evaluation.report import demo_markdown
+from copilot.knowledge.chunks import split
+from copilot.knowledge.documents import load_documents
 from copilot.model.dataset import read_examples
+from copilot.opened import open_answerer
+from copilot.pipeline import run_index
 from copilot.prompt.render import prompt_fingerprint, render
 from copilot.terminal import Terminal
-from copilot.types import Chunk
+from copilot.types import Chunk, Hit
 
 ROWS = (
     "## Glossary\n\n- **Webhook**: a call that comes to you\n* Opt-in - someone said yes\n`Segment`: a part of a list\n"
@@ -61,7 +68,7 @@ def test_terms_of_lists_tables_and_headings() -> None:
             chunk("Webhook: another meaning", "Terms"),
         ]
     )
-    assert made == {
+    assert {term.name: term.meaning for term in made} == {
         "Webhook": "a call that comes to you",
         "Opt-in": "someone said yes",
         "Segment": "a part of a list",
@@ -70,21 +77,32 @@ def test_terms_of_lists_tables_and_headings() -> None:
         "Quota": "How many texts you may send.",
         "Bounce": "a text that comes back",
     }
-    long = read_glossary([chunk(f"Term: One sentence. {'word ' * 100}"), chunk(f"Other: {'word ' * 100}")])
-    assert long["Term"] == "One sentence." and len(long["Other"]) == LONGEST and long["Other"].endswith("…")
+    one, other = read_glossary([chunk(f"Term: One sentence. {'word ' * 100}"), chunk(f"Other: {'word ' * 100}")])
+    assert one.meaning == "One sentence." and len(other.meaning) == LONGEST and other.meaning.endswith("…")
 
 
 def test_terms_in_the_order_of_their_first_use() -> None:
-    terms = {"Token": "a key", "Webhook": "a call", "List": "people", "API": "a door"}
-    assert explained("Webhooks need a `token`. A token is old; playlists are none.", terms) == (
+    given = {"Token": "a key", "Webhook": "a call", "List": "people", "API": "a door"}
+    terms = [Term(name, meaning) for name, meaning in given.items()]
+    assert explained("Webhooks need a `token`. A token is old; playlists are none.", terms, ["a.md"]) == (
         ("Webhook", "a call"),
         ("Token", "a key"),
     )
 
 
+def test_a_glossary_explains_the_documents_of_its_folder() -> None:
+    texts = {"bells/words.md": "Token: a coin", "doors/words.md": "Token: a key"}
+    texts["words.md"] = "Token: a sign\nAPI: a door"
+    terms = read_glossary(replace(chunk(text), document=name) for name, text in texts.items())
+    text = "The API wants a token."
+    assert explained(text, terms, ["doors/open.md"]) == (("API", "a door"), ("Token", "a key"))
+    assert explained(text, terms, ["bells/ring.md"]) == (("API", "a door"), ("Token", "a coin"))
+    assert explained(text, terms, ["lamps/on.md"]) == (("API", "a door"), ("Token", "a sign"))
+
+
 def test_an_answer_explains_its_terms_beside_its_text(capsys: pytest.CaptureFixture[str]) -> None:
     asked, _ = answerer(response(1))
-    asked = replace(asked, glossary={"Contact": "a person you write to", "Bell": "rings"})
+    asked = replace(asked, glossary=[Term("Contact", "a person you write to"), Term("Bell", "rings")])
     answer = asked.ask("How?")
     used = "contact" in answer.text.lower()
     assert answer.glossary == ((("Contact", "a person you write to"),) if used else ())
@@ -102,3 +120,28 @@ def test_reading_grade() -> None:
     assert easy is not None and hard is not None and easy < 3 < 18 < hard
     assert grade("The cat sat on the mat.") == pytest.approx(0.39 * 6 + 11.8 - 15.59)  # six words, six syllables
     assert grade("") is None and grade("`1` 2 [3]") is None
+
+
+@pytest.mark.parametrize("audience", ["non-technical", "technical"])
+def test_terms_are_told_to_whom_they_help(audience: str, tmp_path: Path) -> None:
+    """The same question over the same index, with a glossary beside its documents."""
+    file = make_project(tmp_path)
+    (tmp_path / "docs" / "glossary.md").write_text("# Glossary\n\n- **Wind**: air that moves\n", encoding="utf-8")
+    text = file.read_text(encoding="utf-8").replace("runtime: transformers", "backend: extractive")
+    text = text.replace("answer: {", f"answer: {{audience: {audience}, ")
+    file.write_text(text, encoding="utf-8")
+    config = load_config(file)
+    run_index(config, Terminal(quiet=True))
+    answer = open_answerer(config).ask("What does a door keep out?")
+    assert "wind" in answer.text.lower()
+    assert answer.glossary == ((("Wind", "air that moves"),) if audience == "non-technical" else ())
+
+
+def test_the_shipped_glossaries_explain_an_answer(root: Path) -> None:
+    documents = load_documents(Documents(paths=[str(root / "data/knowledge_base")]))
+    chunks = [chunk for document in documents for chunk in split(document, Chunks())]
+    terms = read_glossary(chunks)
+    assert {term.folder for term in terms} == {"messaging/", "sheets/"}
+    hits = [Hit(chunk, 0.9) for chunk in chunks if chunk.heading.endswith("Rotate an access token")]
+    answer = extractive(lambda question: hits, AnswerPart(), glossary=terms).ask("How do I rotate a token's secret?")
+    assert [term for term, _ in answer.glossary] == ["Token", "Scope"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import sys
 from itertools import islice
@@ -15,6 +16,8 @@ TINY = ROOT / "data" / "models" / "tiny"
 sys.path.insert(0, str(ROOT / "tools" / "pretrain"))
 
 import generator  # noqa: E402
+import pages  # noqa: E402
+import real  # noqa: E402
 
 from copilot.config import SECTIONS  # noqa: E402
 
@@ -51,9 +54,36 @@ def test_answers_have_the_four_parts_in_order(samples: list[generator.Sample]) -
 
 def test_unanswerable_questions_are_refused_without_names(samples: list[generator.Sample]) -> None:
     refused = [s for s in samples if not s.answerable]
-    assert 0.1 < len(refused) / len(samples) < 0.45
+    assert 0.02 < len(refused) / len(samples) < 0.2
     for s in refused:
         assert generator.ABSTAIN in s.answer and "`" not in s.answer
+
+
+def test_real_operations_and_pages_become_questions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = ["BoxName", "string", "Name of the box that is moved", True, "", "", "path"]
+    ops = [
+        {"name": f"{verb}Box", "call": f"{method} /boxes/{{BoxName}}", "fields": [row], "returns": [], "errors": []}
+        | {"doc": [f"{verb}s a box of the attic.", f"You must own the attic before you {verb.lower()} its boxes."]}
+        for verb, method in (("Get", "GET"), ("Delete", "DELETE"), ("Create", "POST"))
+    ]
+    said = "# Attic\n\nThe attic keeps up to twelve boxes. It must be dry before a box is stored there.\n\n"
+    moving = "## Moving\n\nA box is moved by its owner only. Nobody else may ever open it.\n"
+    page = pages.cut("attic.md", said + moving * 19)
+    for name, value in (("APIS", {"apis": [["Attic", ops]], "synonyms": {"box": ["crate"]}}), ("PAGES", [page])):
+        (tmp_path / name).write_text(json.dumps(value))
+        monkeypatch.setenv(f"TINY_{name}", str(tmp_path / name))
+    for cached in (real.pool, pages.pool):
+        cached.cache_clear()
+    try:
+        made = list(islice(generator.stream(3), 200))
+    finally:
+        monkeypatch.undo()
+        real.pool.cache_clear()
+        pages.pool.cache_clear()
+    assert sum("attic" in s.context.lower() for s in made) > 60
+    assert any("/boxes" in s.call for s in made) and any("moved by its owner" in s.answer for s in made)
+    for s in made:
+        assert all(name in s.context for name in re.findall(r"`([^`]+)`", s.answer))
 
 
 def test_the_model_folder_loads_and_is_small() -> None:
@@ -61,7 +91,7 @@ def test_the_model_folder_loads_and_is_small() -> None:
 
     model = AutoModelForCausalLM.from_pretrained(TINY)
     assert model.config.model_type == "llama" and model.generation_config.eos_token_id == 2
-    assert sum(f.stat().st_size for f in TINY.iterdir()) < 30 * 2**20
+    assert sum(f.stat().st_size for f in TINY.iterdir()) < 48 * 2**20
 
 
 def test_the_prompt_is_a_prefix_of_prompt_and_answer(samples: list[generator.Sample], tokenizer) -> None:

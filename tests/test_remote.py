@@ -25,6 +25,7 @@ from copilot.model.load import model_folder
 from copilot.model.remote import RemoteGenerator
 from copilot.opened import open_answerer
 from copilot.pipeline import run_train
+from copilot.terminal import Terminal
 from copilot.types import Message
 
 ASKED: list[Message] = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "How do I ring?"}]
@@ -154,7 +155,7 @@ def asking(server: ChatServer, **answer: Any) -> Answerer:
     config = AnswerPart(**answer)
     hits = [hit("`bellId` names the bell. Send it.", "bells.txt", "Bells")]
     remote = RemoteGenerator(openai(server), config, 1, 2)
-    return Answerer(remote, lambda q: hits, Prompt(), config, "openai:gpt-small", None, {}, {}, config.enforce != "off")
+    return Answerer(remote, lambda q: hits, Prompt(), config, "openai:gpt-small", None, {}, (), config.enforce != "off")
 
 
 def test_findings_go_back_once_and_both_rounds_are_paid(server: ChatServer) -> None:
@@ -175,6 +176,29 @@ def test_then_the_findings_stand(server: ChatServer) -> None:
     answer = asking(server).ask("How?")
     assert len(server.seen) == 2 and answer.text == BAD, "the second is worse"
     assert [(f.kind, f.text) for f in answer.findings] == [("identifier", "ringerId")]
+
+
+def test_a_repair_that_fails_leaves_the_first_answer(
+    server: ChatServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first answer costs one request, its repair is refused: alone, and one of two."""
+    ask = server.say
+
+    def only_first(body: dict[str, Any]) -> str | tuple[int, str]:
+        repair = len(body["messages"]) > 2
+        return (400, "Too long.") if repair and "How?" in body["messages"][1]["content"] else ask(body)
+
+    monkeypatch.setattr(server, "say", only_first)
+    server.replies = [BAD]
+    answer = asking(server).ask("How?")
+    assert (answer.text, [f.text for f in answer.findings]) == (BAD, ["ringerId"])
+    assert "asked for in vain: openai:gpt-small at http" in answer.note and "Too long." in answer.note
+    assert answer.usage.completion_tokens == len(BAD.split()) and answer.to_json()["note"] == answer.note
+    Terminal().answer(answer, streamed=False, show_context=False)
+    assert capsys.readouterr().err.splitlines()[1:] == ["Check: not in the documents found: ringerId", answer.note]
+    server.replies = [BAD, BAD, GOOD]
+    lost, made = asking(server).ask_all(["How?", "Why?"])
+    assert (lost.text, made.text, made.note) == (BAD, GOOD, "") and lost.note == answer.note
 
 
 def test_many_answers_are_repaired_together(server: ChatServer) -> None:

@@ -313,7 +313,7 @@ def make(train: Path) -> str:
     for line in train.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         refusals += not row["answerable"]
-        if not row["answerable"] and refusals % KEPT:
+        if "audience" in row or (not row["answerable"] and refusals % KEPT):  # those for technical readers are ours
             continue
         if response := respond(row):
             out.append(json.dumps({**row, "response": response}, ensure_ascii=False) + "\n")

@@ -202,6 +202,52 @@ def ask(
 
 
 @app.command()
+def chat(
+    config: ConfigPath = None,
+    set_: Sets = None,
+    output_dir: OutputDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object an answer.")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Answer one question after the other; "and its limit?" is asked with the question before it.
+
+    On a terminal /sources shows the passages of the last answer and /quit ends; Ctrl-C stops an answer, then the chat.
+    From a pipe each line is a question.
+    """
+    from copilot.opened import open_answerer
+    from copilot.serving.chat import run_chat
+    from copilot.terminal import Terminal
+
+    (opened, flags), terminal = _open(config, set_, output_dir), Terminal(quiet, verbose)
+    run_chat(open_answerer(opened, flags, say=terminal.say, detail=terminal.detail), terminal, as_json)
+
+
+@app.command()
+def serve(
+    config: ConfigPath = None,
+    set_: Sets = None,
+    output_dir: OutputDir = None,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to answer at; one that other machines reach needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 8000,
+    token: Annotated[
+        str, typer.Option("--token", envvar="COPILOT_TOKEN", help="What clients must send; better set COPILOT_TOKEN.")
+    ] = "",
+    queue: Annotated[int, typer.Option("--queue", min=0, help="Questions that may wait; more are told to retry.")] = 8,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Answer over HTTP: a page to ask on, POST /ask, and the chat completions protocol of OpenAI (the serve extra)."""
+    from copilot.serving.serve import run_serve
+    from copilot.terminal import Terminal
+
+    opened, flags = _open(config, set_, output_dir)
+    run_serve(opened, flags, Terminal(quiet, verbose), host, port, token, queue)
+
+
+@app.command()
 def pipeline(
     config: ConfigPath = None,
     set_: Sets = None,

@@ -24,8 +24,12 @@ from copilot.work import Work
 def open_retriever(config: Config, flag: str, k: int | None = None) -> IndexRetriever:
     """The retriever of the run's index. Raises StaleError when the index is missing or does not fit."""
     work = Work(config, flag)
-    remedy = f"run {work.command('index')}"
-    _fitting_index(work, remedy)
+    _fitting_index(work)
+    return _opened_index(work, k)
+
+
+def _opened_index(work: Work, k: int | None) -> IndexRetriever:
+    config, remedy = work.config, f"run {work.command('index')}"
     quiet_libraries()
     index, manifest = Index.load(work.artefact("index"), remedy)
     embeddings = load_embeddings(config.embeddings)
@@ -36,8 +40,8 @@ def open_retriever(config: Config, flag: str, k: int | None = None) -> IndexRetr
     return IndexRetriever(index, embeddings, section)
 
 
-def _fitting_index(work: Work, remedy: str) -> None:
-    config = work.config
+def _fitting_index(work: Work) -> None:
+    config, remedy = work.config, f"run {work.command('index')}"
     if (found := work.found("index")) and found.get("embeddings") != config.embeddings.model:
         made = found.get("embeddings")
         raise StaleError(f"the index was made with {made}, the configuration says {config.embeddings.model}", remedy)
@@ -67,7 +71,7 @@ def open_answerer(
         raise ConfigError(message, "leave out --no-rag, or name another backend")
     work = Work(config, flag)
     if rag:
-        _fitting_index(work, f"run {work.command('index')}")
+        _fitting_index(work)  # before a model is opened
     files = dict(find_files(config.documents)) if rag else {}
     batch, seed = config.evaluation.batch_size, config.seed if seed is None else seed
     name, adapter = config.model.name, work.artefact("train") if tuned and config.model.trainable else None
@@ -87,12 +91,12 @@ def open_answerer(
         if manifest and manifest["prompt"] != prompt:
             made = "the adapter was trained with another prompt or chat template"
             raise StaleError(made, f"run {work.command('train')}")
-    retrieve = open_retriever(config, flag, k) if rag else None  # while the model is being opened
+    retrieve = _opened_index(work, k) if rag else None  # while the model is being opened
     doubt = open_doubt(work, retrieve, say) if retrieve else None
+    glossary = read_glossary(retrieve.index.chunks) if retrieve and config.answer.audience == "non-technical" else ()
     if generator is None:
         assert retrieve is not None
-        return extractive(retrieve, config.answer, files, doubt)
-    plain = config.answer.audience == "non-technical"
+        return extractive(retrieve, config.answer, files, doubt, glossary)
     return Answerer(
         generator,
         retrieve,
@@ -101,7 +105,7 @@ def open_answerer(
         name,
         str(adapter) if adapter else None,
         files,
-        glossary=read_glossary(retrieve.index.chunks) if retrieve and plain else {},
+        glossary,
         repair=bool(config.model.provider) and config.answer.enforce != "off",
         doubt=doubt,
     )

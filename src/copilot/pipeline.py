@@ -233,7 +233,7 @@ def _columns(config: Config, flag: str, say: Callable[[str], None]) -> Iterator[
     if not config.model.provider:  # there, nothing stands between free and served
         yield "tuned", replace(served, config=free, doubt=None)
     yield "served", served
-    yield "extractive", extractive(served.retrieve, config.answer, served.files, served.doubt)
+    yield "extractive", extractive(served.retrieve, config.answer, served.files, served.doubt, served.glossary)
 
 
 def _made_from(work: Work, stage: str) -> dict[str, Any]:

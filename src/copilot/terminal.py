@@ -98,15 +98,22 @@ class Terminal:
             place = Text(clean(source.label), Style(link=source.link or None))
             line = Text.assemble(f"[{n}] ", place, "" if source.cited else " (not cited)")
             self.out.print(line, soft_wrap=True, highlight=False)
-        for n, hit in enumerate(answer.hits if show_context else ()):
+        if show_context:
+            self.passages(answer)
+        if answer.findings:
+            self.say("\n" + findings_note(answer.findings))
+        if answer.note:
+            self.say(answer.note)
+
+    def passages(self, answer: Answer) -> None:
+        """The passages that an answer was written from, with the numbers of their sources."""
+        for n, hit in enumerate(answer.hits):
             chunk = hit.chunk
             number = next((i for i, source in enumerate(answer.sources, 1) if n in source.hits), n + 1)
             where = (
                 f"[{number}] {chunk.header} ({chunk.document}, characters {chunk.start}–{chunk.end}, {hit.score:.3f})"
             )
             print(clean(f"\n--- {where}\n{chunk.text}"))
-        if answer.findings:
-            self.say("\n" + findings_note(answer.findings))
 
     def result(self, part: "Table | str") -> None:
         """A table of results, or a sentence about it."""

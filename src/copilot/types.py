@@ -183,6 +183,8 @@ class Answer:
     marked: str = ""  # `text` with [n] at the end of each section that has a citation
     abstained: Abstention | None = None
     glossary: tuple[tuple[str, str], ...] = ()  # (term, what it means), in the order of their first use
+    asked_as: str = ""  # in a conversation, what was searched and asked: a follow-up with the questions it leans on
+    note: str = ""  # what went wrong on the way, where the answer stands all the same
 
     def to_json(self) -> dict[str, Any]:
         """The object of `--json`; keys are only ever added, never renamed."""
@@ -231,6 +233,8 @@ class Answer:
             "findings": [{"kind": f.kind, "text": f.text, "section": f.section} for f in self.findings],
             "abstained": asdict(self.abstained) if self.abstained else None,
             "glossary": [{"term": term, "meaning": meaning} for term, meaning in self.glossary],
+            "asked_as": self.asked_as or None,
+            "note": self.note,
         }
 
     def _cited(self, citation: Citation) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """A `random.Random` in, varied sentences of documentation out, each with the everyday questions that it answers."""
 
-# ruff: noqa: E501  (sentence templates read best on one line)
-
 from __future__ import annotations
 
 import re
@@ -22,6 +20,11 @@ class Fact:
     text: str
     questions: list[str]
     names: list[tuple[str, str]] = field(default_factory=list)
+    quote: str = ""  # as the passage writes it, where that differs from `text`
+
+    def shown(self, passage: str) -> bool:
+        """Whether `passage` says it; backticks do not count."""
+        return (self.quote or self.text).replace("`", "") in passage.replace("`", "")
 
 
 def value(rng: Random) -> str:

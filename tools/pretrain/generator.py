@@ -1,7 +1,5 @@
 """A seed in, training examples out: an invented product, a question about one entry, 2..5 chunks and the four-part answer."""
 
-# ruff: noqa: E501  (sentence templates read best on one line)
-
 from __future__ import annotations
 
 import re
@@ -10,16 +8,19 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from facts import Fact, fact, loose
+from pages import CUE, make_pages
 from product import ACTIONS, Chunk, Entry, Field, Product, make_field, make_product
+from real import make_real, pool
 from words import ATTRS, LIMITS, NOUNS, SYNONYMS, article, english, ident, invent, plural, salad
 
-VERSION = "1.4"
+VERSION = "2.1"
 SYSTEM = (
     "You explain technical documentation to non-technical people. Use only the context. Answer in exactly four markdown "
     "sections: ### Summary, ### How it works, ### Key parameters / fields, ### Common mistakes or troubleshooting tips. "
     "Write names in backticks exactly as the context writes them. If the context does not hold the answer, say so in the "
     "same four sections."
 )
+REAL, PAGES = 0.45, 0.2  # shares of products that are real web APIs and real pages, where there is a pool of them
 HEADINGS = ("**Overview**", "**Steps**", "**Fields**", "**Watch out**")  # replaced by a drawn set in `stream`
 MARKS = ("### {}", "### {}", "## {}", "# {}", "#### {}", "**{}**", "**{}:**", "__{}__", "{}:", "[{}]", "== {} ==")
 TITLES = (
@@ -93,7 +94,7 @@ def ask(rng: Random, e: Entry, chunk: Chunk) -> tuple[str, str, object] | None:
     if e.kind == "error":
         code, meaning, _ = e.errors[0]
         return "error", rng.choice([f"What does {code} mean?", f"What does the error {code} mean?", f"I get {code}, what should I do?", f"Why do I see {code}?", f"How do I fix {code}?", f"What should I do when {lower(meaning)}?"]), e.errors[0]
-    visible = [f for f in e.facts if f.text.replace("`", "") in chunk.text.replace("`", "")]
+    visible = [f for f in e.facts if f.shown(chunk.text)]
     if visible and (e.kind == "topic" or rng.random() < 0.25):
         f = rng.choice(visible)
         q = rng.choice(f.questions)
@@ -145,6 +146,25 @@ def ask(rng: Random, e: Entry, chunk: Chunk) -> tuple[str, str, object] | None:
     return None
 
 
+VAGUE = ("How does this work with the {}?", "What do I do about the {}?", "We have a problem with {}. What now?", "I need something with {}. Where do I begin?", "Someone asked me about {}. What can I tell them?", "Is there something for {}?", "What should I know about {}?", "I am looking for the part about {}.", "How do people usually deal with {}?", "My boss wants {}. Is that possible?", "It is about {}. Help?", "What is the deal with {}?", "I only understand half of this: {}?", "Can someone tell me how {} goes?", "Why is there trouble with {}?", "We would like to have {}. What must we do?", "Where do I even start with {}?", "Who or what takes care of {}?", "How would I explain {} to my team?", "I keep hearing about {}. What is it?", "What are my options for {}?", "Where is the trick with {}?", "What is going on with {} here?")
+
+
+def other_word(rng: Random, word: str) -> str:
+    """An everyday word for `word`, or the word itself."""
+    found = SYNONYMS[word].split("|") if word in SYNONYMS else pool()["synonyms"].get(word) or [word]
+    return rng.choice(found)
+
+
+def vague(rng: Random, text: str) -> str:
+    """A question that shares one or two words with `text`, or none at all where others are put in their place."""
+    words = [w for w in dict.fromkeys(re.findall(r"(?<![`\w./{-])[a-z]{4,}(?![`\w/}-])", text.lower())) if w not in COMMON]
+    if not words:
+        return ""
+    chosen = [w if rng.random() < 0.45 else other_word(rng, w) for w in rng.sample(words, min(len(words), rng.choice([1, 1, 2, 2, 3])))]
+    thing = rng.choice(["the {}", "my {}", "{}", "our {}"]).format(chosen[0]) + "".join(rng.choice([" and {}", " when {}", " for the {}", " {}"]).format(w) for w in chosen[1:])
+    return rng.choice(VAGUE).replace("the {}", "{}" if thing.startswith(("the ", "my ", "our ")) else "the {}").format(thing)
+
+
 def overview(rng: Random, e: Entry, shape: str, subject: object, shown: list[Field]) -> list[str]:
     """One or two sentences that answer the question."""
     call = call_md(e) if e.call else ""
@@ -170,15 +190,20 @@ def overview(rng: Random, e: Entry, shape: str, subject: object, shown: list[Fie
     return [x for x in (first, e.purpose if not e.purpose.startswith(("Use ", "This ", "You can")) or not first else "") if x]
 
 
+def near_by(e: Entry, subject: Fact, context: str) -> list[str]:
+    """The one or two sentences that follow `subject` in its passage; the one before where none follows. Rows of names are no sentences."""
+    told = [f.text for f in e.facts if f is subject or ((not f.quote.strip() or f.quote == f.text) and f.shown(context))]
+    i = told.index(subject.text)
+    return told[i + 1 : i + 3] or told[max(0, i - 1) : i]
+
+
 def steps(e: Entry, shape: str, subject: object, shown: list[Field], returns: list[Field], context: str) -> list[str]:
     """Two to four short sentences."""
     call = call_md(e) if e.call else ""
     if e.kind == "guide":
         return [f"{i}. {s}" for i, s in enumerate(e.steps, 1)]
     if e.kind == "topic" and isinstance(subject, Fact):
-        i = e.facts.index(subject)
-        after = [f.text for f in e.facts[i + 1 : i + 2] if f.text in context]
-        return [f"Read the part called {e.title}.", *(after or ["It is the last point of that part."])]
+        return near_by(e, subject, context) or [f"Read the part called {e.title}.", "It says no more about this."]
     if e.kind == "error":
         return [f"Look for {call} in the answer you got.", f"{e.errors[0][2]}.", "Then try the action again."]
     if e.kind == "setting":
@@ -209,7 +234,7 @@ def bullets(e: Entry, subject: object, shown: list[Field], returns: list[Field],
         rows = [g.errors[0] for g in group[i:] + group[:i]]
         return [(c, m) for c, m, _ in rows[:4]]
     if e.kind == "topic" and isinstance(subject, Fact):
-        return [*subject.names, *(x for f in e.facts if f is not subject for x in f.names)][:4]
+        return list(dict([*subject.names, *(x for f in e.facts if f is not subject for x in f.names)]).items())[:5]
     fields = shown + returns
     if e.kind == "setting":
         i = group.index(e)
@@ -234,8 +259,8 @@ def answer(rng: Random, e: Entry, shape: str, subject: object, context: str, own
     todo = steps(e, shape, subject, shown, returns, own)
     pairs = bullets(e, subject, shown, returns, group)
     watch = [w[0] for w in e.whatif if w[0].replace("`", "") in own.replace("`", "") and w != subject]
-    watch += [f.text for f in e.facts if f.text.replace("`", "") in own.replace("`", "") and f is not subject and f.text not in todo and e.kind != "topic"]
-    watch += [f.text for f in e.facts[-1:] if e.kind == "topic" and f is not subject and f.text in own]
+    watch += [f.text for f in e.facts if f.shown(own) and f is not subject and f.text not in todo and e.kind != "topic"]
+    watch += [f.text for f in e.facts if e.kind == "topic" and f is not subject and CUE.search(f.text) and f.text not in todo and f.shown(own)]
     watch += [n for n in e.notes if n in own]
     watch += [f"{t(c)}: {lower(m)}. {x}." for c, m, x in e.errors if (c, m, x) != subject and c in own and m in own]
     if e.kind in ("error", "setting"):
@@ -273,7 +298,7 @@ def arrange(rng: Random, right: list[Chunk], others: list[Chunk]) -> list[Chunk]
     rest = others[: max(0, k - len(right))]
     if not right:
         return rest
-    at = min(rng.choices(range(5), (55, 18, 11, 9, 7))[0], len(rest))  # about the ranks that a real retriever gives
+    at = min(rng.choices(range(5), (64, 15, 9, 7, 5))[0], len(rest))  # about the ranks that a real retriever gives
     return rest[:at] + right + rest[at:]
 
 
@@ -287,6 +312,15 @@ def distractors(rng: Random, product: Product, entity: str, skip: set[int], othe
     head = pool[:4]
     rng.shuffle(head)
     return head + pool[4:] + rng.sample(other.chunks, min(4, len(other.chunks)))
+
+
+def ranked(rng: Random, question: str, chunks: list[Chunk]) -> list[Chunk]:
+    """`chunks` as a retriever would rank them: by the rare words they share with `question`, with some noise."""
+    asked = set(re.findall(r"[a-z]{3,}", question.lower()))
+    words = [set(re.findall(r"[a-z]{3,}", f"{c.header} {c.header} {c.text}".lower())) & asked for c in chunks]
+    held = {w: sum(w in found for found in words) for w in asked}
+    score = [sum(1 / (0.5 + held[w]) for w in found) + rng.random() * 0.4 for found in words]
+    return [chunks[i] for i in sorted(range(len(chunks)), key=lambda i: -score[i])]
 
 
 def context_of(chunks: list[Chunk]) -> str:
@@ -310,6 +344,12 @@ def answered(rng: Random, product: Product, other: Product) -> Sample | None:
     if asked is None:
         return None
     shape, question, subject = asked
+    if rng.random() < 0.35:  # asked in words of one's own: the rank is then the best that is left to go by
+        if shape in ("how", "note", "fields", "which"):
+            shape, subject = "how", None
+            question = vague(rng, f"{e.task} {e.title if '/' not in e.title else ''} {e.purpose}") or question
+        elif shape == "fact" and isinstance(subject, Fact):
+            question = vague(rng, subject.text) or question
     group = [x for x in product.entries if x.chunk == e.chunk]
     skip, right, own = {e.chunk}, [chunk], chunk.text
     if e.chunk + 1 < len(product.chunks) and product.chunks[e.chunk + 1].header == chunk.header:
@@ -317,7 +357,10 @@ def answered(rng: Random, product: Product, other: Product) -> Sample | None:
         if rng.random() < 0.5:
             right.append(product.chunks[e.chunk + 1])
             own += "\n" + right[1].text
-    chunks = arrange(rng, right, distractors(rng, product, chunk.entity, skip, other))
+    others = distractors(rng, product, chunk.entity, skip, other)
+    if rng.random() < 0.6:
+        others = ranked(rng, question, others)
+    chunks = arrange(rng, right, others)
     context = context_of(chunks)
     if rng.random() < 0.15:
         question = f"{question[:-1]} in {product.name}?" if question.endswith("?") else question
@@ -332,12 +375,16 @@ def unanswered(rng: Random, product: Product, other: Product) -> Sample | None:
     entity = product.chunks[e.chunk].entity
     skip: set[int] = set()
     ask_verb = rng.choice(["How do I {}?", "How can I {}?", "I want to {}. How?", "Which endpoint do I use to {}?", "What do I call to {}?", "What information is needed to {}?", "Can I {}?", "I need to {}, what do I do?", "Explain how to {}.", "What steps do I follow to {}?", "Is there a way to {}?", "My team wants to {}. Where do we start?", "How can a program {}?", "What is the right way to {}?"])
-    if roll < 0.45 and e.kind not in ("error", "setting", "concept", "topic"):  # its page was not retrieved
+    if roll < 0.15 and e.kind not in ("error", "setting", "concept", "topic"):  # its page was not retrieved
         task = rng.choice([e.task, *e.tasks])
         skip = {x.chunk for x in product.entries if x.task == e.task or x.tasks == e.tasks}
         skip |= {i for i in range(len(product.chunks)) if any(product.chunks[i].header == product.chunks[j].header for j in skip)}
         question, topic = ask_verb.format(task), f"how to {task}"
-    elif roll < 0.7:  # an action that is not documented
+    elif roll < 0.15 and e.kind == "topic" and e.facts:  # likewise, of a page of facts
+        missing = rng.choice(e.facts)
+        skip = {e.chunk} | {i for i, c in enumerate(product.chunks) if missing.shown(c.text)}
+        question, topic = rng.choice(missing.questions), "what the answer to this is"
+    elif roll < 0.5:  # an action that is not documented
         used = {x.tasks[0] for x in product.entries}
         action = rng.choice(list(ACTIONS))
         verbs = ACTIONS[action][1].split("|")
@@ -363,7 +410,8 @@ def unanswered(rng: Random, product: Product, other: Product) -> Sample | None:
     else:
         n = rng.choice(NOUNS)
         question, topic = rng.choice([(f"How much does the {n} plan cost?", f"how much the {n} plan costs"), (f"Who founded {product.name}?", f"who founded {product.name}"), (f"Does {product.name} support {rng.choice(LIMITS)}s for {plural(n)}?", f"whether {product.name} supports that for {plural(n)}"), (f"When was {product.name} released?", f"when {product.name} was released"), (f"Is there a mobile app for {plural(n)}?", f"whether there is a mobile app for {plural(n)}")])
-    chunks = distractors(rng, product, entity, skip, other)[: rng.choice([2, 3, 4, 5, 5, 5, 5])]
+    chunks = distractors(rng, product, entity, skip, other)
+    chunks = (ranked(rng, question, chunks) if rng.random() < 0.75 else chunks)[: rng.choice([2, 3, 4, 5, 5, 5, 5])]
     if not chunks:
         return None
     near = [x.task for x in product.entries if x.kind in ("api", "module", "cli", "guide") and product.chunks[x.chunk] in chunks and "`" not in x.task]
@@ -386,6 +434,7 @@ def copying(rng: Random) -> Sample:
     return Sample(context_of(chunks), question, text, names[at], order, True, "copy")
 
 
+COMMON = {"after", "there", "nothing", "this", "that", "with", "from", "only", "into", "than", "then", "they", "them", "their", "these", "those", "must", "been", "were", "also", "each", "other", "which", "such", "more", "your", "because", "before", "can", "get", "list", "have", "may", "will", "what", "where", "how", "when", "use", "way", "does", "say", "happens", "possible", "need", "want", "call", "name"}  # too many senses
 OPENINGS = ("We are new here. ", "A colleague asks: ", "My manager wants to know: ", "Quick question: ", "I am no programmer. ", "Our team is stuck. ", "Somebody asked me this today. ", "Hello! ", "We need this for a report. ", "It worked last week. ", "I could not find it. ", "Before we start: ", "For our spring project: ", "We have about 300 of them. ")
 CLOSINGS = (" Please explain it simply.", " We need it by Friday.", " Thanks!", " Is it hard?", " I only use the web page.", " What do I need?", " In plain words, please.")
 
@@ -394,9 +443,10 @@ def everyday(rng: Random, sample: Sample) -> Sample:
     """The same question as people ask it: other words for common nouns and verbs, and now and then a sentence around it."""
     roll, question, text = rng.random(), sample.question, sample.answer
     if roll < 0.45:
-        words = [w for w in re.findall(r"(?<![\w.`/-])[a-z]{3,}(?![\w`/{}]|[.-]\w)", question) if w in SYNONYMS and f"`{w}`" not in text]
-        for word in set(rng.sample(words, min(len(words), rng.randint(1, 3)))):
-            other = rng.choice(SYNONYMS[word].split("|"))
+        wider = pool()["synonyms"] if rng.random() < 0.3 else {}  # WordNet's are further off than ours
+        words = [w for w in re.findall(r"(?<![\w.`/-])[a-z]{3,}(?![\w`/{}]|[.-]\w)", question) if (w in SYNONYMS or (w in wider and w not in COMMON)) and f"`{w}`" not in text]
+        for word in sorted(set(rng.sample(words, min(len(words), rng.randint(1, 3))))):
+            other = rng.choice(SYNONYMS[word].split("|") if word in SYNONYMS else wider[word])
             question = re.sub(rf"(?<![\w.`/-]){word}(?![\w`/{{}}]|[.-]\w)", other, question)
             if not sample.answerable:  # a refusal repeats the words of the question
                 first, rest = text.split("\n\n", 1)
@@ -412,7 +462,7 @@ def everyday(rng: Random, sample: Sample) -> Sample:
 def dressed(rng: Random, sample: Sample) -> Sample:
     """The same answer under a drawn set of headings, so that no set is the base's own; now and then with numbered steps."""
     mark = rng.choice(MARKS)
-    drawn = rng.random() < 0.1
+    drawn = rng.random() < 0.35
     names = [re.sub(r"[^\w ]", "", salad(rng, 1, 4)).capitalize() if drawn else rng.choice(titles.split("|")) for titles in TITLES]
     bodies = [block.split("\n", 1)[1] for block in sample.answer.split("\n\n")]
     sentences = re.split(r"(?<=[.]) (?=[A-Z])", bodies[1])
@@ -422,12 +472,13 @@ def dressed(rng: Random, sample: Sample) -> Sample:
     return replace(sample, answer="\n\n".join(f"{h}\n{b}" for h, b in zip(heads, bodies, strict=True)), headings=heads)
 
 
-def stream(seed: int, unanswerable: float = 0.18, copies: float = 0.06) -> Iterator[Sample]:
+def stream(seed: int, unanswerable: float = 0.08, copies: float = 0.04) -> Iterator[Sample]:
     """Endless examples for `seed`; six questions are asked about each product."""
     rng = Random(seed)
     other = make_product(rng)
     while True:
-        product = make_product(rng)
+        roll = rng.random()
+        product = (make_real(rng) if roll < REAL else make_pages(rng) if roll < REAL + PAGES else None) or make_product(rng)
         made = 0
         for _ in range(24):
             roll = rng.random()

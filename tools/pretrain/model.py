@@ -16,13 +16,13 @@ from torch import Tensor, nn
 class Shape:
     """Sizes of the net."""
 
-    vocab: int = 6144
+    vocab: int = 8192
     hidden: int = 384
-    layers: int = 7
+    layers: int = 8
     heads: int = 6
     kv_heads: int = 2
     head_dim: int = 64
-    ffn: int = 576
+    ffn: int = 768
     theta: float = 10000.0
     eps: float = 1e-5
     context: int = 3072

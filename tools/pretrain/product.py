@@ -1,7 +1,5 @@
 """A `random.Random` in, one invented product out: entries (facts) and the documentation chunks that show them."""
 
-# ruff: noqa: E501  (sentence templates read best on one line)
-
 from __future__ import annotations
 
 import json

@@ -67,7 +67,7 @@ def build(out: Path, vocab: int, samples: int, seed: int) -> PreTrainedTokenizer
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("data/models/tiny"))
-    parser.add_argument("--vocab", type=int, default=6144)
+    parser.add_argument("--vocab", type=int, default=8192)
     parser.add_argument("--samples", type=int, default=12000)
     args = parser.parse_args()
     build(args.out, args.vocab, args.samples, seed=7)

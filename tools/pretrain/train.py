@@ -6,6 +6,7 @@ import argparse
 import json
 import multiprocessing as mp
 import os
+import sys
 import sysconfig
 import tempfile
 import time
@@ -18,6 +19,8 @@ import numpy as np
 import torch
 from generator import VERSION, stream
 from model import Net, Shape, load, save
+from pages import facts
+from pages import pool as pages
 from tokenizer import render
 from tokenizers import Tokenizer
 from words import sentences
@@ -54,23 +57,24 @@ def worker(seed: int, size: int, tokenizer: str, out: mp.Queue) -> None:
             marks += [int(CONTEXT_WEIGHT * 100)] * (len(p.ids) - 1) + [100] * len(a.ids) + [0]
 
 
-def english_pool(out: Path, packages: list[str], pool_file: Path | None, workers: int) -> int:
-    """Put sentences of docstrings (the standard library, `packages`) and of `pool_file` into out/english.json."""
+def pools(out: Path, args: argparse.Namespace) -> int:
+    """Put sentences of docstrings and of `args.pages` into out/english.json; name it and the pools for the workers."""
     paths = sysconfig.get_paths()
     std, site = Path(paths["stdlib"]), Path(np.__file__).parent.parent
     files = (
         sorted(std.glob("*.py"))
         + sorted(std.glob("*/*.py"))
-        + [f for p in packages for f in sorted((site / p).rglob("*.py")) if "tests" not in f.parts]
+        + [f for p in args.english for f in sorted((site / p).rglob("*.py")) if "tests" not in f.parts]
     )
-    parts = [files[i::workers] for i in range(workers)]
-    with mp.get_context("spawn").Pool(workers) as pool:
+    parts = [files[i :: args.workers] for i in range(args.workers)]
+    with mp.get_context("spawn").Pool(args.workers) as pool:
         found = sorted({s for part in pool.map(sentences, parts) for s in part})
-    if pool_file:
-        found += json.loads(pool_file.read_text())
-    path = out / "english.json"
-    path.write_text(json.dumps(found))
-    os.environ["TINY_ENGLISH"] = str(path)
+    for name, path in (("TINY_APIS", args.apis), ("TINY_PAGES", args.pages)):
+        if path:
+            os.environ[name] = str(path)
+    found += sorted({said for page in pages() for _, text in page for said, quote, _ in facts(text) if said == quote})
+    (out / "english.json").write_text(json.dumps(found))
+    os.environ["TINY_ENGLISH"] = str(out / "english.json")
     return len(found)
 
 
@@ -181,12 +185,13 @@ def report(row: Row, wait: float) -> None:
 
 def finish(
     args: argparse.Namespace, curve: list[Row], count: int, step: int, tokens: int, seconds: float, wait: float
-) -> dict[str, float]:
+) -> dict[str, object]:
     """Write curve.csv and train_metrics.json."""
     rows = ["step,tokens,seconds,loss,answer_loss", *(",".join(map(str, r)) for r in curve)]
     (args.out / "curve.csv").write_text("\n".join(rows) + "\n")
     last = [r[4] for r in curve[-10:]]
     out = {
+        "command": " ".join(["python tools/pretrain/train.py", *sys.argv[1:]]),
         "generator": VERSION,
         "seed": args.seed,
         "parameters": count,
@@ -213,19 +218,19 @@ def start_workers(args: argparse.Namespace) -> tuple[mp.Queue, list[mp.Process]]
     return queue, procs
 
 
-def train(args: argparse.Namespace) -> dict[str, float]:
+def train(args: argparse.Namespace) -> dict[str, object]:
     """Run the loop; writes curve.csv, metrics.json and the model into args.out."""
     torch.manual_seed(args.seed)
     torch.set_float32_matmul_precision("high")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     args.out.mkdir(parents=True, exist_ok=True)
     if args.english:
-        found = english_pool(Path(tempfile.mkdtemp()), args.english, args.pool, args.workers)
-        print(f"{found} English sentences", flush=True)
+        print(f"{pools(Path(tempfile.mkdtemp()), args)} English sentences", flush=True)
     queue, procs = start_workers(args)
     if device == "cuda":
         print(f"attention against dense reference: {check_attention():.2e}", flush=True)
-    net = Net(Shape(layers=args.layers)).to(device)
+    vocab = -(-Tokenizer.from_file(str(args.tokenizer)).get_vocab_size() // 64) * 64
+    net = Net(Shape(vocab=vocab, layers=args.layers, ffn=args.ffn)).to(device)
     if args.init:
         load(net, args.init)
     count = sum(p.numel() for p in net.parameters())
@@ -271,7 +276,8 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=450, help="training time after compilation")
     parser.add_argument("--tokens", type=int, default=98304, help="tokens in one step")
     parser.add_argument("--workers", type=int, default=14)
-    parser.add_argument("--layers", type=int, default=7)
+    parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--ffn", type=int, default=768)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--muon-lr", type=float, default=0.02)
     parser.add_argument("--adam-lr", type=float, default=0.003)
@@ -283,6 +289,7 @@ if __name__ == "__main__":
         default=["numpy", "scipy", "pandas", "sklearn"],
         help="installed packages whose docstrings lend sentences",
     )
-    parser.add_argument("--pool", type=Path, help="JSON list of further sentences, made by pool.py")
+    parser.add_argument("--apis", type=Path, help="JSON pool made by apis.py")
+    parser.add_argument("--pages", type=Path, help="JSON pool made by pages.py")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     train(parser.parse_args())

@@ -1,7 +1,5 @@
 """Word lists in, invented words, identifiers and harmless English sentences out (all driven by one `random.Random`)."""
 
-# ruff: noqa: E501  (sentence templates read best on one line)
-
 from __future__ import annotations
 
 import ast

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from copilot.answering.check import check
 from copilot.answering.citations import Citing
-from copilot.answering.glossary import explained
+from copilot.answering.glossary import Term, explained
 from copilot.answering.identifiers import nameable, sayable
 from copilot.answering.marks import FENCE, Marker, marked
 from copilot.answering.refusal import abstained, refusal
-from copilot.answering.repair import repair_messages, to_repair
+from copilot.answering.repair import Repaired, ask_again, repair_messages, to_repair
 from copilot.config import AnswerPart, Prompt
+from copilot.errors import CopilotError
 from copilot.model.generator import Generated, Generator
 from copilot.prompt.grammar import answer_grammar
 from copilot.prompt.render import render
@@ -33,35 +34,41 @@ class Answerer:
     model: str
     adapter: str | None
     files: Mapping[str, Path] = field(default_factory=dict)  # document path → file, for the lines of sources
-    glossary: Mapping[str, str] = field(default_factory=dict)  # term → what it means, for a reader who needs it
+    glossary: Sequence[Term] = ()  # for a reader who needs it
     repair: bool = False  # whether findings go back once: for a model that no grammar can hold
     doubt: Callable[[str], Abstention | None] | None = None  # what is refused before the model writes; None: nothing
 
     def ask(self, question: str, on_text: Callable[[str], None] = lambda piece: None) -> Answer:
-        """One answer; `on_text` gets it piece by piece as it is written, with the markers of its sources."""
+        """One answer; `on_text` gets it piece by piece as it is written, with the markers of its sources.
+
+        What `on_text` raises ends the answer, and the model's work on it; while nothing can be shown it gets "".
+        """
         began = time.monotonic()
         hits, messages = self._prompt(question)
         citing = Citing(hits, self.files)
         marker = Marker(citing.cite, on_text)
-        feed = (lambda piece: None) if self.repair else marker.feed  # a text that may be taken back is not shown
         pieces: list[str] = []
         first = 0.0
         for piece in self._stream(question, hits, messages):
             if piece and not first:
                 first = time.monotonic() - began
             pieces.append(piece)
-            feed(piece)
+            if piece and not self.repair:
+                marker.feed(piece)
+            else:  # a text that may be taken back is not shown
+                on_text("")
         text = "".join(pieces).strip()
         refused = self._refused(question)
         read = 0 if refused else self.generator.count(messages)
         reused = 0 if refused else self.generator.reused
         written = self.generator.count_text(text)
+        (final,) = self._repaired([(question, text, hits, messages)])
         if self.repair:
-            ((text, more_read, more_written),) = self._repaired([(question, text, hits, messages)])
-            read, written = read + more_read, written + more_written
-            marker.feed(text)
+            marker.feed(final.text)
         marker.end()
-        return self._answer(question, text, citing, Usage(read, written, first, time.monotonic() - began, reused))
+        seconds = time.monotonic() - began
+        usage = Usage(read + final.read, written + final.written, first, seconds, reused)
+        return self._answer(question, final, citing, usage)
 
     def ask_all(self, questions: Sequence[str], step: Callable[[int], None] = lambda n: None) -> list[Answer]:
         """All answers, in order; times are the batch's mean."""
@@ -72,26 +79,29 @@ class Answerer:
         final = self._repaired([(question, m.text, *prompt) for question, m, prompt in asked])
         each = (time.monotonic() - began) / max(len(questions), 1)
         answers = []
-        for question, m, (text, read, written), (hits, _) in zip(questions, made, final, prompts, strict=True):
-            usage = Usage(m.prompt_tokens + read, m.completion_tokens + written, each, each, m.reused)
-            answers.append(self._answer(question, text, Citing(hits, self.files), usage))
+        for question, m, last, (hits, _) in zip(questions, made, final, prompts, strict=True):
+            usage = Usage(m.prompt_tokens + last.read, m.completion_tokens + last.written, each, each, m.reused)
+            answers.append(self._answer(question, last, Citing(hits, self.files), usage))
         return answers
 
-    def _repaired(self, asked: Sequence[tuple[str, str, list[Hit], list[Message]]]) -> list[tuple[str, int, int]]:
-        """(text, tokens read, tokens written) of one more round for (question, text, hits, messages) with findings.
+    def _repaired(self, asked: Sequence[tuple[str, str, list[Hit], list[Message]]]) -> list[Repaired]:
+        """What stands after one more round for each (question, text, hits, messages) with findings.
 
-        The second text stands unless it has more findings than the first; its cost counts either way.
+        The second text stands unless it has more findings than the first; its cost counts either way. Where the round
+        fails, the first text stands with its findings.
         """
         held = [self.repair and not self._refused(question) for question, *_ in asked]
         before = [self._found(*part[:3]) if wanted else [] for part, wanted in zip(asked, held, strict=True)]
         wrong = [n for n, found in enumerate(before) if found]
-        results = [(text, 0, 0) for _, text, _, _ in asked]
+        results = [Repaired(text) for _, text, _, _ in asked]
         talks = [repair_messages(asked[n][3], asked[n][1], before[n], self.config) for n in wrong]
-        again = self.generator.batch(talks, lambda done: None) if talks else []
-        for n, made in zip(wrong, again, strict=True):
+        for n, made in zip(wrong, ask_again(self.generator, talks), strict=True):
             question, text, hits, _ = asked[n]
+            if isinstance(made, CopilotError):
+                results[n] = Repaired(text, note=f"A better answer was asked for in vain: {made.message}")
+                continue
             better = len(self._found(question, made.text, hits)) <= len(before[n])
-            results[n] = (made.text if better else text, made.prompt_tokens, made.completion_tokens)
+            results[n] = Repaired(made.text if better else text, made.prompt_tokens, made.completion_tokens)
         return results
 
     def _found(self, question: str, text: str, hits: Sequence[Hit]) -> list[Finding]:
@@ -145,10 +155,12 @@ class Answerer:
         may_refuse = self.config.refuse or not self.retrieve
         return answer_grammar(self.config.sections, names, may_refuse, words, numbers)
 
-    def _answer(self, question: str, text: str, citing: Citing, usage: Usage) -> Answer:
+    def _answer(self, question: str, final: Repaired, citing: Citing, usage: Usage) -> Answer:
+        text = final.text
         made = finish(question, text, citing, self.config, self.model, self.adapter, usage, self.retrieve is not None)
-        terms = explained("\n".join(section.text for section in made.sections), self.glossary)
-        return replace(made, glossary=terms, abstained=self._refused(question) or made.abstained)
+        cited = [s.document for s in made.sources if s.cited] or [hit.chunk.document for hit in made.hits]
+        terms = explained("\n".join(section.text for section in made.sections), self.glossary, cited)
+        return replace(made, glossary=terms, abstained=self._refused(question) or made.abstained, note=final.note)
 
 
 def finish(

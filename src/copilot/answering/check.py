@@ -15,7 +15,10 @@ from copilot.types import Finding, Hit, Section
 
 _URL = re.compile(r"(?:\bhttps?://|\bwww\.)[^\s`<>()\[\]\"'*]+|\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+", re.I)
 _FILE = re.compile(r"(?<![\w/.~:-])[\w.-]+(?:/[\w.-]+)+\.[A-Za-z]\w{0,4}\b")  # docs/setup.yaml
-_BARE = re.compile(r"(?<![\w./{@-])([a-z]{2,}[A-Z]\w*|[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+|[a-z]\w+(?:\.[a-z]\w+)+)(?!\w)")
+_KEBAB = r"[A-Z][a-z]*(?:-[A-Z][A-Za-z]*)+|--[a-z][\w-]+|(?=[a-z-]*\d)[a-z]\w*(?:-\w+)+"  # Retry-After, --dry-run, md-5
+_BARE = re.compile(
+    rf"(?<![\w./{{@-])([a-z]{{2,}}[A-Z]\w*|[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+|[a-z]\w+(?:\.[a-z]\w+)+|{_KEBAB})(?!\w)"
+)
 
 
 def check(
@@ -24,7 +27,9 @@ def check(
     """What is wrong with `text`, whose parts are `sections`; `hits` None (no retrieval) checks its shape alone.
 
     Structure: not exactly the configured sections. Identifiers: in backticks, keys of JSON, and words in camelCase,
-    snake_case or dot.case. URLs (mail addresses among them), paths, and numbers with a unit or in a default or limit.
+    snake_case, dot.case or Header-Case, options such as --dry-run, and words with hyphens and digits (words with
+    hyphens alone are English more often than names). URLs (mail addresses among them), paths, and numbers with a unit
+    or in a default or limit.
     """
     found: list[Finding] = []
     if parse(text, config.sections) is None:

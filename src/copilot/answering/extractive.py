@@ -10,11 +10,12 @@ from pathlib import Path
 
 from copilot.answering.answer import Answerer
 from copilot.answering.entries import Entry
+from copilot.answering.glossary import Term
 from copilot.answering.identifiers import VERBS, nameable
 from copilot.answering.ranking import SHAPED, best_entry, read_question
+from copilot.answering.refusal import refusal
 from copilot.config import AnswerPart, Prompt
 from copilot.model.generator import Generated
-from copilot.prompt.grammar import NO_ANSWER
 from copilot.prompt.sections import MARK
 from copilot.types import Abstention, Hit, Message
 
@@ -43,7 +44,11 @@ class Rules:
     def stream(self, messages: Sequence[Message], grammar: str | None = None) -> Iterator[str]:
         """The answer, whole. It has its shape and the passages' names without a grammar."""
         question = messages[-1]["content"]
-        bodies = compose(question, self.found[question], self.config.refuse)
+        hits = self.found[question]
+        bodies = compose(question, hits, self.config.refuse)
+        if bodies is None:
+            yield refusal(hits, (), self.config.sections)
+            return
         bodies += ["No more is said."] * (len(self.config.sections) - len(bodies))
         parts = zip(self.config.sections, bodies, strict=False)
         yield "\n\n".join(f"{MARK}{title}\n{body}" for title, body in parts)
@@ -75,6 +80,7 @@ def extractive(
     config: AnswerPart,
     files: Mapping[str, Path] | None = None,
     doubt: Callable[[str], Abstention | None] | None = None,
+    glossary: Sequence[Term] = (),
 ) -> Answerer:
     """An Answerer without a language model; `config.refuse` lets it say that the documents do not say."""
     found: dict[str, list[Hit]] = {}
@@ -85,7 +91,8 @@ def extractive(
         return hits
 
     question_alone = Prompt.model_construct(system="", rag="{question}")
-    return Answerer(Rules(found, config), kept, question_alone, config, NAME, None, files or {}, doubt=doubt)
+    rules = Rules(found, config)
+    return Answerer(rules, kept, question_alone, config, NAME, None, files or {}, glossary, doubt=doubt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +127,15 @@ class Said:
         return next((n for n in re.findall(r"`([^`]+)`", self.ticked(text)) if n in self.names), "")
 
 
-def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list[str]:
-    """The texts of four sections, none empty and no sentence twice; what they name in backticks stands in `hits`."""
+def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list[str] | None:
+    """The texts of four sections, none empty and no sentence twice; what they name in backticks stands in `hits`.
+
+    None where the documents do not say.
+    """
     asked = read_question(question, hits)
     found = best_entry(asked, hits)
     if found is None or (may_refuse and found.covered < LEAST):
-        return [
-            f"{NO_ANSWER} do not say this.",
-            "The nearest topics are among the sources.",
-            "- No field or setting fits the question.",
-            "- Ask the people who own the product, or add a document about this and ask again.",
-        ]
+        return None
     entry, said = found.entry, Said(nameable(found.context), "`" in found.context)
     prose = leaning(entry.sentences)
     plain = [*prose, *entry.notes, *entry.steps]

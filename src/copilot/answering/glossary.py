@@ -1,7 +1,8 @@
 """Chunks in, the terms that a glossary of the knowledge base explains out; an answer in, those it uses out."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from copilot.types import Chunk
 
@@ -14,13 +15,23 @@ _ROW = re.compile(rf"^\|[ \t]*(?:\*\*|`)?({_TERM})(?:\*\*|`)?[ \t]*\|[ \t]*(\S[^
 LONGEST = 240  # characters of an explanation
 
 
-def read_glossary(chunks: Iterable[Chunk]) -> dict[str, str]:
-    """Term → what it means, of every part whose heading or title says Glossary, Terms, Terminology or Definitions.
+@dataclass(frozen=True, slots=True)
+class Term:
+    """An entry of a glossary."""
+
+    name: str
+    meaning: str
+    folder: str = ""  # of its glossary, with a slash at the end; it explains the documents in there
+
+
+def read_glossary(chunks: Iterable[Chunk]) -> tuple[Term, ...]:
+    """The terms of every part whose heading or title says Glossary, Terms, Terminology or Definitions.
 
     A term is a heading below it, a row of a table, or the beginning of a line up to a colon or a dash. The first
-    explanation of a term counts; it ends with its first sentence where it is longer than LONGEST characters.
+    explanation of a term in a folder counts; it ends with its first sentence where it is longer than LONGEST
+    characters. Those of the deepest folders come first.
     """
-    found: dict[str, str] = {}
+    found: dict[tuple[str, str], Term] = {}
     for chunk in chunks:
         path = chunk.heading.split(" › ") if chunk.heading else [chunk.title]
         level = next((i for i, title in enumerate(path) if _TITLE.fullmatch(title.strip())), None)
@@ -33,19 +44,25 @@ def read_glossary(chunks: Iterable[Chunk]) -> dict[str, str]:
             rows = [(row[1], row[2]) for row in _ROW.finditer(body)]
             pairs = rows[2 if len(rows) > 1 and set(rows[1][1]) <= set("-: ") else 0 :]
             pairs += [(line[1], line[2]) for line in _LINE.finditer(body) if not line[0].lstrip().startswith("|")]
+        folder = chunk.document[: chunk.document.rfind("/") + 1]
         for term, text in pairs:
             if text.strip(" -:"):
-                found.setdefault(term.strip(), _short(text))
-    return found
+                found.setdefault((folder, term.strip()), Term(term.strip(), _short(text), folder))
+    return tuple(sorted(found.values(), key=lambda term: -term.folder.count("/")))
 
 
-def explained(text: str, glossary: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """(term, what it means) of each term that `text` uses as a word or with a plural s, in the order of first use."""
-    uses = []
-    for term, meaning in glossary.items():
-        if match := re.search(rf"(?<!\w){re.escape(term)}s?(?!\w)", text, re.I):
-            uses.append((match.start(), term, meaning))
-    return tuple((term, meaning) for _, term, meaning in sorted(uses))
+def explained(text: str, glossary: Sequence[Term], documents: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """(term, what it means) of each term that `text` uses as a word or with a plural s, in the order of first use.
+
+    `documents` are those that the text is about: a glossary in another folder says nothing of it.
+    """
+    told, uses = tuple(documents), {}
+    for term in glossary:
+        about = not term.folder or any(document.startswith(term.folder) for document in told)
+        match = re.search(rf"(?<!\w){re.escape(term.name)}s?(?!\w)", text, re.I) if about else None
+        if match and term.name not in uses:
+            uses[term.name] = (match.start(), term.meaning)
+    return tuple((name, meaning) for name, (_, meaning) in sorted(uses.items(), key=lambda use: use[1][0]))
 
 
 def _short(text: str) -> str:

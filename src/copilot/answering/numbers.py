@@ -16,7 +16,7 @@ _ONES = re.findall(
 )
 _TENS = re.findall(r"\w+", "twenty thirty forty fifty sixty seventy eighty ninety")
 _WORDS = {word: n for n, word in enumerate(_ONES)} | {word: 10 * n for n, word in enumerate(_TENS, 2)}
-_SCALES = {"hundred": 100, "thousand": 1000, "k": 1000, "million": 10**6, "billion": 10**9}
+_SCALES = {"dozen": 12, "hundred": 100, "thousand": 1000, "k": 1000, "million": 10**6, "billion": 10**9}
 _PARTS = re.compile("|".join(sorted({**_WORDS, **_SCALES}, key=len, reverse=True)))
 
 _MEASURES = {  # name of a unit -> what it measures, and how many of its smallest unit it holds
@@ -50,8 +50,9 @@ _NOUNS = re.findall(
 _COUNTED = {f"{noun}s": noun for noun in _NOUNS} | {"entries": "entry", "retries": "retry", "tries": "try"}
 
 _FIGURES = r"\d{1,3}(?:[,\u00a0\u202f ]\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?"
-_WORD = "|".join([*_ONES, *_TENS])
-_NUMBER = rf"(?:{_FIGURES}|(?:{_WORD})(?:[ -](?:{_WORD}))*)(?:[ -]?(?:hundred|thousand|million|billion)|k)*(?![\w])"
+_WORD = "|".join([*_ONES, *_TENS, "dozen"])
+_SCALE = "|".join(word for word in _SCALES if word != "k")
+_NUMBER = rf"(?:{_FIGURES}|(?:{_WORD})(?:[ -](?:{_WORD}))*)(?:[ -]?(?:{_SCALE})|k)*(?![\w])"
 _START = r"(?<![\w#])(?<!\d[.,:/])(?<![^\W\d]-)"
 _LETTERS = "|".join(sorted((re.escape(n) for n in _UNITS if n not in ("%", "$", "€", "£")), key=len, reverse=True))
 _ANY_NOUN = "|".join([*_COUNTED, *_COUNTED.values()])
@@ -61,6 +62,7 @@ _AFTER = rf"[ \u00a0-]?(?:{_NOT_BETWEEN}(?!{_UNIT})[a-z]+[ -])?({_UNIT})"
 _AMOUNT = re.compile(rf"{_START}([$€£] ?)?({_NUMBER}|{_FIGURES})", re.I)
 _UNIT_HERE = re.compile(rf"{_AFTER}", re.I)
 _UNIT_OF_RANGE = re.compile(rf" ?(?:-|–|to|and|or) ?(?:{_NUMBER}|{_FIGURES}){_AFTER}", re.I)
+_HALF = re.compile(rf"\bhalf an? ((?:{_LETTERS})(?!\w))", re.I)
 _LIMIT = re.compile(
     r"\b(?:default(?:s|ed)?|max(?:imum)?|minimum|limit(?:s|ed)?|at most|at least|up to|no(?:t)? more than"
     r"|(?:fewer|less|more) than|exceed(?:s|ed|ing)?)\b[^.;\n\d]{0,25}$",
@@ -82,9 +84,13 @@ class Amount:
 def amounts(text: str) -> Iterator[Amount]:
     """Every number of `text` that stands by itself.
 
-    In words it is a fact from two on, and as the count of a noun from eleven on: "these two rows" are none.
+    In words it is a fact from two on, and as the count of a noun from eleven on: "these two rows" are none. Half an
+    hour is 30 minutes, a dozen is 12.
     """
     plain = text.replace("`", "").replace("**", "")
+    for match in _HALF.finditer(plain):
+        kind, factor = _unit(match[1].lower())
+        yield Amount(match[0], Fraction(1, 2), kind, Fraction(factor, 2), True)
     for match in _AMOUNT.finditer(plain):
         number, words = _value(match[2]), match[2][0].isalpha()
         unit, end = (match[1] or "").strip().lower(), match.end()
@@ -134,5 +140,5 @@ def _value(written: str) -> Fraction:
     if figures := re.match(_FIGURES, text):
         total, text = Fraction(re.sub(r"[^\d.]", "", figures[0])), text[figures.end() :]
     for word in _PARTS.findall(text):
-        total = total * _SCALES[word] if word in _SCALES else total + _WORDS[word]
+        total = (total or Fraction(1)) * _SCALES[word] if word in _SCALES else total + _WORDS[word]
     return total

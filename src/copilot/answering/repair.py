@@ -1,10 +1,33 @@
 """An answer and its findings in, the messages that ask for a better one out: the one repair round of remote models."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from copilot.config import AnswerPart
+from copilot.errors import CopilotError
+from copilot.model.generator import Generated, Generator
 from copilot.prompt.sections import headings
 from copilot.types import Finding, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What stands after the round, and what the round cost."""
+
+    text: str
+    read: int = 0  # tokens
+    written: int = 0  # tokens
+    note: str = ""  # why there was no second answer, where one was asked for
+
+
+def ask_again(generator: Generator, talks: Sequence[Sequence[Message]]) -> list[Generated | CopilotError]:
+    """A second answer to each talk, or why there is none; where many fail together, each is asked alone."""
+    if not talks:
+        return []
+    try:
+        return [*generator.batch(talks, lambda done: None)]
+    except CopilotError as error:
+        return [error] if len(talks) == 1 else [again for talk in talks for again in ask_again(generator, [talk])]
 
 
 def to_repair(findings: Sequence[Finding], config: AnswerPart) -> list[Finding]:

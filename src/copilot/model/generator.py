@@ -37,7 +37,7 @@ class Generator(Protocol):
         ...
 
     def stream(self, messages: Sequence[Message], grammar: str | None = None) -> Iterator[str]:
-        """The answer piece by piece, held to a Lark grammar where one is given."""
+        """The answer piece by piece, held to a Lark grammar where one is given; "" while it only goes on."""
         ...
 
     def batch(

@@ -54,6 +54,9 @@ class OnnxGenerator:
 
         words, written, sent = DecodeStream(skip_special_tokens=True), [], 0
         for token in self._answer(self.tokens.prompt(messages), grammar):
+            if token is None:
+                yield ""
+                continue
             written.append(token)
             if piece := words.step(self.tokens.tokenizer, token):
                 sent += len(piece)
@@ -71,29 +74,34 @@ class OnnxGenerator:
         made = []
         for i, messages in enumerate(prompts):
             ids = self.tokens.prompt(messages)
-            tokens = list(self._answer(ids, grammars[i] if grammars else None))
+            tokens = [t for t in self._answer(ids, grammars[i] if grammars else None) if t is not None]
             made.append(Generated(self.tokens.decode(tokens).strip(), len(ids), len(tokens), self.reused))
             step(1)
         return made
 
     def greedy(self, ids: Sequence[int], count: int) -> list[int]:
         """The likeliest tokens after a prompt, `count` of them or up to a stop token, held to nothing."""
-        return list(self._write(ids, count, None, 0.0))
+        return [token for token in self._write(ids, count, None, 0.0) if token is not None]
 
-    def _answer(self, ids: Sequence[int], grammar: str | None) -> Iterator[int]:
+    def _answer(self, ids: Sequence[int], grammar: str | None) -> Iterator[int | None]:
         check_room(len(ids), self.max_length)
         room = room_after(len(ids), self.config, self.max_length)
         masks = None
         if grammar is not None:
-            masks = Masks(self.opened.result()[1], [grammar], len(self.config.sections), [room])
+            parts, budgets = len(self.config.sections), self.config.budgets
+            masks = Masks(self.opened.result()[1], [grammar], parts, [room], budgets)
         return self._write(ids, room, masks, self.config.temperature)
 
-    def _write(self, ids: Sequence[int], room: int, masks: Masks | None, temperature: float) -> Iterator[int]:
+    def _write(self, ids: Sequence[int], room: int, masks: Masks | None, temperature: float) -> Iterator[int | None]:
+        """The tokens of an answer, after a None for each part of the prompt: who leaves need not wait for the rest."""
         import numpy as np
 
         chance = np.random.default_rng(self.seed)
-        scores = self._read(ids)
+        for at in range(self._rewind(ids), len(ids), AT_ONCE):
+            self._append(ids[at : at + AT_ONCE])
+            yield None
         for left in range(room, 0, -1):
+            scores: NDArray[np.float32] = self.opened.result()[0].get_logits()[0, -1, : self.size]
             allowed = scores if masks is None else np.where(self._allowed(masks), scores, -np.inf)
             token = int(allowed.argmax()) if temperature == 0 else _draw(allowed, temperature, chance)
             if token in self.stops:
@@ -102,7 +110,7 @@ class OnnxGenerator:
             if left > 1:
                 if masks is not None:
                     masks.take(0, token)
-                scores = self._go_on([token])
+                self._append([token])
 
     def _allowed(self, masks: Masks) -> "NDArray[np.bool_]":
         """What may come next, (vocabulary,)."""
@@ -112,26 +120,19 @@ class OnnxGenerator:
         masks.fill([(0, 0)], bits)
         return np.unpackbits(bits.view(np.uint8)[0], bitorder="little")[: self.size].view(bool)
 
-    def _read(self, ids: Sequence[int]) -> "NDArray[np.float32]":
-        """The scores after a prompt, (vocabulary,); what the last one shares with it is not read again."""
-        decoder = self.opened.result()[0]
+    def _rewind(self, ids: Sequence[int]) -> int:
+        """How much of a prompt the decoder knows from the last one; it forgets the rest of that."""
         most = min(len(self.known), len(ids) - 1)  # the last token is read in any case: its scores are wanted
         self.reused = next((i for i in range(most) if self.known[i] != ids[i]), most)
-        if self.known:
-            decoder.rewind_to(self.reused)
+        self.opened.result()[0].rewind_to(self.reused)  # also when Ctrl-C came between reading and noting what was read
         self.known = list(ids[: self.reused])
-        return self._go_on(ids[self.reused :])
+        return self.reused
 
-    def _go_on(self, ids: Sequence[int]) -> "NDArray[np.float32]":
+    def _append(self, ids: Sequence[int]) -> None:
         import numpy as np
 
-        decoder = self.opened.result()[0]
-        for at in range(0, len(ids), AT_ONCE):
-            part = list(ids[at : at + AT_ONCE])
-            decoder.append_tokens(np.array(part, dtype=np.int32))
-            self.known += part
-        scores: NDArray[np.float32] = decoder.get_logits()[0, -1, : self.size]
-        return scores
+        self.opened.result()[0].append_tokens(np.array(ids, dtype=np.int32))
+        self.known += ids
 
     def _open(self) -> tuple[Any, Vocabulary]:
         """A decoder with its own cache, and the vocabulary for grammars. Raises StaleError for a damaged folder."""

@@ -1,0 +1,1 @@
+"""Answers for people in a conversation, and for programs over HTTP."""
