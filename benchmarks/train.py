@@ -1,6 +1,7 @@
 """Training speed on a GPU: the notebook's recipe, unsloth's and TRL's packing, and `train.packing`, in one call.
 
     python benchmarks/train.py CHECKPOINT [--out FILE] [--only ours,trl ...]
+    python benchmarks/train.py CHECKPOINT --only speed,agreement     # what each trick of our forward brings, 9 minutes
 
 CHECKPOINT is a model folder of the Llama-3.2-1B shape (benchmarks/make_checkpoint.py makes one). Each variant runs in a
 process of its own, since unsloth patches what it imports. Rows have 836 to 2,048 tokens; only real tokens count. A
@@ -10,13 +11,16 @@ what LoRA must compute, 4 operations for each parameter and token, at the speed 
 
 import argparse
 import json
-import random
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
+
+from bare import ALL_LINEAR, bare, load, rows, speed, with_lora
+from exact import agreement, show
 
 VARIANTS = {
     "notebook": "the notebook's recipe: unsloth, nf4, r=4 q/k/v, 2 x 6, checkpointing",
@@ -30,35 +34,8 @@ VARIANTS = {
     "forward-bf16": "our forward in a bare loop, bf16 base",
     "forward-completion": "our forward in a bare loop, nf4, loss on the completion only",
 }
+SPEED_SECONDS = 350  # for the part `speed`
 PEERS = ("notebook", "notebook-hf", "unsloth", "trl")
-ALL_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-
-
-def rows(count: int, seed: int = 0) -> list[list[int]]:
-    """Token ids of rows of 836 to 2,048 tokens."""
-    draw = random.Random(seed)
-    return [[draw.randrange(1000, 100_000) for _ in range(draw.randint(836, 2048))] for _ in range(count)]
-
-
-def load(folder: str, four_bit: bool) -> Any:
-    import torch
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
-
-    options: dict[str, Any] = {"dtype": torch.bfloat16, "device_map": {"": 0}}
-    if four_bit:
-        options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.bfloat16,
-        )
-    return AutoModelForCausalLM.from_pretrained(folder, **options)
-
-
-def with_lora(model: Any, rank: int, targets: list[str]) -> Any:
-    from peft import LoraConfig, get_peft_model
-
-    return get_peft_model(model, LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets, task_type="CAUSAL_LM"))
 
 
 def tokenizer_of(folder: str) -> Any:
@@ -218,118 +195,10 @@ def ours(name: str, folder: str, steps: int, rows_per_step: int = 22) -> dict[st
     )
 
 
-def forward(name: str, folder: str, steps: int, size: int = 16384) -> dict[str, Any]:
+def forward(name: str, folder: str, steps: int) -> dict[str, Any]:
     """Our packed forward, backward and AdamW in a bare loop, compiled: what TRL's loop adds is the rest."""
-    import torch
-
-    from copilot.model.packed import reading_packs
-    from copilot.model.packed_trainer import on
-    from copilot.model.packs import fill, lay, shape_of
-
     model = with_lora(load(folder, four_bit=name != "forward-bf16"), 16, ALL_LINEAR)
-    own = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in own:
-        parameter.data = parameter.data.float()
-    optimizer = torch.optim.AdamW(own, lr=1e-4, fused=True)
-    data = [(row, len(row) * 3 // 4 if name == "forward-completion" else 1) for row in rows(steps * 11)]
-    lengths = [len(row) for row, _ in data]
-    bins = fill(lengths, size)[:steps]
-    shape = shape_of(lengths, bins, size)
-    warm, losses = max(steps // 3, 1), []
-    with reading_packs(model, compiled=True):
-        for n, bin in enumerate(bins):
-            if n in (0, warm):
-                torch.cuda.synchronize()
-                started = time.perf_counter()
-            pack = on(lay([data[i] for i in bin], shape, 0), 0)
-            loss = model(**pack, count=sum(lengths[i] for i in bin))["loss"]
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(own, 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-            losses.append(loss.detach())
-        torch.cuda.synchronize()
-    took, read = time.perf_counter() - started, sum(lengths[i] for bin in bins[warm:] for i in bin)
-    return _result(read / took, [round(float(loss), 4) for loss in losses], pack=shape.tokens)
-
-
-def agreement(folder: str, count: int = 8) -> dict[str, Any]:
-    """Loss and LoRA gradients of packs and of plain transformers + PEFT, one row at a time, in bf16 and in float32.
-
-    And whether a row that is replaced by another leaves the gradients of the others as they are, to the bit.
-    """
-    import os
-
-    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
-    import torch
-
-    from copilot.model.packed import reading_packs
-    from copilot.model.packed_trainer import on
-    from copilot.model.packs import packs, shape_of
-
-    model = with_lora(load(folder, four_bit=False), 16, ALL_LINEAR)
-    torch.manual_seed(1)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.02)
-    data = [(row, 1) for row in rows(count)]
-    total = sum(len(row) - 1 for row, _ in data)
-    lengths = [len(row) for row, _ in data]
-    shape = shape_of(lengths, [list(range(count))], sum(lengths) + 2048)
-
-    def plain() -> tuple[float, Any]:
-        model.zero_grad()
-        summed = 0.0
-        for row, _ in data:
-            ids = torch.tensor([row], device=0)
-            loss = model(input_ids=ids, labels=ids).loss * (len(row) - 1) / total
-            loss.backward()
-            summed += float(loss.detach())
-        return summed, gradient()
-
-    def packed(chosen: list[Any]) -> tuple[float, Any]:
-        model.zero_grad()
-        summed = 0.0
-        for part in packs(chosen, shape, 0):
-            loss = model(**on(part, 0), count=total)["loss"]
-            loss.backward()
-            summed += float(loss.detach())
-        return summed, gradient()
-
-    def gradient() -> Any:
-        named = sorted((n, p.grad) for n, p in model.named_parameters() if p.grad is not None)
-        return torch.cat([grad.float().flatten() for _, grad in named])
-
-    def cosine(a: Any, b: Any) -> float:
-        return float(torch.nn.functional.cosine_similarity(a.double(), b.double(), dim=0))
-
-    with reading_packs(model, compiled=True):
-        packs_loss, packs_slope = packed(data)
-        torch.use_deterministic_algorithms(True)
-        silent = [(data[0][0], lengths[0]), *data[1:]]  # no loss on the first row
-        replaced = [((rows(1, seed=9)[0] * 3)[: lengths[0]], lengths[0]), *data[1:]]
-        one, two = packed(silent)[1], packed(replaced)[1]
-        torch.use_deterministic_algorithms(False)
-    bf16_loss, bf16_slope = plain()
-    model.float()
-    exact_loss, exact_slope = plain()
-    torch.manual_seed(1)
-    model = with_lora(load(folder, four_bit=True), 16, ALL_LINEAR)
-    for name, parameter in model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.02)
-    with reading_packs(model, compiled=False):
-        four_bit_packs, four_bit_packs_slope = packed(data)
-    four_bit, four_bit_slope = plain()
-    return {
-        "loss": {"packs": packs_loss, "plain bf16": bf16_loss, "plain float32": exact_loss},
-        "loss in 4 bits": {"packs": four_bit_packs, "plain": four_bit},
-        "cosine in 4 bits": cosine(four_bit_packs_slope, four_bit_slope),
-        "cosine of packs and plain bf16": cosine(packs_slope, bf16_slope),
-        "cosine of packs and plain float32": cosine(packs_slope, exact_slope),
-        "cosine of plain bf16 and plain float32": cosine(bf16_slope, exact_slope),
-        "largest change of the others when a row is replaced": float((one - two).abs().max()),
-    }
+    return bare(model, {"completion": name == "forward-completion"}, steps)
 
 
 def machine(folder: str) -> dict[str, Any]:
@@ -360,9 +229,12 @@ def child(name: str, folder: str, cudnn: bool, steps: int) -> None:
         result = machine(folder)
     elif name == "agreement":
         result = agreement(folder)
+        print(f"\nDistances of gradients (and of the loss):\n{show(result)}", flush=True)
+    elif name == "speed":
+        result = speed(folder, steps or 14, SPEED_SECONDS - 60)
     else:
-        bare = forward if name.startswith("forward") else ours
-        result = peer(name, folder, cudnn, steps) if name in PEERS else bare(name, folder, steps)
+        run = forward if name.startswith("forward") else ours
+        result = peer(name, folder, cudnn, steps) if name in PEERS else run(name, folder, steps)
     print("RESULT " + json.dumps(result))
 
 
@@ -378,11 +250,28 @@ def spawn(name: str, folder: str, cudnn: bool, steps: int, limit: float) -> dict
     return {"failed": "\n".join(done.stderr.strip().splitlines()[-12:])}
 
 
+def stream(name: str, folder: str, steps: int, limit: float) -> dict[str, Any]:
+    """A part that prints as it goes, so that what it found is seen though it be cut."""
+    command = [sys.executable, "-W", "ignore", __file__, folder, "--child", name, "--steps", str(steps)]
+    began, last = time.monotonic(), ""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        timer = threading.Timer(limit, running.kill)
+        timer.start()
+        assert running.stdout
+        for line in running.stdout:
+            last = line if line.startswith("RESULT ") else last
+            if not line.startswith("RESULT "):
+                print(line, end="", flush=True)
+        timer.cancel()
+    print(f"{name}: {time.monotonic() - began:.0f} s, exit code {running.returncode}", flush=True)
+    return dict(json.loads(last.removeprefix("RESULT "))) if last else {"failed": f"exit code {running.returncode}"}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
     parser.add_argument("--out", help="also written here, as JSON")
-    parser.add_argument("--only", default=",".join([*VARIANTS, "agreement"]))
+    parser.add_argument("--only", default=",".join([*VARIANTS, "agreement"]), help="variants, agreement, speed")
     parser.add_argument("--steps", type=int, default=0)
     parser.add_argument(
         "--limit", type=float, default=150, help="seconds for a variant; first imports take 40 on a bare machine"
@@ -414,15 +303,15 @@ def main() -> None:
             if "failed" in found:
                 print(f"| {label} | failed: {found['failed']} |", flush=True)
                 continue
-            speed = found.pop("tokens_per_second")
+            rate = found.pop("tokens_per_second")
             if name == "notebook":
-                base = max(base or 0, speed)
-            share, times = speed / facts.get("floor", float("nan")), f"{speed / base:.1f}" if base else ""
-            print(f"| {label} | {speed:,} | {times} | {share:.0%} | {found.pop('peak_gib')} | {found} |", flush=True)
-            found |= {"tokens_per_second": speed}
-    if "agreement" in wanted:
-        results["agreement"] = spawn("agreement", options.folder, True, 0, 180)
-        print("\nAgreement with plain transformers + PEFT:", json.dumps(results["agreement"], indent=1), flush=True)
+                base = max(base or 0, rate)
+            share, times = rate / facts.get("floor", float("nan")), f"{rate / base:.1f}" if base else ""
+            print(f"| {label} | {rate:,} | {times} | {share:.0%} | {found.pop('peak_gib')} | {found} |", flush=True)
+            found |= {"tokens_per_second": rate}
+    for name, limit in {"speed": SPEED_SECONDS, "agreement": 170}.items():
+        if name in wanted:
+            results[name] = stream(name, options.folder, options.steps, limit)
     if options.out:
         Path(options.out).write_text(json.dumps(results, indent=1))
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from copilot.errors import CopilotError
 from copilot.model.loss import answer_loss
 from copilot.model.memory import bytes_per_token, fit
-from copilot.model.packed import check_packable, reading_packs
+from copilot.model.packed import KINDS, check_packable, reading_packs
 from copilot.model.packed_trainer import fitting, halved, held_out_sum
 from copilot.model.packs import IGNORED, STRIDE, Shape, fill, lay, packs, shape_of, steps_of
 
@@ -59,10 +59,10 @@ def one_by_one(model: Any, rows: Rows, count: int) -> tuple[float, dict[str, Any
     return total, gradients(model)
 
 
-def in_packs(model: Any, rows: Rows, shape: Shape, count: int) -> tuple[float, dict[str, Any]]:
+def in_packs(model: Any, rows: Rows, shape: Shape, count: int, **switches: bool) -> tuple[float, dict[str, Any]]:
     model.zero_grad()
     total = 0.0
-    with reading_packs(model, compiled=False):
+    with reading_packs(model, compiled=False, **switches):
         for pack in packs(rows, shape, 0):
             loss = model(**pack, count=count)["loss"]
             loss.backward()
@@ -84,6 +84,61 @@ def test_loss_and_gradients_are_those_of_rows_one_by_one(model: Any, most: int) 
     assert slopes.keys() == packed_slopes.keys()
     for name, slope in slopes.items():
         assert (slope - packed_slopes[name]).abs().max() <= 1e-4 * slope.abs().max(), name
+
+
+def small(kind: str) -> Any:
+    """A model of another kind, without a tokenizer, as PEFT wraps it."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    more = {"num_key_value_heads": 2, "vocab_size": 100, "pad_token_id": 0}
+    window = {"sliding_window": None} if kind in ("mistral", "phi3") else {}
+    torch.manual_seed(0)
+    base = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **shape, **more, **window))
+    for name, parameter in base.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(parameter)
+    made = get_peft_model(base, LoraConfig(r=4, lora_alpha=6, target_modules="all-linear", task_type="CAUSAL_LM"))
+    for name, parameter in made.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    return made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("joined", [True, False])
+def test_every_kind_of_model_learns_what_plain_peft_learns(kind: str, joined: bool) -> None:
+    made = small(kind)
+    rows = some_rows(100, (20, 33))
+    _, slopes = one_by_one(made, rows, 10)
+    _, found = in_packs(made, rows, shape_for(rows, 256), 10, joined=joined)
+    assert slopes.keys() == found.keys()
+    for name, slope in slopes.items():
+        assert (slope - found[name]).abs().max() <= 1e-4 * slope.abs().max(), name
+
+
+def test_four_bits_joined_or_dequantised_once_are_the_same_numbers() -> None:
+    import torch
+
+    quantised = pytest.importorskip("bitsandbytes").nn
+    made = small("llama")
+    for parent in list(made.modules()):
+        if hasattr(parent, "base_layer"):
+            old = parent.base_layer
+            parent.base_layer = quantised.Linear4bit(
+                old.in_features, old.out_features, bias=False, compute_dtype=torch.float32, quant_type="nf4"
+            )
+            parent.base_layer.load_state_dict(old.state_dict())
+            parent.base_layer.to("cpu")
+    rows = some_rows(100, (20, 33))
+    shape = shape_for(rows, 256)
+    apart = in_packs(made, rows, shape, 10, joined=False)[1]
+    for switches in ({"joined": True}, {"joined": True, "dense": True}, {"joined": False, "dense": True}):
+        found = in_packs(made, rows, shape, 10, **switches)[1]
+        for name, slope in apart.items():
+            assert (slope - found[name]).abs().max() <= 1e-5 * slope.abs().max(), (switches, name)
 
 
 def test_a_row_does_not_see_the_others(model: Any) -> None:

@@ -1,19 +1,24 @@
 """A linear layer with LoRA as one operator for torch and its compiler: base weights dense or in 4 bits, never copied.
 
-PEFT adds the adapter's part as a tensor of its own, in float32; here it is added in place, in the type of the input.
+PEFT adds the adapter's part as a tensor of its own, in float32; here the base's product is added to it in place, so
+that their sum is rounded once. Layers that read the same input are one product (`joined_weight`).
 Source: Hu et al. 2021 (LoRA), Dettmers et al. 2023 (QLoRA: the base dequantised where it is used).
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
+
+ADAPTER_FIRST = True  # False: the base's product first, as before; only `benchmarks/train.py --only speed` sets it
+Weight = tuple[Any, Any, int, str, list[int]]  # weight, absmax, blocksize, kind, shape (out, in)
 
 
 @cache
 def register_lora_linear() -> None:
-    """Make `y, t = torch.ops.copilot.lora_linear(x, weight, absmax, blocksize, kind, shape, a, b, scale)`, once.
+    """Make `y, t = torch.ops.copilot.lora_linear(x, weight, absmax, blocksize, kind, shape, a, b)`, once.
 
-    x (..., in); weight (out, in), or packed 4-bit values with their absmax; a (r, in), b (out, r).
-    t = x a', y = x W' + scale t b'. Gradients are those of x, a and b.
+    x (..., in); weight (out, in), or packed 4-bit values with their absmax; a (r, in), b (out, r), both of x's type.
+    t = x a', y = t b' + x W'. Gradients are those of x, a and b.
     """
     import torch
     from torch import Tensor
@@ -23,33 +28,36 @@ def register_lora_linear() -> None:
     @torch.library.custom_op("copilot::lora_linear", mutates_args=())
     def forward(
         x: Tensor, weight: Tensor, absmax: Tensor | None, blocksize: int, kind: str, shape: list[int],
-        a: Tensor, b: Tensor, scale: float,
+        a: Tensor, b: Tensor,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         flat = x.reshape(-1, shape[1])
-        t = flat @ a.to(x.dtype).t()  # (n, r)
-        y = flat @ _dense(weight, absmax, blocksize, kind, shape, x).t()  # (n, out)
-        y.addmm_(t, b.to(x.dtype).t(), alpha=scale)
+        t = flat @ a.t()  # (n, r)
+        y = _sum(flat, _dense(weight, absmax, blocksize, kind, shape, x).t(), t, b.t())  # (n, out)
         return y.view(*x.shape[:-1], shape[0]), t
 
     @forward.register_fake
     def _(
         x: Tensor, weight: Tensor, absmax: Tensor | None, blocksize: int, kind: str, shape: list[int],
-        a: Tensor, b: Tensor, scale: float,
+        a: Tensor, b: Tensor,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         return x.new_empty(*x.shape[:-1], shape[0]), x.new_empty(x.shape.numel() // shape[1], a.shape[0])
 
     def keep(ctx: Any, inputs: Any, output: Any) -> None:
-        x, weight, absmax, blocksize, kind, shape, a, b, scale = inputs
+        x, weight, absmax, blocksize, kind, shape, a, b = inputs
         ctx.save_for_backward(x, output[1], weight, absmax, a, b)
-        ctx.rest = (blocksize, kind, shape, scale)
+        ctx.rest = (blocksize, kind, shape)
 
     def gradients(ctx: Any, dy: Any, dt: Any) -> tuple[Any, ...]:
         x, t, weight, absmax, a, b = ctx.saved_tensors
-        blocksize, kind, shape, scale = ctx.rest
-        dx, da, db = backward(dy.contiguous(), x, t, weight, absmax, blocksize, kind, shape, a, b, scale)
-        return dx, None, None, None, None, None, da, db, None
+        dx, da, db = backward(dy.contiguous(), x, t, weight, absmax, *ctx.rest, a, b)
+        return dx, None, None, None, None, None, da, db
 
     forward.register_autograd(gradients, setup_context=keep)
+
+
+def _sum(x: Any, weight: Any, t: Any, adapter: Any) -> Any:
+    """`x weight + t adapter`, the larger product added to the smaller."""
+    return (t @ adapter).addmm_(x, weight) if ADAPTER_FIRST else (x @ weight).addmm_(t, adapter)
 
 
 def _dense(weight: Any, absmax: Any, blocksize: int, kind: str, shape: list[int], like: Any) -> Any:
@@ -68,27 +76,25 @@ def _register_backward() -> Any:
     @torch.library.custom_op("copilot::lora_linear_backward", mutates_args=())
     def backward(
         dy: Tensor, x: Tensor, t: Tensor, weight: Tensor, absmax: Tensor | None, blocksize: int, kind: str,
-        shape: list[int], a: Tensor, b: Tensor, scale: float,
+        shape: list[int], a: Tensor, b: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
         flat, out = x.reshape(-1, shape[1]), dy.reshape(-1, shape[0])
-        u = (out @ b.to(dy.dtype)).mul_(scale)  # (n, r)
-        dx = out @ _dense(weight, absmax, blocksize, kind, shape, dy)  # (n, in)
-        dx.addmm_(u, a.to(dy.dtype))
-        da, db = u.t() @ flat, (out.t() @ t).mul_(scale)
-        return dx.view(x.shape), da.to(a.dtype), db.to(b.dtype)
+        u = out @ b  # (n, r)
+        dx = _sum(out, _dense(weight, absmax, blocksize, kind, shape, dy), u, a)  # (n, in)
+        return dx.view(x.shape), u.t() @ flat, out.t() @ t
 
     @backward.register_fake
     def _(
         dy: Tensor, x: Tensor, t: Tensor, weight: Tensor, absmax: Tensor | None, blocksize: int, kind: str,
-        shape: list[int], a: Tensor, b: Tensor, scale: float,
+        shape: list[int], a: Tensor, b: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
         return x.new_empty(x.shape), torch.empty_like(a), torch.empty_like(b)
 
     return backward
 
 
-def base_weight(layer: Any) -> tuple[Any, Any, int, str, list[int]]:
-    """What `lora_linear` takes of a torch or bitsandbytes 4-bit linear layer: weight, absmax, blocksize, kind, shape.
+def base_weight(layer: Any) -> Weight:
+    """What `lora_linear` takes of a torch or bitsandbytes 4-bit linear layer.
 
     A doubly quantised absmax is unfolded once (4 bytes for each 64 weights).
     """
@@ -102,3 +108,28 @@ def base_weight(layer: Any) -> tuple[Any, Any, int, str, list[int]]:
 
         absmax = dequantize_blockwise(absmax, state.state2) + state.offset
     return weight.data, absmax.float(), state.blocksize, state.quant_type, list(state.shape)
+
+
+def joined_weight(layers: Sequence[Any]) -> Weight:
+    """One weight for layers of the same input, one after the other; what they held becomes views of it."""
+    import torch
+
+    parts = [base_weight(layer) for layer in layers]
+    weight = torch.cat([part[0] for part in parts])
+    at = 0
+    for layer, part in zip(layers, parts, strict=True):
+        layer.weight.data = weight[at : at + len(part[0])]
+        at += len(part[0])
+    absmax = None if parts[0][1] is None else torch.cat([part[1] for part in parts])
+    return weight, absmax, *parts[0][2:4], [sum(part[4][0] for part in parts), parts[0][4][1]]
+
+
+def dense_weight(weight: Weight, dtype: Any) -> Weight:
+    """A 4-bit weight dequantised for good, in `dtype`: the numbers that the operator would make of it each time."""
+    import torch
+
+    values, absmax, blocksize, kind, shape = weight
+    if absmax is None:
+        return weight
+    made = torch.ops.bitsandbytes.dequantize_4bit(values, absmax, blocksize, kind, shape, dtype)
+    return made, None, 0, "", shape

@@ -13,7 +13,7 @@ from types import MethodType
 from typing import Any
 
 from copilot.errors import CopilotError
-from copilot.model.lora_op import base_weight, register_lora_linear
+from copilot.model.lora_forward import fast_adapters
 from copilot.model.packs import IGNORED
 
 NAME = "packed"
@@ -38,28 +38,29 @@ def check_packable(config: Any) -> None:
 
 
 @contextmanager
-def reading_packs(model: Any, compiled: bool, checkpointing: bool = False) -> Iterator[None]:
-    """Within the block `model(**pack, count=n)` is the pack's summed loss over answer tokens divided by n."""
+def reading_packs(
+    model: Any, compiled: bool, checkpointing: bool = False, joined: bool = True, dense: bool = False
+) -> Iterator[None]:
+    """Within the block `model(**pack, count=n)` is the pack's summed loss over answer tokens divided by n.
+
+    `joined`: layers of one input are one product; `dense`: 4-bit weights are dequantised once, before.
+    """
     base = model.get_base_model()
     check_packable(base.config)
     implementation = base.config._attn_implementation
-    register_lora_linear()
     _register_attention()
     base.set_attn_implementation(NAME)
     layers = base.get_decoder().layers
-    adapted = [module for module in base.modules() if _fast(module)]
     hook = base.get_input_embeddings().register_forward_hook(lambda module, args, out: out.requires_grad_())
     before = base.__dict__.get("forward")  # TRL may have put one there
     base.forward = MethodType(_loss_of_pack, base)
-    for module in adapted:
-        module.packed_weight = base_weight(module.base_layer)
-        module.forward = MethodType(_lora_forward, module)
     if checkpointing:
         base.gradient_checkpointing_enable({"use_reentrant": False})
     for layer in layers if compiled else ():
         layer.compile(dynamic=False)
     try:
-        yield
+        with fast_adapters(base, joined, base.dtype if dense else None):
+            yield
     finally:
         hook.remove()
         if checkpointing:
@@ -67,45 +68,20 @@ def reading_packs(model: Any, compiled: bool, checkpointing: bool = False) -> It
         del base.forward
         if before is not None:
             base.forward = before
-        for module in adapted:
-            del module.forward, module.packed_weight
         for layer in layers:
             layer._compiled_call_impl = None
         base.set_attn_implementation(implementation)
 
 
-def _fast(module: Any) -> bool:
-    """Whether a module is a LoRA layer that the operator computes: one adapter, no dropout, no DoRA."""
-    from peft.tuners.lora import LoraLayer
-    from torch.nn import Dropout, Linear
-
-    if not isinstance(module, LoraLayer) or len(module.active_adapters) != 1:
-        return False
-    name = module.active_adapters[0]
-    base = module.get_base_layer()
-    plain = isinstance(base, Linear) and (base.weight.is_floating_point() or hasattr(base.weight, "quant_state"))
-    dropout = module.lora_dropout[name]
-    bias = getattr(module, "lora_bias", {}).get(name, False)
-    return plain and not isinstance(dropout, Dropout) and not bias and not module.use_dora.get(name, False)
-
-
-def _lora_forward(module: Any, x: Any) -> Any:
+def _loss_of_pack(
+    base: Any, input_ids: Any, position_ids: Any, targets: Any, places: Any, count: Any, **rows: Any
+) -> dict[str, Any]:
     import torch
 
-    name = module.active_adapters[0]
-    a, b, scale = module.lora_A[name].weight, module.lora_B[name].weight, module.scaling[name]
-    y, _ = torch.ops.copilot.lora_linear(x, *module.packed_weight, a, b, scale)
-    bias = module.base_layer.bias
-    return y if bias is None else y + bias
-
-
-def _loss_of_pack(
-    base: Any, input_ids: Any, position_ids: Any, targets: Any, count: Any, **rows: Any
-) -> dict[str, Any]:
     hidden = base.get_decoder()(input_ids=input_ids, position_ids=position_ids, use_cache=False, **rows)[0]
-    places = (targets[0] != IGNORED).nonzero().squeeze(1)  # (n,)
     head = base.get_output_embeddings().weight
-    return {"loss": _chunked_loss().apply(hidden[0, places], head, targets[0, places]) / count}
+    share = 1 / torch.as_tensor(count, dtype=torch.float32, device=hidden.device)
+    return {"loss": _chunked_loss().apply(hidden[0, places], head, targets[0, places], share)}
 
 
 def _register_attention() -> None:
@@ -160,13 +136,14 @@ def _on_gpu() -> Any:
 
 @cache
 def _chunked_loss() -> Any:
-    """Summed cross-entropy of hidden (n, dim) against targets (n,) under a frozen head (vocab, dim), in pieces.
+    """Cross-entropy of hidden (n, dim) against targets (n,) under a frozen head (vocab, dim), summed, times a share.
 
-    The gradient is made on the way forward, so that no logits are kept. Source: Hsu et al. 2024 (Liger kernel).
+    In pieces; the gradient is made on the way forward, so that no logits are kept, and takes the share before it is
+    rounded. Source: Hsu et al. 2024 (Liger kernel).
     """
     import torch
 
-    def piece(logits: Any, targets: Any) -> tuple[Any, Any]:
+    def piece(logits: Any, targets: Any, share: Any) -> tuple[Any, Any]:
         """Loss of a piece, and its gradient in place of the logits; IGNORED targets count nothing."""
         kept = (targets != IGNORED).unsqueeze(1)
         scores = logits.float()
@@ -174,13 +151,14 @@ def _chunked_loss() -> Any:
         place = torch.where(kept, targets.unsqueeze(1), 0)
         loss = torch.where(kept, norm - scores.gather(1, place), 0).sum()
         hit = torch.arange(scores.shape[1], device=scores.device).unsqueeze(0) == place
-        return loss, torch.where(kept, torch.exp(scores - norm) - hit.float(), 0).to(logits.dtype)
+        slope = torch.where(kept, torch.exp(scores - norm) - hit.float(), 0)
+        return loss, (slope * share).to(logits.dtype)
 
     fused = torch.compile(piece, dynamic=False)
 
     class ChunkedLoss(torch.autograd.Function):
         @staticmethod
-        def forward(ctx: Any, hidden: Any, head: Any, targets: Any) -> Any:
+        def forward(ctx: Any, hidden: Any, head: Any, targets: Any, share: Any) -> Any:
             rows = max(min(LOGITS_BYTES // (4 * head.shape[0]), 4096) // 128 * 128, 128)
             gradient = torch.empty_like(hidden)
             total = torch.zeros((), device=hidden.device)
@@ -190,14 +168,14 @@ def _chunked_loss() -> Any:
                 if short:
                     part = torch.nn.functional.pad(part, (0, 0, 0, short))
                     wanted = torch.nn.functional.pad(wanted, (0, short), value=IGNORED)
-                loss, slope = (fused if hidden.is_cuda else piece)(part @ head.t(), wanted)
+                loss, slope = (fused if hidden.is_cuda else piece)(part @ head.t(), wanted, share)
                 total += loss
                 gradient[at : at + rows] = (slope @ head)[: rows - short]
             ctx.save_for_backward(gradient)
-            return total
+            return total * share
 
         @staticmethod
         def backward(ctx: Any, slope: Any) -> Any:
-            return ctx.saved_tensors[0] * slope, None, None
+            return ctx.saved_tensors[0] * slope, None, None, None
 
     return ChunkedLoss

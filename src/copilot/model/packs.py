@@ -92,7 +92,7 @@ def lay(rows: Sequence[tuple[Sequence[int], int]], shape: Shape, pad: int) -> di
 
     `input_ids`, `position_ids`, `targets` are (1, tokens); `cu_seq_lens_q` and `_k` (slots + 1,) are where each row
     begins and the last ends, padding cut into rows of its own and the slots left over empty. A target is the token
-    that follows, or IGNORED.
+    that follows, or IGNORED; `places` (n,) are those of the tokens that have one.
     """
     import torch
 
@@ -117,6 +117,7 @@ def lay(rows: Sequence[tuple[Sequence[int], int]], shape: Shape, pad: int) -> di
         "input_ids": torch.tensor([ids]),
         "position_ids": torch.tensor([positions]),
         "targets": torch.tensor([targets]),
+        "places": torch.tensor([i for i, target in enumerate(targets) if target != IGNORED], dtype=torch.long),
         "cu_seq_lens_q": cumulative,
         "cu_seq_lens_k": cumulative,
         "max_length_q": shape.longest,

@@ -1,0 +1,94 @@
+"""A PEFT model in; for the time of a block its LoRA layers computed by one operator, those of one input as one product.
+
+Parameters stay where PEFT has them: what the operator takes is put together of them at each call, and is small.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import MethodType
+from typing import Any
+
+from copilot.model.lora_op import base_weight, dense_weight, joined_weight, register_lora_linear
+
+SIBLINGS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))  # in the order in which a layer calls them
+
+
+@contextmanager
+def fast_adapters(base: Any, joined: bool = True, dense: Any = None) -> Iterator[None]:
+    """Within the block the LoRA layers of `base` run so; `dense`: a dtype that 4-bit weights are kept in meanwhile."""
+    register_lora_linear()
+    groups = _groups(base, joined)
+    for group in groups:
+        first = group[0]
+        layers = [module.get_base_layer() for module in group]
+        weight = joined_weight(layers) if len(group) > 1 else base_weight(layers[0])
+        first.packed_weight = dense_weight(weight, dense) if dense is not None else weight
+        first.packed_group, first.packed_rest = group, []
+        first.forward = MethodType(_forward, first)
+        for module in group[1:]:
+            module.packed_rest = first.packed_rest
+            module.forward = MethodType(_taken, module)
+    try:
+        yield
+    finally:
+        for group in groups:
+            del group[0].packed_weight, group[0].packed_group
+            for module in group:
+                del module.forward, module.packed_rest
+
+
+def _forward(module: Any, x: Any) -> Any:
+    """The outputs of all layers of the group, of which the first is given now and the others when they are called."""
+    import torch
+
+    group = module.packed_group
+    names = [one.active_adapters[0] for one in group]
+    a = [one.lora_A[name].weight for one, name in zip(group, names, strict=True)]
+    b = [one.lora_B[name].weight * one.scaling[name] for one, name in zip(group, names, strict=True)]
+    both: Any = torch.block_diag(*b)  # type: ignore[no-untyped-call]
+    y, _ = torch.ops.copilot.lora_linear(x, *module.packed_weight, torch.cat(a).to(x.dtype), both.to(x.dtype))
+    parts = y.split([len(part) for part in b], -1)
+    biases = [one.get_base_layer().bias for one in group]
+    parts = [part if bias is None else part + bias for part, bias in zip(parts, biases, strict=True)]
+    module.packed_rest[:] = parts[1:]
+    return parts[0]
+
+
+def _taken(module: Any, x: Any) -> Any:
+    return module.packed_rest.pop(0)
+
+
+def _groups(base: Any, joined: bool) -> list[list[Any]]:
+    """Layers that the operator computes, those together that read the same input."""
+    found: list[list[Any]] = []
+    seen: set[int] = set()
+    for parent in base.modules() if joined else ():
+        for names in SIBLINGS:
+            group = [getattr(parent, name, None) for name in names]
+            if all(map(_fast, group)) and _alike(group):
+                found.append(group)
+                seen.update(map(id, group))
+    return found + [[module] for module in base.modules() if _fast(module) and id(module) not in seen]
+
+
+def _fast(module: Any) -> bool:
+    """Whether a module is a LoRA layer that the operator computes: one adapter, no dropout, no DoRA."""
+    from peft.tuners.lora import LoraLayer
+    from torch.nn import Dropout, Linear
+
+    if not isinstance(module, LoraLayer) or len(module.active_adapters) != 1:
+        return False
+    name = module.active_adapters[0]
+    base = module.get_base_layer()
+    plain = isinstance(base, Linear) and (base.weight.is_floating_point() or hasattr(base.weight, "quant_state"))
+    dropout = module.lora_dropout[name]
+    bias = getattr(module, "lora_bias", {}).get(name, False)
+    return plain and not isinstance(dropout, Dropout) and not bias and not module.use_dora.get(name, False)
+
+
+def _alike(group: Sequence[Any]) -> bool:
+    """Whether the base weights can lie one after the other: same input and type, no block of 4 bits across two."""
+    weights = [base_weight(module.get_base_layer()) for module in group]
+    kinds = {(w[0].dtype, w[1] is None, *w[2:4], w[4][1]) for w in weights}
+    whole = all(w[1] is None or (w[4][0] * w[4][1]) % w[2] == 0 for w in weights)
+    return len(kinds) == 1 and whole
