@@ -3,9 +3,9 @@
 Masks: llguidance, several texts at once on their own cores. It is given prose without its longest length, since each
 count of characters would be a state of its own (2 ms a token with 128k tokens; 40 microseconds so); that length is held
 here, and free prose is made a slice of the vocabulary that is allowed or refused as one. Besides, nothing of NGRAM
-tokens is written twice in a section and no short loop goes on, which is how a small model gets out of it, and a section
-ends within its budget and in time for those after it, after a sentence if there is one. All of it works on 32 tokens a
-word: a vocabulary of 128k tokens is 16 kB.
+tokens is written twice in a section, no sentence begins like one of an earlier section and no short loop goes on, which
+is how a small model gets out of it, and a section ends within its budget and in time for those after it, after a
+sentence if there is one. All of it works on 32 tokens a word: a vocabulary of 128k tokens is 16 kB.
 """
 
 import json
@@ -18,7 +18,8 @@ from copilot.prompt.grammar import LINE, WORDS
 
 PROSE = r"[^`\x00-\x1f\x7f]"  # a character of prose, and how a line of it begins
 BEGIN = r"[^`#\s\x00-\x1f\x7f]"
-NGRAM = 6  # tokens
+NGRAM = 6  # tokens that are more than white space
+OPENING = 3  # words of a sentence that no later sentence of another section begins with
 PERIODS = 4  # tokens of the longest loop that is stopped at its fourth turn
 RESERVE = 40  # tokens kept for each section that is still to come
 TAIL = 16  # tokens before the end of its room at which a section closes
@@ -55,6 +56,8 @@ class Vocabulary:
         self.tickless_bits = packed(self.ticks == 0)
         self.plain = np.array([re.fullmatch(r"[^\d`/_\\<>{}\[\]@#$%^&+=|~]*", text) is not None for text in texts])
         self.plain_bits = packed(self.plain)  # no part of a number, a path or another name that stands in prose
+        self.worded = np.array([re.search(r"\w", text) is not None for text in texts])
+        self.solid = np.array([bool(text.strip()) for text in texts])
         self.full_stop = np.array([text.rstrip(" ")[-1:] in (".", "!", "?") for text in texts])
         self.lengths = np.array([len(text) for text in texts])
         signs = [re.split("[`\n]", text) for text in texts]
@@ -212,7 +215,11 @@ class _Row:
         self.to_come, self.room = sections - 1, room  # sections after this one; tokens left
         self.budgets = budgets or [None] * sections
         self.written: list[int] = []  # in this section
+        self.solid: list[int] = []  # of those, the ones that are more than white space
         self.seen: dict[tuple[int, ...], set[int]] = {}  # beginning of an n-gram of this section → what followed
+        self.begun: list[int] = []  # words of this sentence
+        self.said: dict[tuple[int, ...], set[int]] = {}  # the same of the openings of earlier sections' sentences
+        self.saying: list[tuple[int, ...]] = []  # openings of this section's
         self.ticks = 0  # odd inside a name
         self.stretch = 0  # characters since the last backtick or line end
 
@@ -232,9 +239,25 @@ class _Row:
             blank = len(self.written) > 0 and line_end[self.written[-1]] and line_end[token]
             self.written.append(token)
             if known.section_end[token] or blank:
-                self.to_come, self.written, self.seen = self.to_come - 1, [], {}
-            elif len(self.written) >= NGRAM:
-                self.seen.setdefault(tuple(self.written[-NGRAM:-1]), set()).add(token)
+                self._close()
+                continue
+            if known.solid[token]:
+                self.solid.append(token)
+                if len(self.solid) >= NGRAM:
+                    self.seen.setdefault(tuple(self.solid[-NGRAM:-1]), set()).add(token)
+            if known.worded[token]:
+                self.begun.append(token)
+                if len(self.begun) == OPENING:
+                    self.saying.append(tuple(self.begun))
+            if line_end[token] or known.full_stop[token]:
+                self.begun = []
+
+    def _close(self) -> None:
+        """A section has ended."""
+        for opening in self.saying:
+            self.said.setdefault(opening[:-1], set()).add(opening[-1])
+        self.to_come, self.written, self.solid, self.seen = self.to_come - 1, [], [], {}
+        self.begun, self.saying = [], []
 
     def narrow(self, mask: Any) -> None:
         """Of what the grammar allows, (vocab / 32,) of int32, leave what may come next; never nothing."""
@@ -273,7 +296,7 @@ class _Row:
         plain = self.vocabulary.plain
         if self.ticks % 2 or not self.written or not plain[self.written[-1]]:
             return mask
-        banned = set(self.seen.get(tuple(self.written[1 - NGRAM :]), ()))
+        banned = self.seen.get(tuple(self.solid[1 - NGRAM :]), set()) | self.said.get(tuple(self.begun), set())
         for period in range(1, PERIODS + 1):  # three times the same is enough
             if len(self.written) >= 3 * period and self.written[-3 * period :] == self.written[-period:] * 3:
                 banned.add(self.written[-period])
