@@ -85,7 +85,7 @@ class OnnxGenerator:
         room = room_after(len(ids), self.config, self.max_length)
         masks = None
         if grammar is not None:
-            masks = Masks(self.opened.result()[1], [grammar], len(self.config.sections), [room])
+            masks = Masks(self.opened.result()[1], [grammar], len(self.config.sections), [room], self.config.budgets)
         return self._write(ids, room, masks, self.config.temperature)
 
     def _write(self, ids: Sequence[int], room: int, masks: Masks | None, temperature: float) -> Iterator[int]:
