@@ -141,7 +141,7 @@ def test_no_stretch_of_tokens_twice_in_a_section(loaded: Loaded) -> None:
 
 def test_grammar_text_is_readable() -> None:
     lines = answer_grammar(["A", "B"], ["x"]).splitlines()
-    assert lines[0] == 'start: section0 "\\n\\n" section1' and lines[-1] == 'NAME: "x"'
+    assert lines[0] == 'start: section0 "\\n\\n" section1 "\\n\\n"?' and lines[-1] == 'NAME: "x"'
 
 
 def test_tokens_are_read_as_the_tokenizer_decodes_them(loaded: Loaded, vocabulary: Vocabulary) -> None:

@@ -113,6 +113,7 @@ def test_a_refusal_can_be_kept_out_of_locked_prose(vocabulary: Vocabulary, loade
 
     assert passes("The document says 409.") and passes("Then the documents do not say.")
     assert passes("409 is what comes.") and passes("- `graceHours`: it") and passes("Them.") and passes("Documents")
+    assert not passes("The documents-in it.") and not passes("The documentsit.")
     assert not passes("The documents do not say.") and not passes("The documents") and not passes("Use maxRings.")
 
 
@@ -200,9 +201,7 @@ def test_no_wild_model_gets_out(loaded: Loaded, passages: list[str], seed: int, 
     asked = answerer(loaded, "", room, seed=seed)
     questions = [f"What is {n}?" for n in range(len(passages))]
     by_question = dict(zip(questions, passages, strict=True))
-    hostile = Answerer(
-        asked.generator, lambda q: [tiny_lm.hit(by_question[q])], asked.prompt, asked.config, "m", None
-    )
+    hostile = Answerer(asked.generator, lambda q: [tiny_lm.hit(by_question[q])], asked.prompt, asked.config, "m", None)
     for answer in hostile.ask_all(questions):
         assert parse(answer.text, SECTIONS), answer.text
         assert not [f for f in answer.findings if not worded(f.text)], (answer.findings, answer.text, answer.hits)

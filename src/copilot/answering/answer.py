@@ -12,6 +12,7 @@ from copilot.answering.identifiers import nameable, sayable
 from copilot.answering.marks import FENCE, Marker, marked
 from copilot.answering.refusal import abstained, refusal
 from copilot.answering.repair import Repaired, ask_again, repair_messages, to_repair
+from copilot.answering.said import Once, once
 from copilot.config import AnswerPart, Prompt
 from copilot.errors import CopilotError
 from copilot.model.generator import Generated, Generator
@@ -114,7 +115,11 @@ class Answerer:
         if refused := self._refused(question):
             yield refusal(hits, refused.unknown, self.config.sections)
         else:
-            yield from self.generator.stream(messages, self._grammar(question, hits))
+            grammar, said = self._grammar(question, hits), Once()
+            held = grammar is not None and not self.repair
+            for piece in self.generator.stream(messages, grammar):
+                yield said.feed(piece) if held else piece
+            yield said.end() if held else ""
 
     def _batch(
         self, questions: Sequence[str], prompts: Sequence[tuple[list[Hit], list[Message]]], step: Callable[[int], None]
@@ -131,6 +136,8 @@ class Answerer:
         grammars = [self._grammar(asked[n][0], asked[n][1][0]) for n in rest]
         held = [grammar for grammar in grammars if grammar is not None]
         written = self.generator.batch([asked[n][1][1] for n in rest], step, held or None) if rest else []
+        if held and not self.repair:
+            written = [replace(one, text=once(one.text).strip()) for one in written]
         made |= dict(zip(rest, written, strict=True))
         return [made[n] for n in range(len(asked))]
 

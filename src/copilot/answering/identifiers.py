@@ -37,6 +37,8 @@ _TYPES = "string|text|integer|number|boolean|bool|time|date|datetime|array|objec
 _TYPED = re.compile(rf"^[ \t]*(?![A-Z][a-z]+\b)([\w.{{}}-]+)[ \t]+(?:{_TYPES})\b", re.M)
 
 _PLAIN_WORD = re.compile(r"(?:[A-Z]*[a-z]+|[A-Z]+)(?:-[a-z]+|-[A-Z]+)*")
+_SIGN = re.compile(r"[-\]\[<>=+*/&|?\\→{}%^]+|\.{2,}")  # a word that is none
+_PARAMETER = re.compile(r"\{(\w+)\}")
 _AROUND = ".,;:!?\"'*#…“”‘’–—"  # what stands around a word and is no part of it
 _NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d+)*(?:\.\d+)?(?!\w|%|[.,]\d)")
 _QUANTITY = re.compile(rf"(?<![\w.,])(\d+(?:[.,]\d+)*)[\s*]+({UNITS})(?!\w)", re.I)
@@ -58,14 +60,18 @@ def nameable(context: str) -> tuple[str, ...]:
     """What an answer over `context` may name in backticks, in order, each once.
 
     What `in_text` finds there; words in camelCase, snake_case, dot.case, Header-Case or CAPITALS; keys of JSON; first
-    cells of tables, also of tables whose lines a PDF has lost. At most LONGEST characters each.
+    cells of tables, also of tables whose lines a PDF has lost; every single word, since an answer may point at any
+    that is there, and a model kept from it writes another. At most LONGEST characters each.
     """
     found = list(in_text(context))
+    plain = _FENCE.sub("", context)
     for pattern in (_SHAPED, KEY, _CELL, _TYPED):
-        found += [match[1].strip() for match in pattern.finditer(_FENCE.sub("", context))]
-    wanted = (n for n in dict.fromkeys(found) if re.search(r"\w", n) and "`" not in n and len(n) <= LONGEST)
-    names = (name for name in wanted if name.isprintable())
-    return tuple(name for name in names if supported(name, context))
+        found += [match[1].strip() for match in pattern.finditer(plain)]
+    found += _PARAMETER.findall(plain)
+    words = dict.fromkeys(token.strip("()" + _AROUND) for token in re.split(r"[\s|`]+", plain))
+    names = (name for name in dict.fromkeys([*found, *words]) if "`" not in name and _can_stand(name))
+    whole = {word for word in words if _PLAIN_WORD.fullmatch(word)}
+    return tuple(name for name in names if name in whole or supported(name, context))
 
 
 def sayable(context: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -84,15 +90,24 @@ def sayable(context: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     found: list[str] = []
     for token in re.split(r"[\s|]+|\]\(", plain):
         inner = token.strip(_AROUND)
-        found += [inner.strip("()[]" + _AROUND), *([inner] if re.search(r"\w[([]", inner) else [])]
+        whole = [token, inner] if re.search(r"[\][(){}<>=\\]", token) else []  # "[["A1",": as it is copied
+        found += [inner.strip("()[]" + _AROUND), *whole]
     found += numbers
     found += [f"{number} {unit}" for number, unit in _QUANTITY.findall(plain)]
     found += [amount.text for amount in stated if amount.kind and amount.text[0].isdigit()]  # "25 active tokens"
-    found += [token for token in plain.split() if token in (">", "=", "+", "&", "→")]
+    found += [token for token in plain.split() if _SIGN.fullmatch(token)]
     found += [name for name in nameable(context) if not re.search(r"\s", name)]
     known = (word for word in dict.fromkeys(found) if word and len(word) <= LONGEST and word.isprintable())
-    words = [word for word in known if re.search(r"\w|^[>=+&→]$", word) and not _PLAIN_WORD.fullmatch(word)]
+    words = [
+        word for word in known if not _PLAIN_WORD.fullmatch(word) and (re.search(r"\w", word) or _SIGN.fullmatch(word))
+    ]
     return tuple(word for word in words if word not in counted), tuple(n for n in numbers if n in counted)
+
+
+def _can_stand(word: str) -> bool:
+    """Whether it is a word or sign that one can see, of at most LONGEST characters."""
+    shape = re.search(r"\w", word) or _SIGN.fullmatch(word)
+    return shape is not None and len(word) <= LONGEST and word.isprintable()
 
 
 def is_pair(name: str) -> bool:

@@ -2,15 +2,15 @@
 
 Masks: llguidance, several texts at once on their own cores. It is given prose without its longest length, since each
 count of characters would be a state of its own (2 ms a token with 128k tokens; 40 microseconds so); that length is held
-here, and free prose is made a slice of the vocabulary that is allowed or refused as one. Besides, nothing of NGRAM
-tokens is written twice in a section, no sentence begins like one of an earlier section and no short loop goes on, which
-is how a small model gets out of it, and a section ends within its budget and in time for those after it, after a
-sentence if there is one. All of it works on 32 tokens a word: a vocabulary of 128k tokens is 16 kB.
+here, and free prose is made a slice of the vocabulary that is allowed or refused as one. Besides, a section ends where
+it says a line or sentence again or goes round in one, and within its budget and in time for those after it, at the end
+of a sentence or line if there is one. A model is led to an ending and not to other words: pushed off its path, a small
+one writes nonsense. All of it works on 32 tokens a word: a vocabulary of 128k tokens is 16 kB.
 """
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from copilot.errors import CopilotError
@@ -18,12 +18,11 @@ from copilot.prompt.grammar import LINE, WORDS
 
 PROSE = r"[^`\x00-\x1f\x7f]"  # a character of prose, and how a line of it begins
 BEGIN = r"[^`#\s\x00-\x1f\x7f]"
-NGRAM = 6  # tokens that are more than white space
-OPENING = 3  # words of a sentence that no later sentence of another section begins with
+NGRAM = 12  # tokens that no sentence holds twice
 PERIODS = 4  # tokens of the longest loop that is stopped at its fourth turn
 RESERVE = 40  # tokens kept for each section that is still to come
-TAIL = 16  # tokens before the end of its room at which a section closes
-SPAN = 32  # tokens before that at which no further name is begun, and a sentence's end is the section's
+TAIL = 16  # tokens before the end of its room at which a section closes, or as many as its longest name has
+CLOSE = 24  # tokens before that from which the end of a sentence or line is the section's
 SENTENCE = 12  # characters before a full stop that make it one: not those of "1."
 
 
@@ -56,8 +55,9 @@ class Vocabulary:
         self.tickless_bits = packed(self.ticks == 0)
         self.plain = np.array([re.fullmatch(r"[^\d`/_\\<>{}\[\]@#$%^&+=|~]*", text) is not None for text in texts])
         self.plain_bits = packed(self.plain)  # no part of a number, a path or another name that stands in prose
-        self.worded = np.array([re.search(r"\w", text) is not None for text in texts])
-        self.solid = np.array([bool(text.strip()) for text in texts])
+        self.texts = texts
+        self.ending_bits = self.stop_bits | self.line_bits
+        self.going_bits = packed(~self.line_end | self.section_end)  # all but the end of a line alone
         self.full_stop = np.array([text.rstrip(" ")[-1:] in (".", "!", "?") for text in texts])
         self.lengths = np.array([len(text) for text in texts])
         signs = [re.split("[`\n]", text) for text in texts]
@@ -210,16 +210,15 @@ class _Row:
         if self.matcher.is_error():
             raise ValueError(self.matcher.get_error())
         names = longest_names(grammar)
-        self.span = max([SPAN, *(len(vocabulary.engine.tokenize_str(name)) + 4 for name in names)])
+        self.tail = max([TAIL, *(len(vocabulary.engine.tokenize_str(name)) + 4 for name in names)])
         self.opens_no_name = vocabulary.plain_bits if "\nWORD: " in grammar else vocabulary.tickless_bits
         self.to_come, self.room = sections - 1, room  # sections after this one; tokens left
         self.budgets = budgets or [None] * sections
         self.written: list[int] = []  # in this section
-        self.solid: list[int] = []  # of those, the ones that are more than white space
-        self.seen: dict[tuple[int, ...], set[int]] = {}  # beginning of an n-gram of this section → what followed
-        self.begun: list[int] = []  # words of this sentence
-        self.said: dict[tuple[int, ...], set[int]] = {}  # the same of the openings of earlier sections' sentences
-        self.saying: list[tuple[int, ...]] = []  # openings of this section's
+        self.said: set[str] = set()  # sentences and lines of this section
+        self.saying = ""  # the one that is being written, or that was written last
+        self.begun = 0  # where in `written` it begins
+        self.seen: dict[tuple[int, ...], set[int]] = {}  # beginning of an n-gram of it → what followed
         self.ticks = 0  # odd inside a name
         self.stretch = 0  # characters since the last backtick or line end
 
@@ -232,32 +231,20 @@ class _Row:
                 return
             self.room -= 1
             self.ticks += int(self.vocabulary.ticks[token])
-            known = self.vocabulary
+            known, line_end = self.vocabulary, self.vocabulary.line_end
             after = int(known.after[token])
             self.stretch = after if known.breaks[token] else self.stretch + after
-            line_end = known.line_end
             blank = len(self.written) > 0 and line_end[self.written[-1]] and line_end[token]
+            if self.written and (line_end[self.written[-1]] or self._at_full_stop()):
+                self.said.add(self.saying.strip(" -*"))
+                self.saying, self.begun, self.seen = "", len(self.written), {}
             self.written.append(token)
+            self.saying += known.texts[token].rstrip("\n")
             if known.section_end[token] or blank:
-                self._close()
-                continue
-            if known.solid[token]:
-                self.solid.append(token)
-                if len(self.solid) >= NGRAM:
-                    self.seen.setdefault(tuple(self.solid[-NGRAM:-1]), set()).add(token)
-            if known.worded[token]:
-                self.begun.append(token)
-                if len(self.begun) == OPENING:
-                    self.saying.append(tuple(self.begun))
-            if line_end[token] or known.full_stop[token]:
-                self.begun = []
-
-    def _close(self) -> None:
-        """A section has ended."""
-        for opening in self.saying:
-            self.said.setdefault(opening[:-1], set()).add(opening[-1])
-        self.to_come, self.written, self.solid, self.seen = self.to_come - 1, [], [], {}
-        self.begun, self.saying = [], []
+                self.to_come, self.written = self.to_come - 1, []
+                self.said, self.saying, self.begun, self.seen = set(), "", 0, {}
+            elif len(self.written) - self.begun >= NGRAM:
+                self.seen.setdefault(tuple(self.written[-NGRAM:-1]), set()).add(token)
 
     def narrow(self, mask: Any) -> None:
         """Of what the grammar allows, (vocab / 32,) of int32, leave what may come next; never nothing."""
@@ -269,41 +256,49 @@ class _Row:
             shorter = mask & known.within(max(LINE - self.stretch, 0))
             if shorter.any():
                 mask[:] = shorter
-        narrower = self._without_repeats(mask)
-        choices = [] if narrower is mask else [narrower]
-        spare = self._spare()
-        endings = (known.section_bits, known.line_bits) if self.to_come else (known.stop_bits,)
-        if spare <= 0:
-            choices = [*(mask & ending for ending in endings), known.longest_of(mask)]
-        elif spare <= self.span and self.ticks % 2 == 0:
-            choices = [narrower & self.opens_no_name, *choices]
-            if self.stretch >= SENTENCE and known.full_stop[self.written[-1]]:
-                choices = [*(mask & ending for ending in endings), *choices]
-        chosen = next((choice for choice in choices if choice.any()), mask)
+        chosen = next((choice for choice in self._choices(mask) if choice.any()), mask)
         if chosen is not mask:
             mask[:] = chosen
+
+    def _choices(self, mask: Any) -> Iterator[Any]:
+        """Masks inside this one, the best first; the first that leaves anything is taken, or else all of it."""
+        known = self.vocabulary
+        end = known.section_bits if self.to_come else known.stop_bits
+        spare, name = self._spare(), self.ticks % 2
+        if spare <= 0:
+            yield mask & end
+            yield mask & known.line_bits
+            yield known.longest_of(mask & self.opens_no_name)
+            yield known.longest_of(mask)
+        elif not name and self.written:
+            sentence = self._at_full_stop()
+            if (spare <= CLOSE and sentence) or self.saying.strip(" -*") in self.said:
+                yield mask & end
+            if self._goes_round():
+                yield mask & known.ending_bits
+            if spare <= CLOSE:
+                yield mask & known.going_bits
+
+    def _at_full_stop(self) -> bool:
+        """Whether a sentence has just ended."""
+        return (
+            len(self.saying) >= SENTENCE and self.ticks % 2 == 0 and bool(self.vocabulary.full_stop[self.written[-1]])
+        )
 
     def _spare(self) -> int:
         """Tokens of this section before it has to close."""
         left = self.room - self.to_come * RESERVE
         budget = self.budgets[len(self.budgets) - 1 - self.to_come] if self.to_come >= 0 else None
-        return (left if budget is None else min(left, budget - len(self.written))) - TAIL
+        return (left if budget is None else min(left, budget - len(self.written))) - self.tail
 
-    def _without_repeats(self, mask: Any) -> Any:
-        """The mask itself where nothing repeats, else a copy without what would; names may be said again."""
-        import numpy as np
-
-        plain = self.vocabulary.plain
-        if self.ticks % 2 or not self.written or not plain[self.written[-1]]:
-            return mask
-        banned = self.seen.get(tuple(self.solid[1 - NGRAM :]), set()) | self.said.get(tuple(self.begun), set())
-        for period in range(1, PERIODS + 1):  # three times the same is enough
-            if len(self.written) >= 3 * period and self.written[-3 * period :] == self.written[-period:] * 3:
-                banned.add(self.written[-period])
-        banned = {token for token in banned if plain[token]}
-        if not banned:
-            return mask
-        words = mask.copy().view(np.uint32)
-        for token in banned:
-            words[token >> 5] &= np.uint32(0xFFFFFFFF ^ (1 << (token & 31)))
-        return words.view(np.int32)
+    def _goes_round(self) -> bool:
+        """Whether the sentence is about to say NGRAM tokens again, or a short loop goes on; names may be said again."""
+        plain, written = self.vocabulary.plain, self.written[self.begun :]
+        if not written or not plain[written[-1]]:
+            return False
+        if any(plain[token] for token in self.seen.get(tuple(written[1 - NGRAM :]), ())):
+            return True
+        return any(
+            len(written) >= 3 * period and written[-3 * period :] == written[-period:] * 3 and plain[written[-period]]
+            for period in range(1, PERIODS + 1)
+        )

@@ -25,8 +25,9 @@ UNITS = (  # of a quantity; a number stands before one only where the passages h
 _UNSEEN = r"\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # control characters, invisible ones
 _HIDDEN = r"\x00-\x1f" + _UNSEEN
 _LETTER = rf"[^\x00-\x60\x7b-\x7e{_UNSEEN}\u00b2\u00b3\u00b9\u00bc-\u00be\u0660-\u0669\u06f0-\u06f9\uff00-\uff5e]"
-_CLOSE, _OPEN = "[.,:;!?)\"'*…”’–—]", "[\"'(*“‘]"  # punctuation after a word and before one
-_STOP = "[.,:;!?)\"'…”’–—]"  # of _CLOSE, what parts a number from the word after it
+_OPEN, _SHUT, _POINT = "[\"'(*“‘]{0,4}", "[)\"'*”’]{0,4}", "([.,:;!?…–—]|[.]{3}|[?]!)"  # before and after a word
+_CLOSE = f"{_SHUT}({_POINT}{_SHUT})?"  # of marks that no one doubles, one
+_STOP = f"[*]{{0,4}}([)\"'”’]{_CLOSE}|{_POINT}{_SHUT})"  # of _CLOSE, what parts a number from the word after it
 
 
 def answer_grammar(
@@ -44,7 +45,7 @@ def answer_grammar(
     these alone, and `numbers`, which no unit may follow; None lets it hold anything but backticks.
     """
     sections = ' "\\n\\n" '.join(f"section{i}" for i in range(len(titles)))
-    rules = [f"start: {sections}"]
+    rules = [f'start: {sections} "\\n\\n"?']  # a model that goes on to a further section has ended the last
     for i, title in enumerate(titles):
         first = "opening" if i == 0 and not may_refuse else "line"
         rules.append(f'section{i}: {json.dumps(MARK + title)} "\\n" {first} ("\\n" line){{0,{LINES - 1}}}')
@@ -54,7 +55,7 @@ def answer_grammar(
     if not may_refuse and words is None:
         rules += [*_line("opening", "ANSWER", after, names), f"ANSWER: BEGIN & ~/{NO_ANSWER}(?s:.*)/"]
     elif not may_refuse:
-        rules += [*_line("opening", "first more? | LEAD WORDS", after, names), *_first()]
+        rules += [*_line("opening", "first (GAP WORDS? | DONE)? | LEAD WORDS", after, names), *_first()]
     if names is None:
         rules.append(rf"NAME: /[^`{_HIDDEN}]{{1,80}}/")
     elif names:
@@ -76,9 +77,10 @@ def _first() -> list[str]:
     """The first word of locked prose, or the first two, that are not NO_ANSWER."""
     the, documents = NO_ANSWER.split()
     return [
-        f'first: FIRST | "{the}" JOIN SECOND',
+        f'first: FIRST | "{the}" GAP SECOND',
+        f"DONE: /{_SHUT}{_POINT}{_SHUT}|[)\"'*”’]{{1,4}}/",
         f"FIRST: PLAIN & ~/{the}/ | WORD",
-        f"SECOND: PLAIN & ~/{documents}/ | WORD",
+        f"SECOND: PLAIN & ~/{documents}.*/ | WORD",  # whatever follows: one that may not refuse is turned off here
     ]
 
 
@@ -97,7 +99,7 @@ def _locked(words: Sequence[str], numbers: Sequence[str]) -> list[str]:
     passages hold is one of the words, unit and all. LEAD begins a line before its first word or span. After a span,
     perhaps with an ending such as 's, JOIN leads to more words or the next span and SHUT does not.
     """
-    gap = rf"/{_CLOSE}* {_OPEN}*|['(]/"
+    gap = rf"/{_CLOSE} +{_OPEN}|['(]/"
     word, counted = "(PLAIN | WORD)", "(OTHER | WORD)"
     rules = [
         rf"PLAIN: /([A-Z]+{_LETTER}*|{_LETTER}+)(-{_LETTER}+|-[A-Z]+)*|--?/",
@@ -109,20 +111,20 @@ def _locked(words: Sequence[str], numbers: Sequence[str]) -> list[str]:
         rules += [
             "NUMBER: " + _choice(numbers),
             f"OTHER: PLAIN & ~/(?i:{UNITS})/",
-            rf"STOP: /{_CLOSE}*{_STOP}{_CLOSE}* {_OPEN}*/",
+            rf"STOP: /{_STOP} +{_OPEN}/",
         ]
-        space = r"/\** \**/"
+        space = r"/\** +\**/"
         after = f"{space} (WORD GAP | OTHER (STOP | {space} {counted} GAP))"  # nor two words on: "30 more minutes"
         step = f"({word} GAP | NUMBER ({after} | STOP))"
         last = f"({word} | NUMBER ({space} (WORD | OTHER ({space} {counted})?))?)"
-    end = rf"/{_CLOSE}*( {_OPEN}*)?/"
+    end = rf"/{_CLOSE}( +{_OPEN})?/"
     return [
         *rules,
         f"WORDS: ({step}){{0,{WORDS}}} {last} {end}",
-        rf"LEAD: /(- |\* |[1-9][.)] )?{_OPEN}+|- |\* |[1-9][.)] /",
+        rf"LEAD: /(- |\* |[1-9][.)] ){_OPEN}|[\"'(*“‘]{{1,4}}/",
         "more: JOIN WORDS? | SHUT",
-        f"JOIN: /('s|[a-z]{{1,3}}|-[a-z]+)?{_CLOSE}* {_OPEN}*/",
-        f"SHUT: /('s|[a-z]{{1,3}}|-[a-z]+)?{_CLOSE}+|'s|[a-z]{{1,3}}|-[a-z]+/",
+        f"JOIN: /('s|[a-z]{{1,3}}|-[a-z]+)?({_CLOSE} +{_OPEN}|[(–—])/",
+        f"SHUT: /('s|[a-z]{{1,3}}|-[a-z]+)?({_SHUT}{_POINT}{_SHUT}|[)\"'*”’]{{1,4}})|'s|[a-z]{{1,3}}|-[a-z]+/",
     ]
 
 
