@@ -13,8 +13,10 @@ from llguidance import LLMatcher
 
 from copilot.answering.answer import Answerer
 from copilot.answering.identifiers import nameable, sayable
-from copilot.config import SECTIONS, AnswerPart, Prompt
-from copilot.model.constrain import NGRAM, Vocabulary, longest_names
+from copilot.config import SECTIONS, AnswerPart, Config, Prompt
+from copilot.knowledge.chunks import split
+from copilot.knowledge.documents import load_documents
+from copilot.model.constrain import NGRAM, Vocabulary, longest_names, unbounded
 from copilot.model.generator import TransformersGenerator
 from copilot.model.load import Loaded, load_model
 from copilot.prompt.grammar import answer_grammar
@@ -115,6 +117,25 @@ def test_a_refusal_can_be_kept_out_of_locked_prose(vocabulary: Vocabulary, loade
     assert passes("409 is what comes.") and passes("- `graceHours`: it") and passes("Them.") and passes("Documents")
     assert not passes("The documents-in it.") and not passes("The documentsit.")
     assert not passes("The documents do not say.") and not passes("The documents") and not passes("Use maxRings.")
+
+
+def test_whatever_stands_in_the_passages_can_be_copied(vocabulary: Vocabulary, loaded: Loaded) -> None:
+    """Every sentence of the demo's documents over the passage that it stands in, with its backticks and without."""
+    config, refused, count = Config(), [], 0
+    for chunk in [c for document in load_documents(config.documents) for c in split(document, config.chunks)][::3]:
+        text = LLMatcher.grammar_from_lark(
+            unbounded(answer_grammar(["A"], nameable(chunk.passage), True, *sayable(chunk.passage)))
+        )
+        start = LLMatcher(vocabulary.engine, text)
+        start.try_consume_tokens(loaded.tokenizer.encode("### A\n", add_special_tokens=False))
+        lines = [line.strip(" |#") for line in chunk.passage.splitlines()]
+        for said in (part for line in lines for part in re.split(r"(?<=[.!?])\s+", line) if re.search(r"\w", part)):
+            for copied in {said.replace("`", ""), said} if "```" not in said and "`#`" not in said else ():
+                ids = loaded.tokenizer.encode(copied, add_special_tokens=False)
+                matcher, count = start.deep_copy(), count + 1
+                if matcher.try_consume_tokens(ids) < len(ids) or not matcher.is_accepting():
+                    refused.append(copied)
+    assert count > 500 and refused == []
 
 
 def test_words_and_numbers_of_a_context() -> None:

@@ -33,12 +33,13 @@ _CAPITALS, _DOTTED, _HEADER = r"[A-Z]{2}[A-Z0-9]*", r"[a-z]\w+(?:\.[a-z]\w+)+", 
 _SHAPED = re.compile(rf"(?<![\w./{{-])({_CAMEL}|{_SNAKE}|{_CAPITALS}|{_DOTTED}|{_HEADER})\b")
 KEY = re.compile(r'"([\w.-]+)"\s*:')
 _CELL = re.compile(r"^\|[ \t]*`?([^|`\n]+?)`?[ \t]*\|", re.M)
+_COLUMN = re.compile(r"^[ \t]*([\w.-]+)(?:[ \t]{2}|[ \t]*$)", re.M)  # of tables in plain text, or alone on its line
+_PARAMETER = re.compile(r"\{(\w+)\}")
 _TYPES = "string|text|integer|number|boolean|bool|time|date|datetime|array|object|list|uuid|float|file|yes|no"
 _TYPED = re.compile(rf"^[ \t]*(?![A-Z][a-z]+\b)([\w.{{}}-]+)[ \t]+(?:{_TYPES})\b", re.M)
 
 _PLAIN_WORD = re.compile(r"(?:[A-Z]*[a-z]+|[A-Z]+)(?:-[a-z]+|-[A-Z]+)*")
 _SIGN = re.compile(r"[-\]\[<>=+*/&|?\\→{}%^]+|\.{2,}")  # a word that is none
-_PARAMETER = re.compile(r"\{(\w+)\}")
 _AROUND = ".,;:!?\"'*#…“”‘’–—"  # what stands around a word and is no part of it
 _NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d+)*(?:\.\d+)?(?!\w|%|[.,]\d)")
 _QUANTITY = re.compile(rf"(?<![\w.,])(\d+(?:[.,]\d+)*)[\s*]+({UNITS})(?!\w)", re.I)
@@ -60,18 +61,15 @@ def nameable(context: str) -> tuple[str, ...]:
     """What an answer over `context` may name in backticks, in order, each once.
 
     What `in_text` finds there; words in camelCase, snake_case, dot.case, Header-Case or CAPITALS; keys of JSON; first
-    cells of tables, also of tables whose lines a PDF has lost; every single word, since an answer may point at any
-    that is there, and a model kept from it writes another. At most LONGEST characters each.
+    cells of tables, also of tables in columns or whose lines a PDF has lost; words alone on a line; parameters of
+    paths. At most LONGEST characters each.
     """
     found = list(in_text(context))
     plain = _FENCE.sub("", context)
-    for pattern in (_SHAPED, KEY, _CELL, _TYPED):
+    for pattern in (_SHAPED, KEY, _CELL, _COLUMN, _TYPED, _PARAMETER):
         found += [match[1].strip() for match in pattern.finditer(plain)]
-    found += _PARAMETER.findall(plain)
-    words = dict.fromkeys(token.strip("()" + _AROUND) for token in re.split(r"[\s|`]+", plain))
-    names = (name for name in dict.fromkeys([*found, *words]) if "`" not in name and _can_stand(name))
-    whole = {word for word in words if _PLAIN_WORD.fullmatch(word)}
-    return tuple(name for name in names if name in whole or supported(name, context))
+    names = (name for name in dict.fromkeys(found) if "`" not in name and _can_stand(name))
+    return tuple(name for name in names if supported(name, context))
 
 
 def sayable(context: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -90,12 +88,12 @@ def sayable(context: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     found: list[str] = []
     for token in re.split(r"[\s|]+|\]\(", plain):
         inner = token.strip(_AROUND)
-        whole = [token, inner] if re.search(r"[\][(){}<>=\\]", token) else []  # "[["A1",": as it is copied
+        whole = [token, inner] if re.search(r"[\][(){}<>=#\\]", token) else []  # "[["A1",": as it is copied
         found += [inner.strip("()[]" + _AROUND), *whole]
     found += numbers
     found += [f"{number} {unit}" for number, unit in _QUANTITY.findall(plain)]
     found += [amount.text for amount in stated if amount.kind and amount.text[0].isdigit()]  # "25 active tokens"
-    found += [token for token in plain.split() if _SIGN.fullmatch(token)]
+    found += [sign for token in plain.split() if _SIGN.fullmatch(sign := token.rstrip(".,;:!?"))]
     found += [name for name in nameable(context) if not re.search(r"\s", name)]
     known = (word for word in dict.fromkeys(found) if word and len(word) <= LONGEST and word.isprintable())
     words = [

@@ -12,6 +12,7 @@ LONG = 6  # words of a sentence that is not shown again in any section
 SHORT = 3  # words of one that is not shown again in the same section
 NOTHING_NEW = "Nothing beyond what is said above."  # under a heading that is left without text
 _MARKER = re.compile(r" *+(?:[-*] |\d{1,2}[.)] )?+")
+_UNSURE = re.compile(r"#.*| *[-*\d.)]* *")  # may begin a heading or be a marker
 _PART = re.compile(rf"\n|{_MARKER.pattern}[^\n]*?[.!?](?=[ \n])|[^\n]+(?=\n)")  # a line's end, or a sentence
 
 
@@ -35,8 +36,8 @@ class Once:
             self.waiting = self.waiting[match.end() :]
             out += self._line_end() if match[0] == "\n" else self._sentence(match[0])
         key = _key(self.passed + self.waiting)
-        heading = not self.passed and self.waiting.startswith("#")
-        if key and not heading and not any(old.startswith(key) for old in (*self.ever, *self.here)):
+        unsure = not self.passed and _UNSURE.fullmatch(self.waiting)
+        if key and not unsure and not any(old.startswith(key) for old in (*self.ever, *self.here)):
             shown = self.waiting.rstrip(".!?")  # what follows tells whether they end the sentence
             out += self._show(shown)
             self.passed, self.waiting = self.passed + shown, self.waiting[len(shown) :]

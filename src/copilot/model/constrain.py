@@ -272,12 +272,15 @@ class _Row:
             yield known.longest_of(mask)
         elif not name and self.written:
             sentence = self._at_full_stop()
-            if (spare <= CLOSE and sentence) or self.saying.strip(" -*") in self.said:
+            if (spare <= CLOSE and sentence) or self._said_before():
                 yield mask & end
             if self._goes_round():
                 yield mask & known.ending_bits
             if spare <= CLOSE:
                 yield mask & known.going_bits
+
+    def _said_before(self) -> bool:
+        return len(self.saying) >= SENTENCE and self.saying.strip(" -*") in self.said
 
     def _at_full_stop(self) -> bool:
         """Whether a sentence has just ended."""
