@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
-from tiny_lm import hit, response
+from tiny_lm import hit
+from tiny_lm import response as same
 
 from copilot.answering.answer import Answerer, loose_sections
 from copilot.config import SECTIONS, AnswerPart, Prompt
@@ -13,6 +14,14 @@ from copilot.model.generator import Generated
 from copilot.types import Hit, Message, Section
 
 HITS = [hit("One.", "a.md", "Guide › Contacts"), hit("Two.", "b.pdf", "", 3), hit("Three.", "a.md", "Guide › Contacts")]
+
+
+def response(n: int) -> str:
+    """An answer whose sections say different things."""
+    return "\n\n".join(
+        part.replace(" says ", f" {how} says ")
+        for part, how in zip(same(n).split("\n\n"), ("first", "then", "also", "lastly"), strict=True)
+    )
 
 
 class Scripted:

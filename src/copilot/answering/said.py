@@ -26,7 +26,8 @@ class Once:
         self.marker: str | None = None  # of its line, when the sentences so far were left out
         self.ever: set[str] = set()  # sentences of all sections
         self.here: set[str] = set()  # of this one
-        self.empty = False  # whether this section has no text yet
+        self.shown = False  # whether this section has text
+        self.left_out = False  # whether something of it is not shown
 
     def feed(self, piece: str) -> str:
         """What may be shown after the next piece of the answer."""
@@ -54,13 +55,14 @@ class Once:
         whole = self.passed + rest
         if whole.startswith(MARK):
             out = self._filled() + self._show(rest)
-            self.here, self.empty = set(), True
+            self.here, self.shown, self.left_out, self.passed = set(), False, False, ""
             return out
         key = _key(whole)
         words = len(key.split())
         if not self.passed and ((words >= LONG and key in self.ever) or (words >= SHORT and key in self.here)):
             if self.begins and self.marker is None:
                 self.marker = _MARKER.match(whole)[0]  # type: ignore[index]  # it matches anything
+            self.left_out = True
             return ""
         self.here.add(key)
         if words >= LONG:
@@ -79,12 +81,12 @@ class Once:
     def _show(self, text: str) -> str:
         if self.marker is not None:
             text = self.marker + text.lstrip(" ")
-        out, self.space, self.begins, self.marker, self.empty = self.space + text, "", False, None, False
+        out, self.space, self.begins, self.marker, self.shown = self.space + text, "", False, None, True
         return out
 
     def _filled(self) -> str:
-        """Text for a section that has none."""
-        out, self.empty = f"\n{NOTHING_NEW}" if self.empty else "", False
+        """Text for a section that has none left."""
+        out, self.left_out = f"\n{NOTHING_NEW}" if self.left_out and not self.shown else "", False
         return out
 
 
