@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
-from tiny_lm import hit, response
+import tiny_lm
+from tiny_lm import hit
 
 from copilot.answering.answer import Answerer, loose_sections
+from copilot.answering.said import NOTHING_NEW
 from copilot.config import SECTIONS, AnswerPart, Prompt
 from copilot.model.generator import Generated
 from copilot.types import Hit, Message, Section
@@ -47,10 +49,26 @@ class Scripted:
         return len(text.split())
 
 
+def response(n: int) -> str:
+    """Another sentence in each section: what is said again is not shown again."""
+    parts = tiny_lm.response(n).split("\n\n")
+    return "\n\n".join(part.replace("says", f"says{' so' * i}") for i, part in enumerate(parts))
+
+
 def answerer(text: str, hits: list[Hit] | None = HITS, adapter: str | None = None) -> tuple[Answerer, Scripted]:
     said = Scripted(text)
     retrieve = None if hits is None else lambda question: hits
     return Answerer(said, retrieve, Prompt(), AnswerPart(), "tiny", adapter), said
+
+
+def test_what_is_said_again_is_not_shown_again() -> None:
+    asked, _ = answerer(tiny_lm.response(1))
+    pieces: list[str] = []
+    answer = asked.ask("How?", pieces.append)
+    assert answer.text == asked.ask_all(["How?"])[0].text and answer.text.count("says") == 1
+    assert [section.text for section in answer.sections[1:]] == [NOTHING_NEW] * 3
+    free = replace(asked, config=asked.config.model_copy(update={"enforce": "off"}))
+    assert free.ask("How?").text == free.ask_all(["How?"])[0].text == tiny_lm.response(1)
 
 
 def test_grammar_names_what_the_passages_and_the_question_hold() -> None:

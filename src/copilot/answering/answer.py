@@ -8,7 +8,7 @@ from pathlib import Path
 from copilot.answering.check import check
 from copilot.answering.citations import Citing
 from copilot.answering.glossary import explained
-from copilot.answering.identifiers import nameable, sayable
+from copilot.answering.identifiers import quotable, sayable
 from copilot.answering.marks import FENCE, Marker, marked
 from copilot.answering.refusal import abstained, refusal
 from copilot.answering.repair import repair_messages, to_repair
@@ -45,18 +45,23 @@ class Answerer:
         citing = Citing(hits, self.files)
         marker = Marker(citing.cite, on_text)
         feed = (lambda piece: None) if self.repair else marker.feed  # a text that may be taken back is not shown
-        pieces: list[str] = []
+        refused = self._refused(question)
+        said = Once() if self._holds and not refused else None
+        raw, pieces = "", []
         first = 0.0
         for piece in self._stream(question, hits, messages):
             if piece and not first:
                 first = time.monotonic() - began
-            pieces.append(piece)
-            feed(piece)
+            raw += piece
+            pieces.append(said.feed(piece) if said else piece)
+            feed(pieces[-1])
+        if said:
+            pieces.append(said.end())
+            feed(pieces[-1])
         text = "".join(pieces).strip()
-        refused = self._refused(question)
         read = 0 if refused else self.generator.count(messages)
         reused = 0 if refused else self.generator.reused
-        written = self.generator.count_text(text)
+        written = self.generator.count_text(raw.strip())
         if self.repair:
             ((text, more_read, more_written),) = self._repaired([(question, text, hits, messages)])
             read, written = read + more_read, written + more_written
@@ -105,11 +110,7 @@ class Answerer:
         if refused := self._refused(question):
             yield refusal(hits, refused.unknown, self.config.sections)
         else:
-            grammar, said = self._grammar(question, hits), Once()
-            held = grammar is not None and not self.repair
-            for piece in self.generator.stream(messages, grammar):
-                yield said.feed(piece) if held else piece
-            yield said.end() if held else ""
+            yield from self.generator.stream(messages, self._grammar(question, hits))
 
     def _batch(
         self, questions: Sequence[str], prompts: Sequence[tuple[list[Hit], list[Message]]], step: Callable[[int], None]
@@ -126,10 +127,15 @@ class Answerer:
         grammars = [self._grammar(asked[n][0], asked[n][1][0]) for n in rest]
         held = [grammar for grammar in grammars if grammar is not None]
         written = self.generator.batch([asked[n][1][1] for n in rest], step, held or None) if rest else []
-        if held and not self.repair:
+        if self._holds:
             written = [replace(one, text=once(one.text).strip()) for one in written]
         made |= dict(zip(rest, written, strict=True))
         return [made[n] for n in range(len(asked))]
+
+    @property
+    def _holds(self) -> bool:
+        """Whether the model is one that is held to a shape as it writes, and so shown no sentence twice."""
+        return self.config.enforce != "off" and not self.repair
 
     def _refused(self, question: str) -> Abstention | None:
         return self.doubt(question) if self.doubt else None
@@ -148,7 +154,7 @@ class Answerer:
         numbers: Sequence[str] = ()
         if self.retrieve and self.config.enforce == "structure+identifiers":
             context = "\n".join([*(hit.chunk.passage for hit in hits), question])
-            names, (words, numbers) = nameable(context), sayable(context)
+            names, (words, numbers) = quotable(context), sayable(context)
         may_refuse = self.config.refuse or not self.retrieve
         return answer_grammar(self.config.sections, names, may_refuse, words, numbers)
 

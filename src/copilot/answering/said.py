@@ -27,6 +27,7 @@ class Once:
         self.ever: set[str] = set()  # sentences of all sections
         self.here: set[str] = set()  # of this one
         self.empty = False  # whether this section has no text yet
+        self.left_out = False  # whether something of it was
 
     def feed(self, piece: str) -> str:
         """What may be shown after the next piece of the answer."""
@@ -54,11 +55,12 @@ class Once:
         whole = self.passed + rest
         if whole.startswith(MARK):
             out = self._filled() + self._show(rest)
-            self.here, self.empty = set(), True
+            self.here, self.empty, self.left_out, self.passed = set(), True, False, ""
             return out
         key = _key(whole)
         words = len(key.split())
         if not self.passed and ((words >= LONG and key in self.ever) or (words >= SHORT and key in self.here)):
+            self.left_out = True
             if self.begins and self.marker is None:
                 self.marker = _MARKER.match(whole)[0]  # type: ignore[index]  # it matches anything
             return ""
@@ -84,8 +86,7 @@ class Once:
 
     def _filled(self) -> str:
         """Text for a section that has none."""
-        out, self.empty = f"\n{NOTHING_NEW}" if self.empty else "", False
-        return out
+        return f"\n{NOTHING_NEW}" if self.empty and self.left_out else ""
 
 
 def once(text: str) -> str:
