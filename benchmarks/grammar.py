@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from copilot.answering.identifiers import nameable, sayable
+from copilot.answering.identifiers import quotable, sayable
 from copilot.config import SECTIONS
 from copilot.config_file import load_config
 from copilot.knowledge.chunks import split
@@ -54,7 +54,7 @@ def main() -> None:
     documents = list(load_documents(config.documents))
     passages = [chunk.passage for document in documents for chunk in split(document, config.chunks)]
     context = "\n".join(passages)
-    names, words = list(nameable(context))[:NAMES], list(sayable(context)[0])[:NAMES]
+    names, words = list(quotable(context))[:NAMES], list(sayable(context)[0])[:NAMES]
     names += [f"name{i}Id" for i in range(NAMES - len(names))]
     loaded = load_model(config.model)
     vocabulary = Vocabulary(loaded.tokenizer, loaded.model.config.vocab_size, {loaded.tokenizer.eos_token_id})

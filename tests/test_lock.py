@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from llguidance import LLMatcher
 
 from copilot.answering.answer import Answerer
-from copilot.answering.identifiers import nameable, sayable
+from copilot.answering.identifiers import quotable, sayable
 from copilot.config import SECTIONS, AnswerPart, Config, Prompt
 from copilot.knowledge.chunks import split
 from copilot.knowledge.documents import load_documents
@@ -43,7 +43,7 @@ def vocabulary(loaded: Loaded) -> Vocabulary:
 
 
 def grammar(may_refuse: bool = True) -> str:
-    return answer_grammar(["A"], nameable(CONTEXT), may_refuse, *sayable(CONTEXT))
+    return answer_grammar(["A"], quotable(CONTEXT), may_refuse, *sayable(CONTEXT))
 
 
 def accepted(vocabulary: Vocabulary, tokenizer: Any, line: str, may_refuse: bool = True) -> bool:
@@ -124,7 +124,7 @@ def test_whatever_stands_in_the_passages_can_be_copied(vocabulary: Vocabulary, l
     config, refused, count = Config(), [], 0
     for chunk in [c for document in load_documents(config.documents) for c in split(document, config.chunks)][::3]:
         text = LLMatcher.grammar_from_lark(
-            unbounded(answer_grammar(["A"], nameable(chunk.passage), True, *sayable(chunk.passage)))
+            unbounded(answer_grammar(["A"], quotable(chunk.passage), True, *sayable(chunk.passage)))
         )
         start = LLMatcher(vocabulary.engine, text)
         start.try_consume_tokens(loaded.tokenizer.encode("### A\n", add_special_tokens=False))

@@ -8,7 +8,7 @@ from pathlib import Path
 from copilot.answering.check import check
 from copilot.answering.citations import Citing
 from copilot.answering.glossary import Term, explained
-from copilot.answering.identifiers import nameable, sayable
+from copilot.answering.identifiers import quotable, sayable
 from copilot.answering.marks import FENCE, Marker, marked
 from copilot.answering.refusal import abstained, refusal
 from copilot.answering.repair import Repaired, ask_again, repair_messages, to_repair
@@ -158,7 +158,7 @@ class Answerer:
         numbers: Sequence[str] = ()
         if self.retrieve and self.config.enforce == "structure+identifiers":
             context = "\n".join([*(hit.chunk.passage for hit in hits), question])
-            names, (words, numbers) = nameable(context), sayable(context)
+            names, (words, numbers) = quotable(context), sayable(context)
         may_refuse = self.config.refuse or not self.retrieve
         return answer_grammar(self.config.sections, names, may_refuse, words, numbers)
 

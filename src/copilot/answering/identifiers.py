@@ -33,7 +33,6 @@ _CAPITALS, _DOTTED, _HEADER = r"[A-Z]{2}[A-Z0-9]*", r"[a-z]\w+(?:\.[a-z]\w+)+", 
 _SHAPED = re.compile(rf"(?<![\w./{{-])({_CAMEL}|{_SNAKE}|{_CAPITALS}|{_DOTTED}|{_HEADER})\b")
 KEY = re.compile(r'"([\w.-]+)"\s*:')
 _CELL = re.compile(r"^\|[ \t]*`?([^|`\n]+?)`?[ \t]*\|", re.M)
-_COLUMN = re.compile(r"^[ \t]*([\w.-]+)(?:[ \t]{2}|[ \t]*$)", re.M)  # of tables in plain text, or alone on its line
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _TYPES = "string|text|integer|number|boolean|bool|time|date|datetime|array|object|list|uuid|float|file|yes|no"
 _TYPED = re.compile(rf"^[ \t]*(?![A-Z][a-z]+\b)([\w.{{}}-]+)[ \t]+(?:{_TYPES})\b", re.M)
@@ -61,15 +60,27 @@ def nameable(context: str) -> tuple[str, ...]:
     """What an answer over `context` may name in backticks, in order, each once.
 
     What `in_text` finds there; words in camelCase, snake_case, dot.case, Header-Case or CAPITALS; keys of JSON; first
-    cells of tables, also of tables in columns or whose lines a PDF has lost; words alone on a line; parameters of
-    paths. At most LONGEST characters each.
+    cells of tables, also of tables whose lines a PDF has lost. At most LONGEST characters each.
     """
     found = list(in_text(context))
     plain = _FENCE.sub("", context)
-    for pattern in (_SHAPED, KEY, _CELL, _COLUMN, _TYPED, _PARAMETER):
+    for pattern in (_SHAPED, KEY, _CELL, _TYPED):
         found += [match[1].strip() for match in pattern.finditer(plain)]
-    names = (name for name in dict.fromkeys(found) if "`" not in name and _can_stand(name))
+    names = (name for name in dict.fromkeys(found) if re.search(r"\w", name) and "`" not in name and _can_stand(name))
     return tuple(name for name in names if supported(name, context))
+
+
+def quotable(context: str) -> tuple[str, ...]:
+    """What the lock lets an answer put into backticks, in order, each once.
+
+    What is `nameable`, parameters of paths, and every single word: a model kept from one that is there writes another.
+    """
+    plain = _FENCE.sub("", context)
+    words = dict.fromkeys(token.strip("()" + _AROUND) for token in re.split(r"[\s|`]+", plain))
+    whole = {word for word in words if _PLAIN_WORD.fullmatch(word)}
+    others = (name for name in (*in_text(context), *_PARAMETER.findall(plain), *words) if _can_stand(name))
+    held = (name for name in others if name in whole or supported(name, context))
+    return tuple(dict.fromkeys([*nameable(context), *held]))
 
 
 def sayable(context: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -93,7 +104,7 @@ def sayable(context: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     found += numbers
     found += [f"{number} {unit}" for number, unit in _QUANTITY.findall(plain)]
     found += [amount.text for amount in stated if amount.kind and amount.text[0].isdigit()]  # "25 active tokens"
-    found += [sign for token in plain.split() if _SIGN.fullmatch(sign := token.rstrip(".,;:!?"))]
+    found += [sign for token in plain.split() for sign in (token, token.rstrip(".,;:!?")) if _SIGN.fullmatch(sign)]
     found += [name for name in nameable(context) if not re.search(r"\s", name)]
     known = (word for word in dict.fromkeys(found) if word and len(word) <= LONGEST and word.isprintable())
     words = [
