@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
-from tiny_lm import hit
-from tiny_lm import response as same
+from tiny_lm import hit, response
 
 from copilot.answering.answer import Answerer, loose_sections
 from copilot.config import SECTIONS, AnswerPart, Prompt
@@ -14,14 +13,6 @@ from copilot.model.generator import Generated
 from copilot.types import Hit, Message, Section
 
 HITS = [hit("One.", "a.md", "Guide › Contacts"), hit("Two.", "b.pdf", "", 3), hit("Three.", "a.md", "Guide › Contacts")]
-
-
-def response(n: int) -> str:
-    """An answer whose sections say different things."""
-    return "\n\n".join(
-        part.replace(" says ", f" {how} says ")
-        for part, how in zip(same(n).split("\n\n"), ("first", "then", "also", "lastly"), strict=True)
-    )
 
 
 class Scripted:

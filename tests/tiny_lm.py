@@ -15,7 +15,9 @@ WORDS = TEXT.split()
 
 def response(n: int) -> str:
     body = " ".join(WORDS[(n * 3 + i) % len(WORDS)] for i in range(4))
-    return "\n\n".join(f"### {title}\nThe `field_{n}` says {body}." for title in SECTIONS)
+    order = ("first", "then", "also", "lastly")  # so that no section repeats another
+    parts = zip(SECTIONS, order, strict=True)
+    return "\n\n".join(f"### {title}\nThe `field_{n}` {how} says {body}." for title, how in parts)
 
 
 def question(n: int) -> str:
