@@ -25,10 +25,10 @@ SETS = (f"demo.questions=[{QUESTION!r}]",)  # all else is configs/tiny.yaml as i
 # each leaves room for two of the 14 answers. After a new tiny model: run the command and set them anew.
 GATES = {
     "base.recall_at_k": 0.85,  # retrieval
-    "tuned.structure": 0.75,  # training
+    "tuned.structure": 0.85,  # training
     "served.structure": 1.0,  # decoding, by construction
     "served.identifier_precision": 1.0,  # decoding, by construction
-    "served.identifier_recall": 0.25,  # prompt, training, decoding
+    "served.identifier_recall": 0.3,  # prompt, training, decoding
     "extractive.structure": 1.0,  # by construction
     "extractive.identifier_precision": 1.0,  # by construction
     "extractive.identifier_recall": 0.6,  # retrieval and the baseline's rules
