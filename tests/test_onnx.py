@@ -216,8 +216,8 @@ def test_budgets_hold_as_they_do_on_transformers(run: Path, loaded: Loaded) -> N
     made, free = opened(run, **answer), opened(run, **{**answer, "budgets": []})
     theirs = TransformersGenerator(loaded, made.config, 1024, 1)
     grammar = answer_grammar(["One", "Two"], ["a", "b"])
-    text, long = (generator.batch([messages(3)], grammars=[grammar])[0].text for generator in (made, free))
-    assert text == theirs.batch([messages(3)], lambda n: None, [grammar])[0].text
+    text, long = (generator.batch([messages(5)], grammars=[grammar])[0].text for generator in (made, free))
+    assert text == theirs.batch([messages(5)], lambda n: None, [grammar])[0].text
     assert made.count_text(text.partition("\n\n### Two")[0]) <= 40 < made.count_text(long.partition("\n\n### Two")[0])
 
 

@@ -3,9 +3,10 @@
 Masks: llguidance, several texts at once on their own cores. It is given prose without its longest length, since each
 count of characters would be a state of its own (2 ms a token with 128k tokens; 40 microseconds so); that length is held
 here, and free prose is made a slice of the vocabulary that is allowed or refused as one. Besides, a section ends where
-it says a line or sentence again or goes round in one, and within its budget and in time for those after it, at the end
-of a sentence or line if there is one. A model is led to an ending and not to other words: pushed off its path, a small
-one writes nonsense. All of it works on 32 tokens a word: a vocabulary of 128k tokens is 16 kB.
+it says a line, a sentence or NGRAM tokens again or goes round in a loop, and within its budget and in time for those
+after it, at the end of a sentence or line if there is one. A model is led to an ending first, and only then to other
+words: pushed off its path, a small one writes nonsense. All of it works on 32 tokens a word: a vocabulary of 128k
+tokens is 16 kB.
 """
 
 import json
@@ -18,7 +19,7 @@ from copilot.prompt.grammar import LINE, WORDS
 
 PROSE = r"[^`\x00-\x1f\x7f]"  # a character of prose, and how a line of it begins
 BEGIN = r"[^`#\s\x00-\x1f\x7f]"
-NGRAM = 12  # tokens that no sentence holds twice
+NGRAM = 6  # tokens, white space aside, that no section holds twice
 PERIODS = 4  # tokens of the longest loop that is stopped at its fourth turn
 RESERVE = 40  # tokens kept for each section that is still to come
 TAIL = 16  # tokens before the end of its room at which a section closes, or as many as its longest name has
@@ -56,6 +57,7 @@ class Vocabulary:
         self.plain = np.array([re.fullmatch(r"[^\d`/_\\<>{}\[\]@#$%^&+=|~]*", text) is not None for text in texts])
         self.plain_bits = packed(self.plain)  # no part of a number, a path or another name that stands in prose
         self.texts = texts
+        self.solid = np.array([bool(text.strip()) for text in texts])
         self.ending_bits = self.stop_bits | self.line_bits
         self.going_bits = packed(~self.line_end | self.section_end)  # all but the end of a line alone
         self.full_stop = np.array([text.rstrip(" ")[-1:] in (".", "!", "?") for text in texts])
@@ -217,8 +219,8 @@ class _Row:
         self.written: list[int] = []  # in this section
         self.said: set[str] = set()  # sentences and lines of this section
         self.saying = ""  # the one that is being written, or that was written last
-        self.begun = 0  # where in `written` it begins
-        self.seen: dict[tuple[int, ...], set[int]] = {}  # beginning of an n-gram of it → what followed
+        self.solid: list[int] = []  # of `written`, what is more than white space
+        self.seen: dict[tuple[int, ...], set[int]] = {}  # beginning of an n-gram of that → what followed
         self.ticks = 0  # odd inside a name
         self.stretch = 0  # characters since the last backtick or line end
 
@@ -237,14 +239,16 @@ class _Row:
             blank = len(self.written) > 0 and line_end[self.written[-1]] and line_end[token]
             if self.written and (line_end[self.written[-1]] or self._at_full_stop()):
                 self.said.add(self.saying.strip(" -*"))
-                self.saying, self.begun, self.seen = "", len(self.written), {}
+                self.saying = ""
             self.written.append(token)
             self.saying += known.texts[token].rstrip("\n")
             if known.section_end[token] or blank:
-                self.to_come, self.written = self.to_come - 1, []
-                self.said, self.saying, self.begun, self.seen = set(), "", 0, {}
-            elif len(self.written) - self.begun >= NGRAM:
-                self.seen.setdefault(tuple(self.written[-NGRAM:-1]), set()).add(token)
+                self.to_come, self.written, self.solid = self.to_come - 1, [], []
+                self.said, self.saying, self.seen = set(), "", {}
+            elif known.solid[token]:
+                self.solid.append(token)
+                if len(self.solid) >= NGRAM:
+                    self.seen.setdefault(tuple(self.solid[-NGRAM:-1]), set()).add(token)
 
     def narrow(self, mask: Any) -> None:
         """Of what the grammar allows, (vocab / 32,) of int32, leave what may come next; never nothing."""
@@ -262,6 +266,8 @@ class _Row:
 
     def _choices(self, mask: Any) -> Iterator[Any]:
         """Masks inside this one, the best first; the first that leaves anything is taken, or else all of it."""
+        import numpy as np
+
         known = self.vocabulary
         end = known.section_bits if self.to_come else known.stop_bits
         spare, name = self._spare(), self.ticks % 2
@@ -274,10 +280,12 @@ class _Row:
             sentence = self._at_full_stop()
             if (spare <= CLOSE and sentence) or self._said_before():
                 yield mask & end
-            if self._goes_round():
+            if again := self._again():
                 yield mask & known.ending_bits
+                mask = mask & ~packed(np.isin(np.arange(known.size), sorted(again)))
             if spare <= CLOSE:
                 yield mask & known.going_bits
+            yield mask
 
     def _said_before(self) -> bool:
         return len(self.saying) >= SENTENCE and self.saying.strip(" -*") in self.said
@@ -294,14 +302,13 @@ class _Row:
         budget = self.budgets[len(self.budgets) - 1 - self.to_come] if self.to_come >= 0 else None
         return (left if budget is None else min(left, budget - len(self.written))) - self.tail
 
-    def _goes_round(self) -> bool:
-        """Whether the sentence is about to say NGRAM tokens again, or a short loop goes on; names may be said again."""
-        plain, written = self.vocabulary.plain, self.written[self.begun :]
-        if not written or not plain[written[-1]]:
-            return False
-        if any(plain[token] for token in self.seen.get(tuple(written[1 - NGRAM :]), ())):
-            return True
-        return any(
-            len(written) >= 3 * period and written[-3 * period :] == written[-period:] * 3 and plain[written[-period]]
-            for period in range(1, PERIODS + 1)
-        )
+    def _again(self) -> set[int]:
+        """The tokens that would say NGRAM tokens of this section again, or go on in a short loop; names may be."""
+        plain, written = self.vocabulary.plain, self.written
+        if not plain[written[-1]]:
+            return set()
+        again = set(self.seen.get(tuple(self.solid[1 - NGRAM :]), ()))
+        for period in range(1, PERIODS + 1):  # three times the same is enough
+            if len(written) >= 3 * period and written[-3 * period :] == written[-period:] * 3:
+                again.add(written[-period])
+        return {token for token in again if plain[token]}
