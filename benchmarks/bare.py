@@ -27,12 +27,12 @@ TRIALS: dict[str, dict[str, Any]] = {  # what `speed` runs, in this order; the b
     "the adapter's part first": BEFORE | {"first": True},
     "q/k/v and gate/up joined": BEFORE | {"first": True, "joined": True},
     "and dequantised once": {},
+    "all, completion only": {"completion": True},
     "all, bf16 base": {"four_bit": False},
+    "all, FlashAttention-4": {"flash": "FA4"},
     "all, packs of 32k": {"size": 32768},
     "all, max-autotune": {"mode": "max-autotune-no-cudagraphs"},
-    "all, FlashAttention-4": {"flash": "FA4"},
     "as before, completion only": BEFORE | {"completion": True},
-    "all, completion only": {"completion": True},
 }
 
 
