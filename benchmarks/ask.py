@@ -275,6 +275,7 @@ def main() -> None:
     elif options.child:
         ours(options.config, options.child, options.out)
     else:
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or our modules alone would be compiled at every start
         with tempfile.TemporaryDirectory() as folder:
             found = measure(options.config, options.rounds, Path(folder))
         store = "langchain_community's FAISS" if has_community() else "langchain_core's store"

@@ -25,8 +25,9 @@ from copilot.config import AnswerPart, Model, Prompt
 from copilot.errors import CopilotError, StaleError
 from copilot.model.generator import TransformersGenerator
 from copilot.model.load import Loaded, load_model, load_tokenizer
+from copilot.model.lookup import MOST, Lookup
 from copilot.model.onnx import OnnxGenerator
-from copilot.model.onnx_export import NotExported, export_onnx, refuse_difference, replay
+from copilot.model.onnx_export import SCORED, NotExported, export_onnx, refuse_difference, replay
 from copilot.model.runtime import choose_runtime, has_gpu, unfit
 from copilot.model.tokens import Tokens, render_template
 from copilot.prompt.grammar import answer_grammar
@@ -188,8 +189,8 @@ def test_streamed_batched_and_transformers_answers_are_equal(run: Path, loaded: 
     made = opened(run)
     theirs = TransformersGenerator(loaded, made.config, 1024, 1)
     grammar = answer_grammar(["One", "Two"], ["a", "b"])
-    for held in (None, grammar):
-        made.config = theirs.config = AnswerPart(max_new_tokens=60, sections=["One", "Two"])
+    for held, sections in ((None, ["One", "Two"]), (grammar, ["One", "Two"]), (grammar, [{"One": 40}, {"Two": 40}])):
+        made.config = theirs.config = AnswerPart(max_new_tokens=140 if held else 60, sections=sections)
         (expected,) = theirs.batch([messages(1)], lambda n: None, [held] if held else None)
         (done,) = made.batch([messages(1)], lambda n: None, [held] if held else None)
         assert done.text == expected.text and done.completion_tokens == expected.completion_tokens
@@ -256,6 +257,39 @@ def test_leaving_while_a_prompt_is_read_does_no_harm(run: Path) -> None:
     made.opened = Future()
     made.opened.set_result((decoder, vocabulary))
     assert made.batch([messages(3)])[0].text == expected
+
+
+class Wild(Lookup):
+    """Guesses what no model would write: every one of them is to be taken back."""
+
+    def guess(self, text: Sequence[int]) -> list[int]:
+        return [(text[-1] + n) % 7 + 5 for n in range(MOST)]
+
+
+def test_guesses_change_no_answer(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = []
+    for lookup in (None, Lookup, Wild):
+        if lookup is None:
+            monkeypatch.setattr(Lookup, "guess", lambda self, text: [])
+        else:
+            monkeypatch.undo()
+            monkeypatch.setattr("copilot.model.onnx.Lookup", lookup)
+        held = answer_grammar(["One", "Two"], ["a", "b"])
+        made = opened(run, max_new_tokens=90, sections=["One", "Two"])
+        answers.append([*made.batch([messages(1), messages(2)]), *made.batch([messages(1)], lambda n: None, [held])])
+    assert answers[0] == answers[1] == answers[2]
+
+
+def test_the_last_tokens_of_a_step_have_scores(run: Path) -> None:
+    made = opened(run)
+    decoder, ids = made.opened.result()[0], made.tokens.prompt(messages(1))[: 2 * SCORED]
+    made._read(ids)
+    scores = decoder.get_output("logits")[0]
+    assert len(scores) == 2 * SCORED and not scores[:SCORED].any() and scores[SCORED:].any(axis=1).all()
+    for n, row in enumerate(scores[-MOST:]):
+        decoder.rewind_to(0)
+        made._read(ids[: len(ids) - MOST + n + 1])
+        assert abs(decoder.get_logits()[0, -1] - row).max() < 1e-4
 
 
 def test_leaving_in_the_middle_does_no_harm(run: Path) -> None:

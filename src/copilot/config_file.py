@@ -74,6 +74,7 @@ class _Reader:
         self.root = root
         self.places: dict[Key, tuple[str, Path]] = {}  # key -> ("file:line", project root its paths are relative to)
         self.problems: list[str] = []
+        self.scalars = yaml.SafeLoader("")  # gives a node of one value its type
 
     def read(self, file: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         """The mapping in `file`, laid over what it `extends`."""
@@ -121,9 +122,8 @@ class _Reader:
             return result
         if isinstance(node, yaml.SequenceNode):
             return [self._plain(item, (*key, i), file, places) for i, item in enumerate(node.value)]
-        loader = yaml.SafeLoader("")
         try:
-            return loader.construct_object(node, deep=True)
+            return self.scalars.construct_object(node, deep=True)
         except ValueError as error:  # e.g. !!int abc
             raise yaml.MarkedYAMLError(problem=str(error), problem_mark=node.start_mark) from None
 

@@ -9,10 +9,21 @@ from itertools import pairwise
 
 from copilot.answering.entries import Entry, read_entry
 from copilot.answering.identifiers import in_text, nameable, supported
-from copilot.knowledge.lexical import terms
 from copilot.types import Chunk, Hit
 
 SHAPED = re.compile(r"(?!(?:[A-Z][a-z]+|[a-z]+|[A-Z]+|\d+)$)\S+(?: /\S+)?$")  # a name that no plain word looks like
+_STOP = frozenset(
+    re.findall(
+        r"\w+",
+        "a about am an and any are as at be been being but by can cannot could did do does doing for from get give go "
+        "had has have having how i if in into is it its just know let like make many may me mean means might more "
+        "most much must my need no not of off on one only or other our out over own same set should so some such tell "
+        "than that the their them then there these they thing this those to too up us use used using very want was "
+        "way we were what when where whether which while who why will with without would you your",
+    )
+)
+_WORD = re.compile(r"[A-Za-z][a-z]+|[A-Z]+(?![a-z])|\d+")
+_ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e|ly)$")
 _QUOTED = re.compile(r"[\"“'`]([\w.-]+)[\"”'`]|\b([1-5]\d\d)\b")
 
 
@@ -20,12 +31,12 @@ _QUOTED = re.compile(r"[\"“'`]([\w.-]+)[\"”'`]|\b([1-5]\d\d)\b")
 class Asked:
     """What a question asks for."""
 
-    weight: dict[str, float]  # its terms; one counts more, the fewer hits hold it
+    weight: dict[str, float]  # its content words' stems; a word counts more, the fewer hits hold it
     names: tuple[str, ...]  # identifiers, what it quotes, and numbers
 
     def likeness(self, text: str) -> float:
         """How much of what is asked `text` says, for its length; at least 2 for each name."""
-        own = dict.fromkeys(terms(text))
+        own = stems(text)
         shared = sum(self.weight.get(word, 0.0) for word in own)
         return shared / math.sqrt(4 + len(own)) + 2 * sum(supported(name, text) for name in self.names)
 
@@ -43,10 +54,10 @@ class Found:
 
 def read_question(question: str, hits: Sequence[Hit]) -> Asked:
     """What is asked, its words weighed by log(1 + n / hits that hold it) (Sparck Jones 1972)."""
-    df = Counter(word for hit in hits for word in dict.fromkeys(terms(hit.chunk.passage)))
+    df = Counter(word for hit in hits for word in stems(hit.chunk.passage))
     quoted = [match[1] or match[2] for match in _QUOTED.finditer(question)]
     names = [name for name in (*nameable(question), *in_text(question)) if SHAPED.match(name)]
-    weight = {word: math.log(1 + len(hits) / (df[word] or 0.5)) for word in terms(question)}
+    weight = {word: math.log(1 + len(hits) / (df[word] or 0.5)) for word in stems(question)}
     return Asked(weight, tuple(dict.fromkeys([*names, *quoted])))
 
 
@@ -60,12 +71,20 @@ def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
         chunks = sorted((hit.chunk for hit in parts), key=lambda chunk: chunk.start)
         title = chunks[0].header.rpartition(" › ")[2]
         context = "\n".join(chunk.passage for chunk in chunks)
-        held = [dict.fromkeys(terms(text)) for text in (title, context)]
-        shares = [sum(asked.weight.get(word, 0.0) for word in words) / total for words in held]
+        shares = [sum(asked.weight.get(word, 0.0) for word in stems(text)) / total for text in (title, context)]
         named = sum(supported(name, context) for name in asked.names)
         score = max(hit.score for hit in parts) + 0.1 * shares[0] + 0.4 * shares[1] + 0.3 * named
         found.append(Found(_read(chunks, title), title, context, min(1.0, shares[1] + named), score))
     return max(found, key=lambda f: f.score, default=None)
+
+
+def stems(text: str) -> list[str]:
+    """The content words of `text` without their endings, each once; the parts of a name are words of their own.
+
+    Not those of `knowledge.lexical`, with which the entry of the training questions is right a little less often.
+    """
+    words = [word.lower() for word in _WORD.findall(text)]
+    return list(dict.fromkeys(_ENDING.sub("", word) for word in words if word not in _STOP))
 
 
 def _read(chunks: Sequence[Chunk], title: str) -> Entry:

@@ -5,17 +5,18 @@ On a GPU a Llama-like model is decoded by our own engine (`engine.py`), everythi
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from copilot.config import AnswerPart
 from copilot.errors import CopilotError
 from copilot.model.attention import read_prompts
 from copilot.model.constrain import Constraint, Masks, Vocabulary
 from copilot.model.dataset import prompt_tokens
-from copilot.model.engine import Engine, open_engine
 from copilot.model.load import Loaded
-from copilot.model.slots import Choice, Request
 from copilot.types import Message
+
+if TYPE_CHECKING:
+    from copilot.model.engine import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +200,10 @@ class TransformersGenerator:
         text = self.tokenizer.decode(tokens, skip_special_tokens=True).strip()
         return Generated(text, len(prompt), len(tokens))
 
-    def _engine(self) -> Engine | None:
+    def _engine(self) -> "Engine | None":
         """Our own decoding, opened when first asked for: the adapter is on the model by then."""
+        from copilot.model.engine import open_engine  # here, since asking without a GPU needs none of it
+
         if not self.opened:
             forced = self.decoding == "graphs"
             known = self.decoding != "transformers"
@@ -208,9 +211,11 @@ class TransformersGenerator:
         return self.opened[0]
 
     def _pieces(
-        self, engine: Engine, ids: Sequence[Sequence[int]], grammars: Sequence[str] | None
+        self, engine: "Engine", ids: Sequence[Sequence[int]], grammars: Sequence[str] | None
     ) -> Iterator[tuple[int, list[int], bool]]:
         """(prompt, its next tokens, whether it has ended), as they come."""
+        from copilot.model.slots import Choice, Request
+
         requests = [Request(tuple(row), self._room(len(row))) for row in ids]
         held = None
         if grammars is not None:
@@ -219,7 +224,7 @@ class TransformersGenerator:
         choice = Choice(self.config.temperature, self.seed, frozenset(self._stops))
         return engine.generate(requests, self.batch_size, choice, held)
 
-    def _stream_by(self, engine: Engine, ids: Sequence[int], grammar: str | None) -> Iterator[str]:
+    def _stream_by(self, engine: "Engine", ids: Sequence[int], grammar: str | None) -> Iterator[str]:
         """Words as they are complete; when the caller goes away, no further token is begun."""
         import torch
         from transformers import TextStreamer

@@ -11,6 +11,7 @@ from copilot.errors import StaleError, first_line
 from copilot.knowledge.onnx_encoder import threads
 from copilot.model.constrain import Masks, Vocabulary
 from copilot.model.generator import Generated, check_room, room_after
+from copilot.model.lookup import Lookup
 from copilot.model.tokens import Tokens
 from copilot.types import Message
 
@@ -25,7 +26,8 @@ class OnnxGenerator:
     """Greedy or sampled decoding, one text at a time, held to the same masks as every other runtime.
 
     The model is opened in a thread, so that a question can be embedded and searched meanwhile. What it has read of the
-    last prompt is kept: the part that a next prompt begins with is not read again.
+    last prompt is kept: the part that a next prompt begins with is not read again. A token that the grammar leaves no
+    choice in costs no step of its own, and guesses (`lookup.py`) are checked several in a step.
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any], config: AnswerPart, max_length: int, seed: int) -> None:
@@ -35,7 +37,9 @@ class OnnxGenerator:
         self.stops, self.size = frozenset(manifest["stops"]), int(manifest["vocabulary"])
         self.tokens = Tokens(folder)
         self.reused = 0  # tokens of the last prompt that were not read again
-        self.known: list[int] = []  # tokens that the decoder has read
+        self.known: list[int] = []  # tokens that the decoder has read, guessed ones at the end included
+        self.sure = 0  # of them, those that are known to begin the text
+        self.rows: Any = ()  # scores after the last of them, (1 + guessed tokens, vocabulary)
         pool = ThreadPoolExecutor(1)
         self.opened: Future[tuple[Any, Vocabulary]] = pool.submit(self._open)
         pool.shutdown(wait=False)
@@ -96,21 +100,22 @@ class OnnxGenerator:
         """The tokens of an answer, after a None for each part of the prompt: who leaves need not wait for the rest."""
         import numpy as np
 
-        chance = np.random.default_rng(self.seed)
-        for at in range(self._rewind(ids), len(ids), AT_ONCE):
-            self._append(ids[at : at + AT_ONCE])
-            yield None
-        for left in range(room, 0, -1):
-            scores: NDArray[np.float32] = self.opened.result()[0].get_logits()[0, -1, : self.size]
-            allowed = scores if masks is None else np.where(self._allowed(masks), scores, -np.inf)
-            token = int(allowed.argmax()) if temperature == 0 else _draw(allowed, temperature, chance)
+        chance, text, lookup = np.random.default_rng(self.seed), list(ids), Lookup()
+        yield from self._prompt(text)
+        for _ in range(room):
+            allowed = None if masks is None else self._allowed(masks)
+            if allowed is not None and np.count_nonzero(allowed) == 1:
+                token = int(allowed.argmax())  # no choice: read later, together with what follows
+            else:
+                scores = self._scores(text, lookup)
+                scores = scores if allowed is None else np.where(allowed, scores, -np.inf)
+                token = int(scores.argmax()) if temperature == 0 else _draw(scores, temperature, chance)
             if token in self.stops:
                 return
             yield token
-            if left > 1:
-                if masks is not None:
-                    masks.take(0, token)
-                self._append([token])
+            text.append(token)
+            if masks is not None:
+                masks.take(0, token)
 
     def _allowed(self, masks: Masks) -> "NDArray[np.bool_]":
         """What may come next, (vocabulary,)."""
@@ -120,19 +125,51 @@ class OnnxGenerator:
         masks.fill([(0, 0)], bits)
         return np.unpackbits(bits.view(np.uint8)[0], bitorder="little")[: self.size].view(bool)
 
-    def _rewind(self, ids: Sequence[int]) -> int:
-        """How much of a prompt the decoder knows from the last one; it forgets the rest of that."""
-        most = min(len(self.known), len(ids) - 1)  # the last token is read in any case: its scores are wanted
-        self.reused = next((i for i in range(most) if self.known[i] != ids[i]), most)
-        self.opened.result()[0].rewind_to(self.reused)  # also when Ctrl-C came between reading and noting what was read
-        self.known = list(ids[: self.reused])
-        return self.reused
+    def _prompt(self, text: Sequence[int]) -> Iterator[None]:
+        """Reads a prompt, AT_ONCE tokens at a time, after what it shares with what was read before."""
+        most = min(len(self.known), len(text) - 1)  # the last token is read in any case: its scores are wanted
+        self.sure = self.reused = next((i for i in range(most) if self.known[i] != text[i]), most)
+        decoder = self.opened.result()[0]
+        decoder.rewind_to(self.sure)  # also when Ctrl-C came between reading and noting what was read
+        self.known, self.rows = list(text[: self.sure]), self.rows[:0]
+        for at in range(self.sure, len(text), AT_ONCE):
+            self._read(text[at : at + AT_ONCE])
+            yield None
+        self.rows = decoder.get_logits()[0, -1:, : self.size]
 
-    def _append(self, ids: Sequence[int]) -> None:
+    def _scores(self, text: Sequence[int], lookup: Lookup) -> "NDArray[np.float32]":
+        """The scores after a text, (vocabulary,): read off where the model has read it already, as a right guess.
+
+        What the text shares with what was read before is not read again. A guess is read besides.
+        """
+        most = min(len(self.known), len(text))
+        while self.sure < most and self.known[self.sure] == text[self.sure]:
+            self.sure += 1
+        if self.sure == len(text) and len(self.known) - len(text) < len(self.rows):
+            read: NDArray[np.float32] = self.rows[len(text) - len(self.known) - 1]
+            return read
+        decoder = self.opened.result()[0]
+        self.sure = min(self.sure, len(text) - 1)  # the last token is read in any case: its scores are wanted
+        if self.sure < len(self.known):
+            decoder.rewind_to(self.sure)
+        self.known, self.rows = list(text[: self.sure]), self.rows[:0]
+        room = min(self.max_length - len(text), AT_ONCE - len(text) + self.sure)
+        guess = lookup.guess(text)[: max(room, 0)]
+        self._read([*text[self.sure :], *guess])
+        scores = decoder.get_output("logits")[0] if guess else decoder.get_logits()[0]
+        self.rows = scores[-1 - len(guess) :, : self.size]
+        found: NDArray[np.float32] = self.rows[0]
+        return found
+
+    def _read(self, ids: Sequence[int]) -> None:
+        """Go on in the decoder."""
         import numpy as np
 
-        self.opened.result()[0].append_tokens(np.array(ids, dtype=np.int32))
-        self.known += ids
+        decoder = self.opened.result()[0]
+        for at in range(0, len(ids), AT_ONCE):
+            part = list(ids[at : at + AT_ONCE])
+            decoder.append_tokens(np.array(part, dtype=np.int32))
+            self.known += part
 
     def _open(self) -> tuple[Any, Vocabulary]:
         """A decoder with its own cache, and the vocabulary for grammars. Raises StaleError for a damaged folder."""

@@ -19,6 +19,7 @@ from copilot.runs import swapped_folder
 
 Precision = Literal["fp32", "int8", "int4"]
 REPLAY = 32  # tokens that both runtimes must agree on
+SCORED = 16  # tokens of a step that get scores: more than a guess has
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,20 +120,58 @@ def greedy(loaded: Loaded, ids: Sequence[int]) -> list[int]:
 
 
 def _build(loaded: Loaded, folder: Path, precision: Precision) -> None:
-    """onnxruntime-genai's own exporter, which reads a merged model from the disk."""
-    from onnxruntime_genai.models.builder import create_model, parse_extra_options
-
+    """The merged model by way of the disk, from where the exporter reads it."""
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".merged-") as name, silent():
         merged, cache = Path(name) / "model", Path(name) / "cache"
         loaded.model.save_pretrained(merged)
         loaded.tokenizer.save_pretrained(merged)
         settings = [] if precision == "fp32" else ["accuracy_level=4"]  # activations in 8 bits: docs/performance.md
-        where = ("", str(merged), str(folder), precision, "cpu", str(cache))
         try:
-            create_model(*where, **parse_extra_options(*where, settings))
+            create(merged, folder, precision, cache, settings)
         except Exception as error:  # NotImplementedError for an architecture, and whatever else its parts meet
             kind = type(loaded.model).__name__
             raise NotExported(f"onnxruntime-genai cannot export {kind}: {first_line(error)}") from None
+
+
+def create(merged: Path, folder: Path, precision: Precision, cache: Path, settings: list[str]) -> None:
+    """onnxruntime-genai's own exporter from folder to folder, and scores for the last tokens of a step alone."""
+    from onnxruntime_genai.models.builder import create_model, parse_extra_options
+
+    where = ("", str(merged), str(folder), precision, "cpu", str(cache))
+    create_model(*where, **parse_extra_options(*where, list(settings)))
+    score_the_last(folder / "model.onnx")
+
+
+def score_the_last(file: Path) -> None:
+    """Have the model score the last SCORED tokens of what it reads, and give zeros for those before them.
+
+    Scores are a fifth of the work of reading for a small model, and nobody asks for those of a prompt's inside. The
+    exporter's own `prune_lm_head` leaves one, and guesses want several. A graph of another kind stays as it is.
+    """
+    import onnx
+    from onnx import helper
+
+    model = onnx.load(file, load_external_data=False)
+    graph = model.graph
+    head = next(node for node in graph.node if "logits" in node.output)
+    if head.op_type not in ("MatMul", "MatMulNBits"):
+        return
+    hidden, head.input[0], head.output[0] = head.input[0], "last/hidden", "last/logits"
+    for name, values in (("first", [-SCORED]), ("end", [2**31 - 1]), ("axis", [1]), ("zeros", [0])):
+        graph.initializer.append(helper.make_tensor(f"last/{name}", onnx.TensorProto.INT64, [1], values))
+    place = list(graph.node).index(head)
+    graph.node.insert(
+        place, helper.make_node("Slice", [hidden, "last/first", "last/end", "last/axis"], ["last/hidden"])
+    )
+    after = [
+        helper.make_node("Shape", [hidden], ["last/all"], start=1, end=2),
+        helper.make_node("Shape", ["last/hidden"], ["last/some"], start=1, end=2),
+        helper.make_node("Sub", ["last/all", "last/some"], ["last/rest"]),
+        helper.make_node("Concat", ["last/rest", "last/zeros"], ["last/pads"], axis=0),
+        helper.make_node("Pad", ["last/logits", "last/pads", "", "last/axis"], ["logits"]),
+    ]
+    graph.node.extend(after)
+    onnx.save(model, file)
 
 
 @contextlib.contextmanager
