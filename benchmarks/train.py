@@ -1,7 +1,7 @@
 """Training speed on a GPU: the notebook's recipe, unsloth's and TRL's packing, and `train.packing`, in one call.
 
     python benchmarks/train.py CHECKPOINT [--out FILE] [--only ours,trl ...]
-    python benchmarks/train.py CHECKPOINT --only speed,agreement     # what each trick of our forward brings, 9 minutes
+    python benchmarks/train.py CHECKPOINT --only speed,agreement     # our forward by itself, within 9 minutes
 
 CHECKPOINT is a model folder of the Llama-3.2-1B shape (benchmarks/make_checkpoint.py makes one). Each variant runs in a
 process of its own, since unsloth patches what it imports. Rows have 836 to 2,048 tokens; only real tokens count. A
