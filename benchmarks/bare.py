@@ -21,18 +21,13 @@ KINDS = {  # a kernel belongs to the first of these whose words its name holds
     "dequantise": ("dequant", "Dequant"),
     "compiled": ("triton",),
 }
-BEFORE = {"joined": False, "dense": False, "first": False}
 TRIALS: dict[str, dict[str, Any]] = {  # what `speed` runs, in this order; the base is nf4 unless said
-    "as before": BEFORE,
-    "the adapter's part first": BEFORE | {"first": True},
-    "q/k/v and gate/up joined": BEFORE | {"first": True, "joined": True},
-    "and dequantised once": {},
-    "all, bf16 base": {"four_bit": False},
-    "all, packs of 32k": {"size": 32768},
-    "all, max-autotune": {"mode": "max-autotune-no-cudagraphs"},
-    "all, FlashAttention-4": {"flash": "FA4"},
-    "as before, completion only": BEFORE | {"completion": True},
-    "all, completion only": {"completion": True},
+    "packs": {},
+    "completion only": {"completion": True},
+    "bf16 base": {"four_bit": False},
+    "FlashAttention-4": {"flash": "FA4"},
+    "packs of 32k": {"size": 32768},
+    "max-autotune": {"mode": "max-autotune-no-cudagraphs"},
 }
 
 
@@ -90,18 +85,16 @@ def switched(model: Any, trial: dict[str, Any]) -> Iterator[None]:
     """The model reading packs, with what the trial switches."""
     import torch
 
-    from copilot.model import lora_op
     from copilot.model.packed import reading_packs
 
     torch._dynamo.reset()
-    lora_op.ADAPTER_FIRST = trial.get("first", True)
     gpu, flash = torch.cuda.is_available(), trial.get("flash")
     if flash and gpu:
         from torch.nn.attention import activate_flash_attention_impl
 
         activate_flash_attention_impl(flash)
     try:
-        with reading_packs(model, gpu, joined=trial.get("joined", True), dense=trial.get("dense", True)):
+        with reading_packs(model, gpu):
             for layer in model.get_base_model().get_decoder().layers if gpu and "mode" in trial else ():
                 layer.compile(dynamic=False, mode=trial["mode"])
             yield
@@ -210,7 +203,7 @@ def speed(folder: str, steps: int, limit: float) -> dict[str, Any]:
             continue
         figures = (f"{one['tokens_per_second']:,}", one["ms"], one["peak_gib"], one.get("kernels_ms"), one["losses"])
         print(f"| {name} | {' | '.join(map(str, figures))} |", flush=True)
-    for name in ("as before", "and dequantised once", "all, FlashAttention-4"):
+    for name in ("packs", "FlashAttention-4"):
         print(f"\nkernels of {name!r}:", *found.get(name, {}).get("top", []), sep="\n  ", flush=True)
     return found
 

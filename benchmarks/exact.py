@@ -55,7 +55,7 @@ def plain(model: Any, data: Data, autocast: bool = False) -> tuple[float, Any]:
     return summed, gradient(model)
 
 
-def packed(model: Any, data: Data, compiled: bool, chosen: Data | None = None, **switches: bool) -> tuple[float, Any]:
+def packed(model: Any, data: Data, compiled: bool, chosen: Data | None = None) -> tuple[float, Any]:
     """The same in one pack."""
     from copilot.model.packed import reading_packs
     from copilot.model.packed_trainer import on
@@ -65,7 +65,7 @@ def packed(model: Any, data: Data, compiled: bool, chosen: Data | None = None, *
     shape = shape_of(lengths, [list(range(len(data)))], sum(lengths) + 2048)
     model.zero_grad()
     summed, total = 0.0, sum(len(row) - 1 for row, _ in data)
-    with reading_packs(model, compiled, **switches):
+    with reading_packs(model, compiled):
         for part in packs(chosen or data, shape, 0):
             loss = model(**on(part, device()), count=total)["loss"]
             loss.backward()
@@ -86,7 +86,7 @@ def agreement(folder: str, count: int = 8, seed: int = 1, four_bit: bool = True,
     model = ready(folder, False, "bfloat16", seed)
     vocab = model.config.vocab_size
     data: Data = [([token % vocab for token in row[:longest]], 1) for row in rows(count, seed)]
-    found = {"packs": packed(model, data, gpu), "packs, as before": packed(model, data, gpu, joined=False)}
+    found = {"packs": packed(model, data, gpu)}
     torch.use_deterministic_algorithms(True)
     silent = [(data[0][0], len(data[0][0])), *data[1:]]
     other = [([token % vocab for token in rows(1, 9)[0] * 3][: len(data[0][0])], len(data[0][0])), *data[1:]]
@@ -102,9 +102,7 @@ def agreement(folder: str, count: int = 8, seed: int = 1, four_bit: bool = True,
     result["others"] = float((one - two).abs().max())
     if four_bit:
         model = ready(folder, True, "bfloat16", seed)
-        mine, dense = packed(model, data, gpu), packed(model, data, gpu, dense=True)
-        result["packs beside plain, in 4 bits"] = distances(mine, plain(model, data))
-        result["packs dequantised once, beside at each use"] = distances(dense, mine)
+        result["packs beside plain, in 4 bits"] = distances(packed(model, data, gpu), plain(model, data))
     return result
 
 

@@ -8,21 +8,20 @@ from contextlib import contextmanager
 from types import MethodType
 from typing import Any
 
-from copilot.model.lora_op import base_weight, dense_weight, joined_weight, register_lora_linear
+from copilot.model.lora_op import base_weight, joined_weight, register_lora_linear
 
 SIBLINGS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))  # in the order in which a layer calls them
 
 
 @contextmanager
-def fast_adapters(base: Any, joined: bool = True, dense: Any = None) -> Iterator[None]:
-    """Within the block the LoRA layers of `base` run so; `dense`: a dtype that 4-bit weights are kept in meanwhile."""
+def fast_adapters(base: Any) -> Iterator[None]:
+    """Within the block the LoRA layers of `base` run so."""
     register_lora_linear()
-    groups = _groups(base, joined)
+    groups = _groups(base)
     for group in groups:
         first = group[0]
         layers = [module.get_base_layer() for module in group]
-        weight = joined_weight(layers) if len(group) > 1 else base_weight(layers[0])
-        first.packed_weight = dense_weight(weight, dense) if dense is not None else weight
+        first.packed_weight = joined_weight(layers) if len(group) > 1 else base_weight(layers[0])
         first.packed_group, first.packed_rest = group, []
         first.forward = MethodType(_forward, first)
         for module in group[1:]:
@@ -58,11 +57,11 @@ def _taken(module: Any, x: Any) -> Any:
     return module.packed_rest.pop(0)
 
 
-def _groups(base: Any, joined: bool) -> list[list[Any]]:
+def _groups(base: Any) -> list[list[Any]]:
     """Layers that the operator computes, those together that read the same input."""
     found: list[list[Any]] = []
     seen: set[int] = set()
-    for parent in base.modules() if joined else ():
+    for parent in base.modules():
         for names in SIBLINGS:
             group = [getattr(parent, name, None) for name in names]
             if all(map(_fast, group)) and _alike(group):

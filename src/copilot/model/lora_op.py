@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-ADAPTER_FIRST = True  # False: the base's product first, as before; only `benchmarks/train.py --only speed` sets it
 Weight = tuple[Any, Any, int, str, list[int]]  # weight, absmax, blocksize, kind, shape (out, in)
 
 
@@ -32,7 +31,7 @@ def register_lora_linear() -> None:
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         flat = x.reshape(-1, shape[1])
         t = flat @ a.t()  # (n, r)
-        y = _sum(flat, _dense(weight, absmax, blocksize, kind, shape, x).t(), t, b.t())  # (n, out)
+        y = (t @ b.t()).addmm_(flat, _dense(weight, absmax, blocksize, kind, shape, x).t())  # (n, out)
         return y.view(*x.shape[:-1], shape[0]), t
 
     @forward.register_fake
@@ -55,11 +54,6 @@ def register_lora_linear() -> None:
     forward.register_autograd(gradients, setup_context=keep)
 
 
-def _sum(x: Any, weight: Any, t: Any, adapter: Any) -> Any:
-    """`x weight + t adapter`, the larger product added to the smaller."""
-    return (t @ adapter).addmm_(x, weight) if ADAPTER_FIRST else (x @ weight).addmm_(t, adapter)
-
-
 def _dense(weight: Any, absmax: Any, blocksize: int, kind: str, shape: list[int], like: Any) -> Any:
     """The base weight (out, in) in the type of `like`."""
     import torch
@@ -80,7 +74,7 @@ def _register_backward() -> Any:
     ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
         flat, out = x.reshape(-1, shape[1]), dy.reshape(-1, shape[0])
         u = out @ b  # (n, r)
-        dx = _sum(out, _dense(weight, absmax, blocksize, kind, shape, dy), u, a)  # (n, in)
+        dx = (u @ a).addmm_(out, _dense(weight, absmax, blocksize, kind, shape, dy))  # (n, in)
         return dx.view(x.shape), u.t() @ flat, out.t() @ t
 
     @backward.register_fake
@@ -122,14 +116,3 @@ def joined_weight(layers: Sequence[Any]) -> Weight:
         at += len(part[0])
     absmax = None if parts[0][1] is None else torch.cat([part[1] for part in parts])
     return weight, absmax, *parts[0][2:4], [sum(part[4][0] for part in parts), parts[0][4][1]]
-
-
-def dense_weight(weight: Weight, dtype: Any) -> Weight:
-    """A 4-bit weight dequantised for good, in `dtype`: the numbers that the operator would make of it each time."""
-    import torch
-
-    values, absmax, blocksize, kind, shape = weight
-    if absmax is None:
-        return weight
-    made = torch.ops.bitsandbytes.dequantize_4bit(values, absmax, blocksize, kind, shape, dtype)
-    return made, None, 0, "", shape

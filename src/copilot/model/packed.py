@@ -38,13 +38,8 @@ def check_packable(config: Any) -> None:
 
 
 @contextmanager
-def reading_packs(
-    model: Any, compiled: bool, checkpointing: bool = False, joined: bool = True, dense: bool = False
-) -> Iterator[None]:
-    """Within the block `model(**pack, count=n)` is the pack's summed loss over answer tokens divided by n.
-
-    `joined`: layers of one input are one product; `dense`: 4-bit weights are dequantised once, before.
-    """
+def reading_packs(model: Any, compiled: bool, checkpointing: bool = False) -> Iterator[None]:
+    """Within the block `model(**pack, count=n)` is the pack's summed loss over answer tokens divided by n."""
     base = model.get_base_model()
     check_packable(base.config)
     implementation = base.config._attn_implementation
@@ -59,7 +54,7 @@ def reading_packs(
     for layer in layers if compiled else ():
         layer.compile(dynamic=False)
     try:
-        with fast_adapters(base, joined, base.dtype if dense else None):
+        with fast_adapters(base):
             yield
     finally:
         hook.remove()
