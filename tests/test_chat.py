@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -98,6 +99,7 @@ class Person:
         self.pid, self.screen = pty.fork()
         if not self.pid:  # the child, on a terminal of its own
             os.environ.update(TERM="xterm", COLUMNS="100", LINES="40")
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
             os.execv(sys.executable, [sys.executable, *arguments])
         self.seen = ""
 
