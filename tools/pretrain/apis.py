@@ -1,8 +1,8 @@
 """Descriptions of real web APIs in, one JSON pool of their operations out: what `real.py` makes questions from.
 
 Read from packages: botocore (Apache-2.0), google-api-python-client (Apache-2.0) and @octokit/openapi (MIT), and from
-WordNet (its own free licence) the everyday words for their nouns and verbs. Operations that speak of what the blind
-evaluation documents (Docker, Prometheus, Matrix) are left out.
+WordNet (its own free licence) the everyday words for their nouns and verbs. Operations that speak of what the
+development set documents (Docker, Prometheus, Matrix) are left out.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def github(path: Path) -> list[tuple[str, list[Op]]]:
 
 
 def usable(ops: list[Op]) -> list[Op]:
-    """Operations that say something, with at most ten fields, spread over the API, none of what the blind set documents."""
+    """Operations that say something, with at most ten fields, spread over the API, none of what the development set documents."""
     good = [o for o in ops if o["doc"] and len(str(o["call"])) < 90 and not BLIND.search(json.dumps(o))]
     good = good[:: max(1, len(good) // MOST)][:MOST]
     for o in good:

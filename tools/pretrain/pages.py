@@ -1,7 +1,7 @@
 """Real markdown pages in, a JSON pool of their passages out; and from that pool, products whose facts are those passages.
 
 Read from npm packages under MIT, BSD, ISC or Apache-2.0 licences and from Debian's documentation packages that stand in FREE_DOCS,
-cut by the product's own splitter. Pages that speak of what the blind evaluation documents (Docker, Prometheus, Matrix) are left out.
+cut by the product's own splitter. Pages that speak of what the development set documents (Docker, Prometheus, Matrix) are left out.
 """
 
 from __future__ import annotations
