@@ -11,7 +11,7 @@ from copilot.config import Config, Embeddings
 from copilot.config_file import load_config
 from copilot.errors import ConfigError, Exit
 
-SHIPPED = ("default", "original", "tiny", "blind")
+SHIPPED = ("default", "original", "tiny", "development", "blind")
 
 
 def write(folder: Path, text: str, name: str = "configs/mine.yaml") -> Path:

@@ -1,8 +1,8 @@
 """Descriptions of real web APIs in, one JSON pool of their operations out: what `real.py` makes questions from.
 
 Read from packages: botocore (Apache-2.0), google-api-python-client (Apache-2.0) and @octokit/openapi (MIT), and from
-WordNet (its own free licence) the everyday words for their nouns and verbs. Operations that speak of what the blind
-evaluation documents (Docker, Prometheus, Matrix) are left out.
+WordNet (its own free licence) the everyday words for their nouns and verbs. Operations that speak of what the
+development and the blind set document (EVALUATED) are left out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 Op = dict[str, object]  # name, call, doc (sentences), fields, returns ([name, type, text, required, default, limit, where]), errors
-BLIND = re.compile(r"docker|prometheus|\bmatrix\b|synapse|promql", re.IGNORECASE)
+EVALUATED = re.compile(r"docker|prometheus|\bmatrix\b|synapse|promql|couchdb|meilisearch|syncthing", re.IGNORECASE)
 MOST = 40  # operations of one API
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z`])")
 
@@ -124,8 +124,8 @@ def github(path: Path) -> list[tuple[str, list[Op]]]:
 
 
 def usable(ops: list[Op]) -> list[Op]:
-    """Operations that say something, with at most ten fields, spread over the API, none of what the blind set documents."""
-    good = [o for o in ops if o["doc"] and len(str(o["call"])) < 90 and not BLIND.search(json.dumps(o))]
+    """Operations that say something, with at most ten fields, spread over the API, none of what the evaluation sets document."""
+    good = [o for o in ops if o["doc"] and len(str(o["call"])) < 90 and not EVALUATED.search(json.dumps(o))]
     good = good[:: max(1, len(good) // MOST)][:MOST]
     for o in good:
         o["fields"], o["returns"] = sorted(o["fields"], key=lambda f: not f[3])[:9], o["returns"][:6]
@@ -166,7 +166,7 @@ def collect(folder: Path) -> dict[str, object]:
         latest[path.name.split(".")[0]] = path
     found += [google(p) for p in latest.values() if p.name != "index.json"]
     found += github(folder / "package/generated/api.github.com.deref.json")
-    apis = [[name, kept] for name, ops in found if len(kept := usable(ops)) >= 5 and not BLIND.search(name)]
+    apis = [[name, kept] for name, ops in found if len(kept := usable(ops)) >= 5 and not EVALUATED.search(name)]
     text = json.dumps(apis).lower()
     return {"apis": apis, "synonyms": synonyms(folder / "wn/dict", set(re.findall(r"[a-z]{3,}", text)))}
 

@@ -40,10 +40,9 @@ reader's own. Each example belongs to one of
   sentences come from docstrings of Python (PSF) and numpy, scipy, pandas, scikit-learn (BSD).
 
 Synonyms in questions come from our own list and from WordNet. No document, question or answer of this repository was
-trained on, and whatever speaks of Docker, Prometheus or Matrix, which the blind set documents, was left out; but figures on the
-blind set were seen while this version of the generator was made, the tokenizer alone also read the documentation of psycopg2,
-HAProxy and BIND 9 (LGPL, GPL, MPL), and layouts
-and some sentence patterns of the invented products were chosen after reading part of `data/knowledge_base`, so figures on that
+trained on, and whatever speaks of Docker, Prometheus or Matrix, which the development set documents, was left out; but figures
+on that set, then called the blind one, were seen while this version of the generator was made, the tokenizer alone also read the
+documentation of psycopg2, HAProxy and BIND 9 (LGPL, GPL, MPL), and layouts and some sentence patterns of the invented products were chosen after reading part of `data/knowledge_base`, so figures on that
 documentation are not those of a style never seen.
 
 ## Training

