@@ -1,0 +1,104 @@
+"""What an entry says in; items and sentences of an answer, none said twice, out."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from copilot.answering.entries import Entry
+from copilot.answering.identifiers import is_pair, supported
+from copilot.answering.ranking import SHAPED, Asked
+
+ALARM = re.compile(
+    r"\b(?:refused|rejected|errors?|cannot|only|must|not|never|no longer|fails?|otherwise|at most|up to|limit\w*|"
+    r"except|unless|before|lost|ignored|deprecated|[45]\d\d)\b",
+    re.I,
+)
+_LEANS = re.compile(
+    r"(?:It|They|This|These|Those|That|Such|Otherwise|Then|Both|He|She|In that case|However|Therefore|So|Thus|"
+    r"In this case|Also|For example|For instance|As such|Instead)\b"
+)
+_FINE = re.compile(r"`?[1-3]\d\d\b")
+_PIECE = re.compile(r"(?<=[.!?])\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the answer has said already, and the names that its entry lets it put into backticks."""
+
+    names: tuple[str, ...]
+    marked: bool  # the document itself has names in backticks
+    before: set[str] = field(default_factory=set)
+
+    def new(self, sentences: Iterable[str], most: int) -> list[str]:
+        """The first `most` that were not said yet, names in backticks; they count as said from now on."""
+        found: list[str] = []
+        for text in sentences:
+            if len(found) == most:
+                break
+            keys = {part: " ".join(re.findall(r"\w+", part.lower())) for part in _PIECE.split(text)}
+            left = [part for part, key in keys.items() if key not in self.before or len(key.split()) < 3]
+            if any(len(keys[part].split()) > 2 or len(keys) == 1 for part in left):
+                self.before.update(keys.values())
+                found.append(self.ticked(" ".join(left)))
+        return found
+
+    def ticked(self, text: str) -> str:
+        """`text` with its names in backticks, where the document has not put them there."""
+        shaped = [re.escape(n) for n in sorted(self.names, key=len, reverse=True) if SHAPED.match(n)]
+        if self.marked or not shaped:
+            return text
+        name = re.compile(rf"(?<![\w/.{{-])(?:{'|'.join(shaped)})(?![\w/}}(-])")
+        spans = text.split("`")
+        return "`".join(part if i % 2 else name.sub(r"`\g<0>`", part) for i, part in enumerate(spans))
+
+    def naming(self, text: str) -> str:
+        """The first name that stands in backticks in `text`; "" without one."""
+        return next((n for n in re.findall(r"`([^`]+)`", self.ticked(text)) if n in self.names), "")
+
+
+def row(pair: tuple[str, str]) -> str:
+    """A row of a table as an item; a name gets backticks, a word such as a plan's name none."""
+    name = pair[0] if "`" in pair[0] or not re.fullmatch(r"(?![A-Z][a-z]+$)\S*[A-Za-z]\S*|\d{3}", pair[0]) else f"`{pair[0]}`"
+    return f"{name}: {pair[1]}"
+
+
+def leaning(sentences: Sequence[str]) -> list[str]:
+    """The sentences, each with those after it that cannot be understood alone; a first one that cannot is left out."""
+    found: list[str] = []
+    for sentence in sentences:
+        if found and _LEANS.match(sentence):
+            found[-1] += " " + sentence
+        elif not _LEANS.match(sentence):
+            found.append(sentence)
+    return found
+
+
+def listed(rows: Sequence[str], fit: Mapping[str, float], most: int) -> list[str]:
+    """The rows; where there are more than fit, those that are asked for first, then those that have to be given."""
+    if len(rows) <= most:
+        return list(rows)
+    return sorted(rows, key=lambda text: -fit[text] - 0.1 * text.endswith("Required."))
+
+
+def warned(sentences: Sequence[str], codes: Sequence[str], fit: Mapping[str, float], most: int) -> list[str]:
+    """The warnings and errors that have most to do with the question, warnings before errors; no status of success."""
+    errors = [text for text in codes if fit[text] >= 2 or not _FINE.match(text)]
+    pool = [*sentences, *errors]
+    kept = sorted(pool, key=lambda text: -fit[text] - 0.5 * (text in sentences))[:most]
+    return [text for text in pool if text in kept]
+
+
+def calling(entry: Entry, asked: Asked, context: str) -> list[str]:
+    """How the entry's endpoint or function is used; nothing where it names none."""
+    known = [call for call in entry.calls if supported(call, context)]
+    known = known or [path for call in entry.calls if supported(path := call.partition(" ")[2], context)]
+    if not known:
+        return []
+    first = max(known, key=asked.likeness)
+    path = first.partition(" ")[2]
+    calls = [call for call in known if call.partition(" ")[2] == path] if is_pair(first) else [first]
+    how = [f"{'Call' if '/' in first else 'Use'} {' or '.join(f'`{call}`' for call in calls[:3])}."]
+    placed = re.findall(r"[{<](\w+)[}>]", path)
+    given = [name.strip("`") for name, text in entry.fields if text.endswith("Required.")]
+    given = [f"`{name}`" for name in given if name not in placed and not first.startswith("GET ") and "`" not in name][:5]
+    return how + ([f"Give {' and '.join(filter(None, (', '.join(given[:-1]), given[-1])))}."] if given else [])
