@@ -15,10 +15,10 @@ _CALL = re.compile(rf"[\s*`\[]*(?:{VERBS})[*`\s:\]]+\S+(?: HTTP/\S+)?\s*$|[\s*`]
 _NOTE = re.compile(r"(?:>\s*)?\W{0,2}(?:note|warning|caution|tip|important|limits?)\b\W{0,2}:\W{0,2}\s*", re.I)
 _ALERT = re.compile(r"(?:>\s*)?\W{0,3}(?:note|warning|caution|tip|important|danger|attention)\W{0,3}$", re.I)
 _LABEL = re.compile(r"(?:\*\*|__)?[A-Z][\w'` /-]{1,60}?(?::(?:\*\*|__)?|(?:\*\*|__):?)$")
-_PAST = re.compile(r"\W*(?:(?:added|changed|new|deprecated) in\b|history$|see also\W*$|example\w*\W*$|stability: \d)", re.I)
+_PAST = re.compile(r"\W*(?:(?:added|changed|new|deprecated) in\b|history$|see also\W*$|examples?(?:\W*$|: )|stability: \d)", re.I)
 _DEFINED = re.compile(r"(?:`[^`\n]+`|--?[a-z][\w-]*(?:[ =][<\[]?[\w|]+[>\]]?)?(?:, --?[\w-]+(?:[ =]\S+)?)*)$")
 _PLAIN = re.compile(r"[a-z]+[ ,]")
-_TOLD = re.compile(r"\b(?:is|are|was|were|has|have|may|can|cannot|will|must|should|does|do|get|gets|goes)\b|^[`\d]")
+_TOLD = re.compile(r"\b(?:is|are|was|were|has|have|may|can|cannot|will|must|should|does|do|get|gets|goes)\b|^[`\d]| = ")
 _SENTENCE = re.compile(
     r"(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bvs\.)(?<!\bcf\.)"
     r"(?:(?<=[.!?])\s+(?=[^a-z\s(])|(?<=[.!?])\s+(?=\([A-Z])|(?<=[.!?][\"')])\s+(?=[^a-z\s]))"
@@ -149,7 +149,7 @@ def _lead(lines: Sequence[str], at: int, parts: _Parts) -> None:
     shown = any(_CALL.match(line) for line in lines[at : at + 2])
     if shown and parts.texts and parts.texts[-1][0] == "prose" and before.rstrip().endswith(":"):
         last = parts.texts[-1][1].rstrip()
-        if last.endswith(":") and len(last.split()) > 4:
+        if last.endswith(":") and len(last.split()) > 2:
             parts.texts[-1] = ("prose", last[:-1] + ".")
 
 
@@ -184,6 +184,8 @@ def _item(lines: Sequence[str], at: int, parts: _Parts) -> int:
         if not line.strip() or ITEM.match(line) or line.startswith(("|", "#", *_FENCE)) or _CALL.match(line):
             break
         if (ends and len(said[-1]) < SHORT) or (inner < 2 and _LABEL.match(line.strip())) or _CODE.match(line):
+            break
+        if _NOTE.match(line.strip()) or _ALERT.match(line.strip()) or _PAST.match(line.strip()):
             break
         said.append(line.strip())
         taken += 1
@@ -236,7 +238,7 @@ def _short(text: str) -> str:
     """The first sentences of what is said of a name; a cut one is left out."""
     kept: list[str] = []
     for part in _SENTENCE.split(text):
-        if kept and (len(" ".join([*kept, part])) > LONG or not (_ends(part) or part == "Required.")):
+        if kept and (len(" ".join([*kept, part])) > LONG or not part.rstrip("\"')`").endswith((".", "!", "?"))):
             continue
         kept.append(part.strip())
     return " ".join(kept).rstrip(" :") if kept else ""

@@ -12,7 +12,7 @@ from copilot.answering.glossary import Term
 from copilot.answering.identifiers import nameable
 from copilot.answering.ranking import best_entry, read_question
 from copilot.answering.refusal import refusal
-from copilot.answering.wording import ALARM, Said, calling, leaning, listed, row, warned
+from copilot.answering.wording import ALARM, Said, calling, described, leaning, listed, row, warned
 from copilot.config import AnswerPart, Prompt
 from copilot.model.generator import Generated
 from copilot.prompt.sections import MARK
@@ -102,7 +102,8 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
     call = calling(entry, asked, found.context)
     telling = [text for text in fit if text in plain or not call or fit[text] > 2]  # a row only where it is asked for
     best = max(telling, key=lambda text: fit[text], default="")
-    summary = said.new([*plain[:1], *([best] if fit.get(best) else [])], 2)
+    first = "".join(said.new(plain[:1], 1))
+    summary = described(found.heading, first, said.new([best] if fit.get(best) else [], 1))
     fields = said.new(listed([rows[pair] for pair in entry.fields], fit, FIELDS), FIELDS)
     alarms = [s for s in prose if ALARM.search(s)]
     steps = said.new(entry.steps, STEPS)
@@ -115,7 +116,7 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
         if name := said.naming(sentence):
             fields += [f"`{name}`: {text}" for text in said.new([sentence], 1)]
     return [
-        " ".join(summary) or f"{found.heading}.",
+        summary,
         "\n".join(how) or f"Read “{found.heading}” in the sources.",
         "\n".join(f"- {text}" for text in fields) or "- No field is listed for this.",
         "\n".join(f"- {text}" for text in tips) or "The documents name no special warning for this.",

@@ -70,17 +70,22 @@ def read_question(question: str, hits: Sequence[Hit]) -> Asked:
 def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
     """The entry that fits best, its chunks put together; the weights were chosen on the training questions."""
     entries: dict[tuple[str, str], list[Hit]] = {}
-    for hit in hits:
-        entries.setdefault((hit.chunk.document, _whole(hit.chunk.heading)), []).append(hit)
+    first: dict[tuple[str, str], int] = {}  # its place among the hits
+    for rank, hit in enumerate(hits):
+        key = (hit.chunk.document, _whole(hit.chunk.heading))
+        entries.setdefault(key, []).append(hit)
+        first.setdefault(key, rank)
     found, total = [], sum(asked.weight.values()) or 1.0
-    for parts in entries.values():
+    for key, parts in entries.items():
         chunks = sorted((hit.chunk for hit in parts), key=lambda chunk: chunk.start)
         title = _whole(chunks[0].header).rpartition(" › ")[2]
         context = "\n".join(chunk.passage for chunk in chunks)
         shares = [sum(asked.weight.get(word, 0.0) for word in stems(text)) / total for text in (title, context)]
         named = sum(supported(name, context) for name in asked.names)
-        score = max(hit.score for hit in parts) + 0.1 * shares[0] + 0.4 * shares[1] + 0.3 * named
-        found.append(Found(_read(chunks), title, context, min(1.0, shares[1] + named), score))
+        entry = _read(chunks)
+        score = max(hit.score for hit in parts) + 0.1 * shares[0] + 0.3 * shares[1] + 0.3 * named - 0.05 * first[key]
+        score += 0.05 * bool(entry.calls) + 0.2 * bool(entry.sentences or entry.fields or entry.steps)
+        found.append(Found(entry, title, context, min(1.0, shares[1] + named), score))
     return max(found, key=lambda f: f.score, default=None)
 
 

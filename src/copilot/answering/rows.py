@@ -26,7 +26,7 @@ _TYPE = (
     r"(?:array|binary|blob|bool(?:ean)?|bytes?|date(?:time|-time)?|dict|double|enum|file|float|function|int(?:eger)?|"
     r"list|long|map|null|number|object|path|query|string|structure|text|time(?:stamp)?|time|uuid|uri|url)"
 )
-_CODE = re.compile(r"`?(?:[1-5]\d\d\b|M_[A-Z_]+`|\w*(?:Exception|Error|Fault)\b)")
+_CODE = re.compile(r"`?(?:[1-5]\d\d\b|M_[A-Z_]+`|[A-Z]\w*(?:Exception|Error|Fault)\b)")
 _FINE = re.compile(r"`?2\d\d\b")
 _CAPITAL = re.compile(r"[A-Z][a-z][\w ]{0,38}$")
 _NAME = re.compile(r"(?![A-Z][a-z]+$)[A-Za-z][\w.{}*\[\]-]*$|[1-5]\d\d(?:(?:,| or) [1-5]\d\d)*$")
@@ -201,8 +201,9 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Row]:
         return []
     titles = [re.sub(r"[*`_]", "", title).strip().lower() for title in head]
     named = next((i for i, t in enumerate(titles) if re.search(r"\b(?:name|field|parameter|key|option)\b", t)), 0)
+    field = re.search(r"\b(?:field|parameter|argument|attribute|property)\b", titles[named])
     others = [i for i in range(len(head)) if i != named]
-    told = [i for i in others if re.search(r"descri|meaning|explan|comment|purpose", titles[i])]
+    told = [i for i in others if re.search(r"descri|meaning|explan|comment|purpose|effect|what", titles[i])]
     said = told[0] if told else max(others, key=lambda column: sum(len(row[column]) for row in rows))
     kind = label(head[named])
     kind = "error" if kind == "error" and all(_CODE.match(row[named]) for row in rows) else kind
@@ -221,5 +222,8 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Row]:
         default = row[given] if given >= 0 and given != said else ""
         if text and re.search(r"[\w\"]", default) and "default" not in text.lower():
             text = f"{text if text.endswith(('.', '!', '?')) else text + '.'} The default is {default}."
-        found.append(Row(bare(row[named]), text, kind))
+        name = bare(row[named])
+        if name.endswith(":"):
+            continue  # a property of the whole: "Rate-limited: | Yes"
+        found.append(Row(f"`{name}`" if field and re.fullmatch("[A-Z][a-z]+", name) else name, text, kind))
     return found

@@ -17,7 +17,11 @@ _LEANS = re.compile(
     r"(?:It|They|This|These|Those|That|Such|Otherwise|Then|Both|He|She|In that case|However|Therefore|So|Thus|"
     r"In this case|Also|For example|For instance|As such|Instead)\b"
 )
+LONG = 6  # words of a sentence that must not stand twice
 _FINE = re.compile(r"`?[1-3]\d\d\b")
+_NEEDED = re.compile(r"^Required[.:]|(?<= )Required\.$")
+_DOES = re.compile(r"(?:This \w+ )?[A-Z]?[a-z]+s\b|`")
+_ASIDE = re.compile(r"There (?:is|are)\b|\{|The (?:answer|body|repl(?:y|ies)|response|result)s? ?\b|Type\b|`[^`/ ]*` (?:is|are|holds|has|lists)\b|No\b")
 _PIECE = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -35,10 +39,10 @@ class Said:
         for text in sentences:
             if len(found) == most:
                 break
-            keys = {part: " ".join(re.findall(r"\w+", part.lower())) for part in _PIECE.split(text)}
-            left = [part for part, key in keys.items() if key not in self.before or len(key.split()) < 3]
-            if any(len(keys[part].split()) > 2 or len(keys) == 1 for part in left):
-                self.before.update(keys.values())
+            parts = {part: _key(part) for part in _PIECE.split(text)}
+            left = [part for part, key in parts.items() if key not in self.before or len(key.split()) < LONG]
+            if _key(text) not in self.before and any(key not in self.before for key in parts.values()):
+                self.before.update((_key(text), *parts.values()))
                 found.append(self.ticked(" ".join(left)))
         return found
 
@@ -56,10 +60,23 @@ class Said:
         return next((n for n in re.findall(r"`([^`]+)`", self.ticked(text)) if n in self.names), "")
 
 
+def _key(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
 def row(pair: tuple[str, str]) -> str:
     """A row of a table as an item; a name gets backticks, a word such as a plan's name none."""
     name = pair[0] if "`" in pair[0] or not re.fullmatch(r"(?![A-Z][a-z]+$)\S*[A-Za-z]\S*|\d{3}", pair[0]) else f"`{pair[0]}`"
     return f"{name}: {pair[1]}"
+
+
+def described(heading: str, first: str, more: Sequence[str]) -> str:
+    """The summary: the heading where the entry does not begin by saying what it is, then what is said."""
+    told = [text if text.endswith((".", "!", "?")) else f"{text}." for text in ([first] * bool(first)) + [*more]]
+    if is_pair(heading):
+        return " ".join(told if first else [f"This is about `{heading}`.", *told])
+    aside = _ASIDE.match(first) or (ALARM.search(first) and not _DOES.match(first))
+    return " ".join([f"{heading}.", *told] if aside or not first else told)
 
 
 def leaning(sentences: Sequence[str]) -> list[str]:
@@ -77,7 +94,7 @@ def listed(rows: Sequence[str], fit: Mapping[str, float], most: int) -> list[str
     """The rows; where there are more than fit, those that are asked for first, then those that have to be given."""
     if len(rows) <= most:
         return list(rows)
-    return sorted(rows, key=lambda text: -fit[text] - 0.1 * text.endswith("Required."))
+    return sorted(rows, key=lambda text: -fit[text] - 0.1 * bool(_NEEDED.search(text.partition(": ")[2])))
 
 
 def warned(sentences: Sequence[str], codes: Sequence[str], fit: Mapping[str, float], most: int) -> list[str]:
@@ -99,6 +116,6 @@ def calling(entry: Entry, asked: Asked, context: str) -> list[str]:
     calls = [call for call in known if call.partition(" ")[2] == path] if is_pair(first) else [first]
     how = [f"{'Call' if '/' in first else 'Use'} {' or '.join(f'`{call}`' for call in calls[:3])}."]
     placed = re.findall(r"[{<](\w+)[}>]", path)
-    given = [name.strip("`") for name, text in entry.fields if text.endswith("Required.")]
+    given = [name.strip("`") for name, text in entry.fields if _NEEDED.search(text)]
     given = [f"`{name}`" for name in given if name not in placed and not first.startswith("GET ") and "`" not in name][:5]
     return how + ([f"Give {' and '.join(filter(None, (', '.join(given[:-1]), given[-1])))}."] if given else [])
