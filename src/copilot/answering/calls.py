@@ -20,6 +20,7 @@ _CURL = re.compile(rf"curl\b[^\n]*?(?:\\\n[^\n]*?)*?[\"' ](?:{_HOST})({_PATH})")
 _METHOD = re.compile(rf"(?:-X ?|--request[ =])[\"']?({VERBS})\b")
 _MODULE = re.compile(r"(?:The \w+ |Use )?`?([a-z]+(?:[A-Z]\w*|_\w+)|(?<=`)[\w$]+(?:[.-]\w+)*(?:\(\))?(?=`))`?(?![\w(.])")
 _ALONE = re.compile(r"(?:\*\*|`)([\w$]+(?:[.:-]\w+)*(?:\([^`*\n]*\))?)(?:\*\*|`)$")
+_COMMAND = re.compile(r"([a-z]+(?:[-._][a-z]+)+)$")
 _FUNCTION = re.compile(r"(?:[A-Za-z_$][\w$]*\.)*[A-Za-z_$][\w$]*\([\w\s,.=\[\]'\"{}$:*|-]*\)$")
 
 
@@ -53,7 +54,8 @@ def function(header: str, first: str, lines: list[str]) -> str:
         return title
     if match := _MODULE.match(first):
         return match[1]
-    return next((match[1] for line in lines[:3] if (match := _ALONE.match(line.strip()))), "")
+    alone = [line.strip() for line in lines if line.strip()][:4]
+    return next((match[1] for line in alone if (match := _ALONE.match(line) or _COMMAND.match(line))), "")
 
 
 def _all(pattern: "re.Pattern[str]", text: str) -> tuple[str, ...]:

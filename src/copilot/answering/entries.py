@@ -15,14 +15,21 @@ _CALL = re.compile(rf"[\s*`\[]*(?:{VERBS})[*`\s:\]]+\S+(?: HTTP/\S+)?\s*$|[\s*`]
 _NOTE = re.compile(r"(?:>\s*)?\W{0,2}(?:note|warning|caution|tip|important|limits?)\b\W{0,2}:\W{0,2}\s*", re.I)
 _ALERT = re.compile(r"(?:>\s*)?\W{0,3}(?:note|warning|caution|tip|important|danger|attention)\W{0,3}$", re.I)
 _LABEL = re.compile(r"(?:\*\*|__)?[A-Z][\w'` /-]{1,60}?(?::(?:\*\*|__)?|(?:\*\*|__):?)$")
-_PAST = re.compile(r"\W*(?:(?:added|changed|new|deprecated) in\b|history$|see also\W*$|examples?(?:\W*$|: )|stability: \d)", re.I)
+_PAST = re.compile(r"\W*(?:(?:added|changed|new|deprecated) in\b|history$|see also\W*$|examples?(?:\W*$|: )|©|copyright\b|stability: \d)", re.I)
 _DEFINED = re.compile(r"(?:`[^`\n]+`|--?[a-z][\w-]*(?:[ =][<\[]?[\w|]+[>\]]?)?(?:, --?[\w-]+(?:[ =]\S+)?)*)$")
 _PLAIN = re.compile(r"[a-z]+[ ,]")
 _TOLD = re.compile(r"\b(?:is|are|was|were|has|have|may|can|cannot|will|must|should|does|do|get|gets|goes)\b|^[`\d]| = ")
+_DO = re.compile(
+    r"(?!(?:The|An?|All|Any|Each|Every|No|If|When|For|In|On|At|By|With|To|It|This|That|These|Some|Only|Both|As|\w+ing|\w+[^s]s)\b)"
+    r"[A-Z][a-z]+ (?:in |out |up |on |off )?(?:(?:the|an?|your|this|that|it|them|if|with|to|all|each|any|both|every|one)\b|[A-Z`])"
+)
 _SENTENCE = re.compile(
     r"(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bvs\.)(?<!\bcf\.)"
     r"(?:(?<=[.!?])\s+(?=[^a-z\s(])|(?<=[.!?])\s+(?=\([A-Z])|(?<=[.!?][\"')])\s+(?=[^a-z\s]))"
 )
+_LINK = re.compile(r"!?\[((?:`[^`]*`|[^\[\]`])+)\]\((?:[^()\s]|\([^()\s]*\))*(?: \"[^\"]*\")?\)")
+_POWER = re.compile(r"<sup>([^<]*)</sup>")
+_MARKUP = re.compile(r"\*\*|</?(?:kbd|br|b|i|em|strong|p|a|span|sub|code|tt|u)\b[^<>]*>")
 LONG = 320  # characters of what is said of a name, beyond which whole sentences are left out
 
 
@@ -31,10 +38,11 @@ class Entry:
     """An entry taken apart; every text has single spaces and stands once."""
 
     sentences: tuple[str, ...]  # of the prose, in order
-    steps: tuple[str, ...]  # numbered or bulleted sentences that tell what to do
+    steps: tuple[str, ...]  # numbered items, and others that tell what to do
     notes: tuple[str, ...]  # sentences of what is marked as a note or a warning
     fields: tuple[tuple[str, str], ...]  # (name, what is said of it), in order, what is given before what comes back
     codes: tuple[tuple[str, str], ...] = ()  # (error or status, what it means)
+    points: tuple[str, ...] = ()  # other items, and before them the line that leads over to them, which ends in a colon
     calls: tuple[str, ...] = ()  # endpoints, or the function or module; the first is the likeliest
 
 
@@ -68,9 +76,10 @@ def read_entry(text: str, whole: bool = True, header: str = "") -> Entry:
         found = [] if kind == "note" else _told(paragraph, kind == "item")
         parts.rows += found
         left += [] if found else [(kind, paragraph)]
-    prose = _sentences(p for k, p in left if k == "prose" or (k == "item" and _TOLD.search(" ".join(p.split()[:5]))))
-    steps = _sentences(p for k, p in left if k == "step" or (k == "item" and not _TOLD.search(" ".join(p.split()[:5]))))
+    prose = _sentences(p for k, p in left if k == "prose" or (k == "item" and _says(p) and not _DO.match(p)))
+    steps = _unique(filter(None, (" ".join(_sentences([p])) for k, p in left if k == "step" or (k == "item" and _DO.match(p)))))
     notes = _sentences(p for k, p in left if k == "note")
+    points = _points([(k, p) for k, p in left if k == "lead" or (k == "item" and not _says(p) and not _DO.match(p))])
     calls = endpoints(header, text)
     if not calls and (name := function(header, prose[0] if prose else "", lines)):
         calls = (name,)
@@ -78,7 +87,7 @@ def read_entry(text: str, whole: bool = True, header: str = "") -> Entry:
     good = [r for r in rows if re.search(r"\w", r.name) and re.search(r"\w", r.said) and balanced(r.name + r.said)]
     given = [row for row in good if row.kind in ("", "request")] + [row for row in good if row.kind == "response"]
     codes = [row for row in good if row.kind == "error"]
-    return Entry(prose, steps, notes, _once(given), _once(sorted(codes, key=fine)), calls)
+    return Entry(prose, steps, notes, _once(given), _once(sorted(codes, key=fine)), points, calls)
 
 
 def join(entries: Sequence[Entry]) -> Entry:
@@ -89,19 +98,22 @@ def join(entries: Sequence[Entry]) -> Entry:
         _unique(text for e in entries for text in e.notes),
         _once([Row(*pair) for e in entries for pair in e.fields]),
         _once([Row(*pair) for e in entries for pair in e.codes]),
+        _unique(text for e in entries for text in e.points),
         next((e.calls for e in entries if e.calls), ()),
     )
 
 
 def one(text: str) -> str:
-    """`text` on one line, without bold marks, addresses of links and the like."""
-    text = re.sub(r"!?\[((?:`[^`]*`|[^\[\]`])+)\]\((?:[^()\s]|\([^()\s]*\))*\)", r"\1", text)
-    text = text.replace("``", "`").replace("**", "")
-    text = re.sub(r"<sup>([^<]*)</sup>", r"^\1", re.sub(r"<br ?/?>", " ", text))
-    spans = " ".join(text.split()).split("`")
-    if len(spans) % 2:
-        spans[1::2] = [span.strip() for span in spans[1::2]]
-    return "`".join(spans).replace(" ,", ",")
+    """`text` on one line, without bold marks, addresses of links and the like; what stands in backticks is kept."""
+    text = _LINK.sub(r"\1", " ".join(text.replace("``", "`").split()))
+    spans = text.split("`")
+    closed = len(spans) % 2 == 1
+    for i, span in enumerate(spans):
+        if i % 2 and closed:
+            spans[i] = span.strip()
+        else:
+            spans[i] = _MARKUP.sub("", _POWER.sub(r"^\1", span)).replace(" ,", ",")
+    return "`".join(spans)
 
 
 def balanced(text: str) -> bool:
@@ -118,6 +130,7 @@ def _line(lines: Sequence[str], at: int, parts: _Parts) -> int:
         parts.fenced, parts.open = not parts.fenced, False
         if parts.fenced:
             _lead(lines, at, parts)
+            _shown(lines, at, parts)
     elif parts.fenced or not bare:
         parts.open = False
     elif _TITLE.match(line) or (_LABEL.match(bare) and len(bare.split()) < 7 and not _NOTE.match(bare)):
@@ -151,6 +164,16 @@ def _lead(lines: Sequence[str], at: int, parts: _Parts) -> None:
         last = parts.texts[-1][1].rstrip()
         if last.endswith(":") and len(last.split()) > 2:
             parts.texts[-1] = ("prose", last[:-1] + ".")
+
+
+def _shown(lines: Sequence[str], at: int, parts: _Parts) -> None:
+    """One line of code follows: it ends the sentence that leads over to it."""
+    end = next((i for i in range(at + 1, len(lines)) if lines[i].strip().startswith(_FENCE)), 0)
+    code = [line.strip().removeprefix("$ ").removeprefix(">>> ") for line in lines[at + 1 : end] if line.strip()]
+    if len(code) != 1 or len(code[0]) > 100 or "`" in code[0] or code[0][0] in "{[<":
+        return
+    if parts.texts and parts.texts[-1][0] in ("prose", "item", "step") and parts.texts[-1][1].endswith(":"):
+        parts.texts[-1] = (parts.texts[-1][0], f"{parts.texts[-1][1]} `{code[0]}`.")
 
 
 def _definition(lines: Sequence[str], at: int, parts: _Parts) -> int:
@@ -193,7 +216,13 @@ def _item(lines: Sequence[str], at: int, parts: _Parts) -> int:
     row = item(one(text), parts.kind) if not _NOTE.match(text) else None
     if row is None:
         numbered = re.match(r"\s*\d", lines[at])
+        if not numbered and parts.texts and parts.texts[-1][0] == "prose" and parts.texts[-1][1].endswith(":"):
+            lead = _SENTENCE.split(parts.texts[-1][1])[-1]
+            parts.texts[-1] = ("prose", parts.texts[-1][1].removesuffix(lead))
+            parts.texts.append(("lead", lead))
         parts.texts.append(("note" if _NOTE.match(text) else "step" if numbered else "item", text))
+    elif row.said and row.name.strip("`: ").lower() in ("returns", "return", "return type", "raises", "throws"):
+        parts.texts.append(("prose", f"{row.name.strip('`: ')}: {row.said}"))
     elif row.said:
         parts.rows.append(settled(row, parts.kind))
     elif at + taken + 1 < len(lines) and not lines[at + taken].strip() and lines[at + taken + 1][:1].strip():
@@ -227,6 +256,17 @@ def _told(paragraph: str, listed: bool) -> list[Row]:
     return [row for row in found if row is not None] if all(found) else []
 
 
+def _says(item: str) -> bool:
+    """Whether an item of a list is a sentence of its own, not something to do or a part of a whole."""
+    return _ends(item) and _TOLD.search(" ".join(item.split()[:5])) is not None
+
+
+def _points(texts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Items that are whole, after the line that leads over to them if that is known."""
+    told = (text if kind == "lead" and text.endswith(":") else " ".join(_sentences([text])) for kind, text in texts)
+    return _unique(filter(None, told))
+
+
 def _sentences(paragraphs: Iterable[str]) -> tuple[str, ...]:
     """Whole sentences, each once; a line that leads over to a list is none."""
     parts = (s.strip() for p in paragraphs for s in _SENTENCE.split(_NOTE.sub("", p, count=1)))
@@ -241,7 +281,7 @@ def _short(text: str) -> str:
         if kept and (len(" ".join([*kept, part])) > LONG or not part.rstrip("\"')`").endswith((".", "!", "?"))):
             continue
         kept.append(part.strip())
-    return " ".join(kept).rstrip(" :") if kept else ""
+    return re.sub(r",? (?:e\.g\.|i\.e\.|such as|for example|see)[:,]?$", ".", " ".join(kept).rstrip(" :,;"))
 
 
 def _once(rows: Sequence[Row]) -> tuple[tuple[str, str], ...]:

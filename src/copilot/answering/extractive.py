@@ -12,7 +12,7 @@ from copilot.answering.glossary import Term
 from copilot.answering.identifiers import nameable
 from copilot.answering.ranking import best_entry, read_question
 from copilot.answering.refusal import refusal
-from copilot.answering.wording import ALARM, Said, calling, described, leaning, listed, row, warned
+from copilot.answering.wording import ALARM, Said, calling, described, leaning, listed, pointed, row, warned
 from copilot.config import AnswerPart, Prompt
 from copilot.model.generator import Generated
 from copilot.prompt.sections import MARK
@@ -97,7 +97,7 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
     entry, said = found.entry, Said(nameable(found.context), "`" in found.context)
     prose = leaning(entry.sentences)
     rows = {pair: row(pair) for pair in (*entry.fields, *entry.codes)}
-    plain = [*prose, *entry.notes, *entry.steps]
+    plain = [*prose, *entry.notes, *entry.steps, *(text for text in entry.points if not text.endswith(":"))]
     fit = {text: asked.likeness(text) for text in [*plain, *rows.values()]}
     call = calling(entry, asked, found.context)
     telling = [text for text in fit if text in plain or not call or fit[text] > 2]  # a row only where it is asked for
@@ -106,15 +106,14 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
     summary = described(found.heading, first, said.new([best] if fit.get(best) else [], 1))
     fields = said.new(listed([rows[pair] for pair in entry.fields], fit, FIELDS), FIELDS)
     alarms = [s for s in prose if ALARM.search(s)]
-    steps = said.new(entry.steps, STEPS)
+    steps = [f"{n}. {step}" for n, step in enumerate(said.new(entry.steps, STEPS), 1)]
+    steps = steps or pointed(said.new(entry.points, STEPS))
     how = call + ([] if steps else said.new((s for s in prose if s not in alarms), 2))
     how = how or ([] if steps else said.new(alarms, 1))
     tips = said.new(warned([*entry.notes, *alarms], [rows[pair] for pair in entry.codes], fit, TIPS), TIPS)
     tips = tips or said.new(prose, TIPS)
-    how = [" ".join(how)] * bool(how) + [f"{n}. {step}" for n, step in enumerate(steps, 1)]
-    for sentence in [] if fields else prose:
-        if name := said.naming(sentence):
-            fields += [f"`{name}`: {text}" for text in said.new([sentence], 1)]
+    how = [" ".join(how)] * bool(how) + steps
+    fields += said.named(prose, fields, FIELDS, fit)
     return [
         summary,
         "\n".join(how) or f"Read “{found.heading}” in the sources.",

@@ -30,6 +30,7 @@ _PART = re.compile(
     r"returns?|results?|attributes|properties|examples?|notes?|remarks|limits|permissions|description|syntax|synopsis|usage)",
     re.I,
 )
+_FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*).*$", re.M)
 _QUOTED = re.compile(r"[\"“'`]([\w.-]+)[\"”'`]|\b([1-5]\d\d)\b")
 
 
@@ -118,8 +119,20 @@ def _section(chunks: Sequence[Chunk]) -> Entry:
     title = chunks[0].header.rpartition(" › ")[2]
     text = chunks[0].text
     begins = text.lstrip("# ").startswith(title)
+    text = text if begins else _opened(text)
     for before, chunk in pairwise(chunks):
         apart = chunk.start > before.end
-        text += "\n\n" + chunk.text if apart else chunk.text[max(0, before.end - chunk.start) :]
+        text += _closed(text) + _opened(chunk.text) if apart else chunk.text[max(0, before.end - chunk.start) :]
     text = text.lstrip("# ").removeprefix(title) if begins else text
     return read_entry(text, begins, chunks[0].header)
+
+
+def _opened(text: str) -> str:
+    """A text that may begin within code: then the code begins with it."""
+    first = _FENCE.search(text)
+    return f"```\n{text}" if first and not first[1] and re.match(r"\n\s*(?:\n|$)|$", text[first.end() :]) else text
+
+
+def _closed(text: str) -> str:
+    """What ends `text` before another passage."""
+    return "\n```\n\n" if len(_FENCE.findall(text)) % 2 else "\n\n"

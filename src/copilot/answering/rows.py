@@ -30,11 +30,11 @@ _CODE = re.compile(r"`?(?:[1-5]\d\d\b|M_[A-Z_]+`|[A-Z]\w*(?:Exception|Error|Faul
 _FINE = re.compile(r"`?2\d\d\b")
 _CAPITAL = re.compile(r"[A-Z][a-z][\w ]{0,38}$")
 _NAME = re.compile(r"(?![A-Z][a-z]+$)[A-Za-z][\w.{}*\[\]-]*$|[1-5]\d\d(?:(?:,| or) [1-5]\d\d)*$")
-_WORD = r"(?:--?)?[\w$@{<*][\w$.\[\]{}<>*/:@-]*"
+_WORD = r"(?:--?)?[\w$@{<*][\w$.\[\]{}<>*/@-]*(?:::?[\w$.\[\]{}<>*/@-]+)*"
 _SPAN = r"(?:\*\*|__)?`[^`\n]+`(?:\*\*|__)?|\*\*[^*\n]+\*\*"
 _NAMED = re.compile(
     rf"(?P<name>(?:{_SPAN}|{_WORD})(?:(?:, | ?\| | / |,? or |,? and )(?:{_SPAN}))*)"
-    rf"(?P<about>(?:[ \t]*(?:`[^`\n]*`|<[^>\n]*>|\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)|\[[^\]\n]*\]|\*[^*\n]+\*))*)"
+    rf"(?P<about>(?:[ \t]*(?:`[^`\n]*`|<[^>\n]*>|\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)|\[[^\]\n]*\]|\*[^*\n]+\*|\{{[^{{}}\n]*\}}))*)"
     r"(?P<mark>[ \t]*(?::|[–—-]+(?=\s)|=>))?(?:\s+(?P<said>\S.*))?$",
     re.S,
 )
@@ -79,14 +79,12 @@ def item(text: str, kind: Kind) -> Row | None:
         return _bold(text)
     name, about, mark, said = found["name"], found["about"].strip(), found["mark"], found["said"] or ""
     ticked = "`" in name or name.startswith("**")
-    if not (mark or (about and (ticked or kind)) or (ticked and not said)):
+    if not (mark or (about and (ticked or kind)) or (ticked and (not said or re.match("[A-Z]", said)))):
         return None
     if not (ticked or re.search(r"[a-z][A-Z]|[_\d.\[\]<>-]|^[a-z]", name) or (kind and mark)):
         return None
     if mark and mark.strip() == "-" and not (ticked or about or kind):
         return None  # "text - and more of it"
-    if not ticked and name.endswith(":"):
-        name = name[:-1]
     if " " in name.strip("*`") and not re.search(r"`|^\*\*[\w.]+\*\*$", name):
         return None if not re.search(r"[=<(]|^\*\*[a-z-]", name) else Row(bare(name), _whole(about, said))
     return Row(bare(name), _whole(about, said))
@@ -114,8 +112,11 @@ def several(text: str) -> list[Row]:
 
 def bare(name: str) -> str:
     """A name without bold marks, and without the value that may follow it: `query=<string>` is `query`."""
-    name = re.sub(r"\*\*|__(?=`|$)|^__", "", name).strip().rstrip("?") if "`" not in name else re.sub(r"\*\*", "", name)
-    name = re.sub(r"`\s*([^`]*?)\s*`", r"`\1`", name)
+    if "`" not in name:
+        name = re.sub(r"\*\*|__(?=$)|^__", "", name).strip().rstrip("?")
+    name = re.sub(r"`\s*([^`]*?)\s*`", r"`\1`", name.removeprefix("**").removesuffix("**").replace("[source]", ""))
+    if len(name) > 50 and re.match(r"`[^`(]+\([^`]*`$", name):
+        name = name.partition("(")[0] + "`"  # a function without its arguments
     return re.sub(r"(?<=[\w\]])=(?:<[^`=]*>|\.{3}|[A-Za-z]+)(?=`|$)", "", name)
 
 
@@ -127,7 +128,7 @@ def _bold(text: str) -> Row | None:
 
 def _whole(about: str, said: str) -> str:
     """What is said of a name, with "Required." if brackets say so; its type where nothing else is said."""
-    inner = re.sub(r"^[\s(<\[`*]+|[\s)>\]`*]+$", "", about)
+    inner = re.sub(r"^[\s(<\[{`*]+|[\s)>\]}`*]+$", "", about)
     said = re.sub(r"^(?:[–—:-]+|\((?:required|optional)\))\s+", "", said.strip())
     if typed := re.match(rf"(<[^>\n]+>|`[^`]+`|\((?:{_TYPE})[^)]*\))(?:\s+[–—:-]+)?\s+(?=[A-Z`\"])", said):
         inner, said = f"{inner} {typed[1]}".strip(), said[typed.end() :]
@@ -156,7 +157,7 @@ def table(lines: Sequence[str], kind: Kind) -> tuple[int, list[Row]] | None:
 def _spaced(lines: Sequence[str], row: "re.Match[str]", kind: Kind) -> tuple[int, list[Row]] | None:
     """A row of columns that spaces hold apart, over as many lines as go on to the right."""
     cells = re.split(r" {2,}", row[3].strip())
-    if len(row[1]) < 2 and not (_NAME.match(row[2]) and (kind or len(cells) > 1)):
+    if len(row[1]) < 2 and not (kind and re.match(r"[\w.-]+$", row[2])) and not (_NAME.match(row[2]) and len(cells) > 1):
         return None
     deep = (i for i, line in enumerate(lines) if i and len(line) - len(line.lstrip()) < row.start(3))
     taken = next(deep, len(lines))
@@ -197,7 +198,7 @@ def _lost(lines: Sequence[str]) -> tuple[int, list[Row]] | None:
 
 def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Row]:
     """(name, what is said of it): the column with the most text, or all of them where none holds sentences."""
-    if not rows or len(head) < 2:
+    if not rows or len(head) < 2 or [*head[:2], *rows[0][:2]][-2:] == ["Version", "Changes"] or head[0] == "Version":
         return []
     titles = [re.sub(r"[*`_]", "", title).strip().lower() for title in head]
     named = next((i for i, t in enumerate(titles) if re.search(r"\b(?:name|field|parameter|key|option)\b", t)), 0)
@@ -225,5 +226,5 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Row]:
         name = bare(row[named])
         if name.endswith(":"):
             continue  # a property of the whole: "Rate-limited: | Yes"
-        found.append(Row(f"`{name}`" if field and re.fullmatch("[A-Z][a-z]+", name) else name, text, kind))
+        found.append(Row(f"`{name}`" if (field or typed) and re.fullmatch("[A-Z][a-z]+", name) else name, text, kind))
     return found

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from copilot.answering.entries import Entry
-from copilot.answering.identifiers import is_pair, supported
+from copilot.answering.identifiers import VERBS, is_pair, supported
 from copilot.answering.ranking import SHAPED, Asked
 
 ALARM = re.compile(
@@ -14,14 +14,19 @@ ALARM = re.compile(
     re.I,
 )
 _LEANS = re.compile(
-    r"(?:It|They|This|These|Those|That|Such|Otherwise|Then|Both|He|She|In that case|However|Therefore|So|Thus|"
-    r"In this case|Also|For example|For instance|As such|Instead)\b"
+    r"(?:It|They|These|Those|That|Such|Otherwise|Then|Both|He|She|In that case|However|Therefore|So|Thus|In this case|Also|"
+    r"For example|For instance|As such|Instead|But|And|Or|This (?:is|was|can|will|may|might|has|lets|allows|makes|means|must|"
+    r"should|would|could|does|also|gives|helps|happens|applies|works|includes|requires|causes|only|way|behaviou?r|case|"
+    r"approach|example|error|one|information|list|value|in turn))\b",
+    re.I,
 )
 LONG = 6  # words of a sentence that must not stand twice
 _FINE = re.compile(r"`?[1-3]\d\d\b")
 _NEEDED = re.compile(r"^Required[.:]|(?<= )Required\.$")
 _DOES = re.compile(r"(?:This \w+ )?[A-Z]?[a-z]+s\b|`")
 _ASIDE = re.compile(r"There (?:is|are)\b|\{|The (?:answer|body|repl(?:y|ies)|response|result)s? ?\b|Type\b|`[^`/ ]*` (?:is|are|holds|has|lists)\b|No\b")
+_TICKED = re.compile(r"`([^`]+)`")
+_BEGINS = re.compile(r"(?:The )?(?:(?:field|parameter|option|header|flag|value) )?`([^`/ ]+)`")
 _PIECE = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -55,9 +60,28 @@ class Said:
         spans = text.split("`")
         return "`".join(part if i % 2 else name.sub(r"`\g<0>`", part) for i, part in enumerate(spans))
 
-    def naming(self, text: str) -> str:
-        """The first name that stands in backticks in `text`; "" without one."""
-        return next((n for n in re.findall(r"`([^`]+)`", self.ticked(text)) if n in self.names), "")
+    def named(self, prose: Sequence[str], fields: Sequence[str], most: int, fit: Mapping[str, float]) -> list[str]:
+        """Sentences that begin with a name that none of `fields` tells of; without fields, others that name one too.
+
+        Each name once, `most` with the fields; the others are those that have most to do with the question, four at most.
+        """
+        taken = {name for text in fields for name in _TICKED.findall(text.partition(": ")[0])}
+        begun = {text: match[1] for text in prose if (match := _BEGINS.match(self.ticked(text)))}
+        others = {text: name for text in prose if text not in begun and (name := self._naming(text))}
+        likely = sorted(others, key=lambda text: -fit[text])[:4] if not fields else []
+        found: list[str] = []
+        for text in [text for text in prose if text in begun or text in likely]:
+            name = begun.get(text) or others[text]
+            if name not in taken and name in self.names and not is_pair(name) and len(fields) + len(found) < most:
+                said = self.new([text], 1)
+                found += [one if text in begun else f"`{name}`: {one}" for one in said]
+                taken |= {name} if said else set()
+        return found
+
+    def _naming(self, text: str) -> str:
+        """The first name, but no verb or path, that stands in backticks in `text`; "" without one."""
+        ticked = _TICKED.findall(self.ticked(text))
+        return next((n for n in ticked if n in self.names and "/" not in n and not re.fullmatch(VERBS, n)), "")
 
 
 def _key(text: str) -> str:
@@ -95,6 +119,12 @@ def listed(rows: Sequence[str], fit: Mapping[str, float], most: int) -> list[str
     if len(rows) <= most:
         return list(rows)
     return sorted(rows, key=lambda text: -fit[text] - 0.1 * bool(_NEEDED.search(text.partition(": ")[2])))
+
+
+def pointed(points: Sequence[str]) -> list[str]:
+    """Items below the lines that lead over to them; such a line without an item is left out."""
+    followed = [text for text, after in zip(points, [*points[1:], ":"], strict=False) if text[-1] != ":" or after[-1] != ":"]
+    return [text if text.endswith(":") else f"- {text}" for text in followed]
 
 
 def warned(sentences: Sequence[str], codes: Sequence[str], fit: Mapping[str, float], most: int) -> list[str]:
