@@ -8,17 +8,21 @@ _HOST = r"(?:https?://[\w.{}<>$-]+(?::\d+)?|\{[\w-]*(?:url|host|server|endpoint)
 _PATH = r"/(?:[\w/{}<>.:%+~$*@-]|\[[\w-]+\])*[\w}>*/]"
 _CALL = re.compile(rf"(?<![\w/-])({VERBS})[\s`*:|]{{1,6}}(?:{_HOST})?({_PATH}|/(?=[\s`]))(?![\w-])")
 _LINE = re.compile(
-    rf"[ \t]*(?:[-*+] +)?[*`\[(]*({VERBS})[*`\])]*[ \t:]+[*`]*(?:{_HOST})?({_PATH}|/)(?:\?\S*)?[`*]*(?: HTTP/[\d.]+)?[ \t]*$",
+    rf"[ \t]*(?:[-*+] +)?[*`\[(]*({VERBS})[*`\])]*[ \t:]+[*`]*(?:{_HOST})?({_PATH}|/)"
+    r"(?:\?\S*)?[`*]*(?: HTTP/[\d.]+)?[ \t]*$",
     re.M,
 )
 _PARTS = re.compile(
-    rf"^\W*(?:HTTP )?(?:verb|method)\W+({VERBS})\b[\s\S]{{0,60}}?^\W*(?:path|url|uri|endpoint|route)\W+(?:{_HOST})?({_PATH})",
+    rf"^\W*(?:HTTP )?(?:verb|method)\W+({VERBS})\b[\s\S]{{0,60}}?"
+    rf"^\W*(?:path|url|uri|endpoint|route)\W+(?:{_HOST})?({_PATH})",
     re.M | re.I,
 )
 _ROW = re.compile(rf"^\|[ \t]*`?({VERBS})`?[ \t]*\|[ \t]*`?(?:{_HOST})?({_PATH})`?[ \t]*\|", re.M)
 _CURL = re.compile(rf"curl\b[^\n]*?(?:\\\n[^\n]*?)*?[\"' ](?:{_HOST})({_PATH})")
 _METHOD = re.compile(rf"(?:-X ?|--request[ =])[\"']?({VERBS})\b")
-_MODULE = re.compile(r"(?:The \w+ |Use )?`?([a-z]+(?:[A-Z]\w*|_\w+)|(?<=`)[\w$]+(?:[.-]\w+)*(?:\(\))?(?=`))`?(?![\w(.])")
+_MODULE = re.compile(
+    r"(?:The \w+ |Use )?`?([a-z]+(?:[A-Z]\w*|_\w+)|(?<=`)[\w$]+(?:[.-]\w+)*(?:\(\))?(?=`))`?(?![\w(.])"
+)
 _ALONE = re.compile(r"(?:\*\*|`)([\w$]+(?:[.:-]\w+)*(?:\([^`*\n]*\))?)(?:\*\*|`)$")
 _COMMAND = re.compile(r"([a-z]+(?:[-._][a-z]+)+)$")
 _FUNCTION = re.compile(r"(?:[A-Za-z_$][\w$]*\.)*[A-Za-z_$][\w$]*\([\w\s,.=\[\]'\"{}$:*|-]*\)$")
@@ -59,5 +63,7 @@ def function(header: str, first: str, lines: list[str]) -> str:
 
 
 def _all(pattern: "re.Pattern[str]", text: str) -> tuple[str, ...]:
-    found = (f"{match[1].upper()} {match[2].rstrip('.:') if match[2] != '/' else '/'}" for match in pattern.finditer(text))
+    found = (
+        f"{match[1].upper()} {match[2].rstrip('.:') if match[2] != '/' else '/'}" for match in pattern.finditer(text)
+    )
     return tuple(dict.fromkeys(found))

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from copilot.answering.calls import endpoints, function
 from copilot.answering.identifiers import VERBS
@@ -15,13 +15,26 @@ _CALL = re.compile(rf"[\s*`\[]*(?:{VERBS})[*`\s:\]]+\S+(?: HTTP/\S+)?\s*$|[\s*`]
 _NOTE = re.compile(r"(?:>\s*)?\W{0,2}(?:note|warning|caution|tip|important|limits?)\b\W{0,2}:\W{0,2}\s*", re.I)
 _ALERT = re.compile(r"(?:>\s*)?\W{0,3}(?:note|warning|caution|tip|important|danger|attention)\W{0,3}$", re.I)
 _LABEL = re.compile(r"(?:\*\*|__)?[A-Z][\w'` /-]{1,60}?(?::(?:\*\*|__)?|(?:\*\*|__):?)$")
-_PAST = re.compile(r"\W*(?:(?:added|changed|new|deprecated) in\b|history$|see also\W*$|examples?(?:\W*$|: )|©|copyright\b|stability: \d)", re.I)
+_PAST = re.compile(
+    r"\W*(?:(?:added|changed|new|deprecated) in\b|history$|see also\W*$|examples?(?:\W*$|: )|©|copyright\b|"
+    r"except where otherwise noted|see all \w+ legal\b|all rights reserved|updated: \d|stability: \d)",
+    re.I,
+)
+_FACT = re.compile(r"\W{0,3}(Default(?: value)?|Possible values|Allowed values)\W{0,3}:\W{0,3}? (.{1,120}?)\\?$")
+_BACK = re.compile(
+    r"`?\W{0,2}(Returns?|Return value|Raises|Throws|Yields)\b:?[`*]*:? +(?:[<{][^<>{}]*[>}] *)?(.*)", re.S
+)
+_OWNING = re.compile(
+    r"`[^`]*\(|`(?:class|method|function|attribute|property|classmethod|exception|coroutine|data|type) "
+)
+_CUT = re.compile(r"\b(?:to|and|the|an?|of|or|with|for|in|is|are|by|from|that)$")
 _DEFINED = re.compile(r"(?:`[^`\n]+`|--?[a-z][\w-]*(?:[ =][<\[]?[\w|]+[>\]]?)?(?:, --?[\w-]+(?:[ =]\S+)?)*)$")
 _PLAIN = re.compile(r"[a-z]+[ ,]")
 _TOLD = re.compile(r"\b(?:is|are|was|were|has|have|may|can|cannot|will|must|should|does|do|get|gets|goes)\b|^[`\d]| = ")
 _DO = re.compile(
-    r"(?!(?:The|An?|All|Any|Each|Every|No|If|When|For|In|On|At|By|With|To|It|This|That|These|Some|Only|Both|As|\w+ing|\w+[^s]s)\b)"
-    r"[A-Z][a-z]+ (?:in |out |up |on |off )?(?:(?:the|an?|your|this|that|it|them|if|with|to|all|each|any|both|every|one)\b|[A-Z`])"
+    r"(?!(?:The|An?|All|Any|Each|Every|No|If|When|For|In|On|At|By|With|To|It|This|That|These|Some|Only|Both|As|"
+    r"\w+ing|\w+[^s]s)\b)[A-Z][a-z]+ (?:in |out |up |on |off )?"
+    r"(?:(?:the|an?|your|this|that|it|them|if|with|to|all|each|any|both|every|one)\b|[A-Z`])"
 )
 _SENTENCE = re.compile(
     r"(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bvs\.)(?<!\bcf\.)"
@@ -56,10 +69,11 @@ class _Parts:
     open: bool = False  # the next line may go on with the last paragraph
     fenced: bool = False
     alert: bool = False  # the next paragraph is a note
+    owned: bool = False  # what follows belongs to the last row
 
 
 def read_entry(text: str, whole: bool = True, header: str = "") -> Entry:
-    """Take an entry's text apart; `whole` False when it begins in the middle of the entry, `header` is its heading path.
+    """Take an entry's text apart; `whole` False when it begins in the middle, `header` is its heading path.
 
     Code and headings are left out, and so is a sentence that a cut has left without its beginning or end.
     """
@@ -77,13 +91,17 @@ def read_entry(text: str, whole: bool = True, header: str = "") -> Entry:
         parts.rows += found
         left += [] if found else [(kind, paragraph)]
     prose = _sentences(p for k, p in left if k == "prose" or (k == "item" and _says(p) and not _DO.match(p)))
-    steps = _unique(filter(None, (" ".join(_sentences([p])) for k, p in left if k == "step" or (k == "item" and _DO.match(p)))))
+    prose = _unique([*prose[:1], *(p for k, p in left if k == "fact"), *prose[1:]])
+    steps = _unique(
+        filter(None, (" ".join(_sentences([p])) for k, p in left if k == "step" or (k == "item" and _DO.match(p))))
+    )
     notes = _sentences(p for k, p in left if k == "note")
     points = _points([(k, p) for k, p in left if k == "lead" or (k == "item" and not _says(p) and not _DO.match(p))])
     calls = endpoints(header, text)
     if not calls and (name := function(header, prose[0] if prose else "", lines)):
         calls = (name,)
     rows = [Row(one(row.name), _short(one(row.said)), row.kind) for row in parts.rows]
+    rows = [row for row in rows if not _CUT.search(row.said)]
     good = [r for r in rows if re.search(r"\w", r.name) and re.search(r"\w", r.said) and balanced(r.name + r.said)]
     given = [row for row in good if row.kind in ("", "request")] + [row for row in good if row.kind == "response"]
     codes = [row for row in good if row.kind == "error"]
@@ -134,19 +152,24 @@ def _line(lines: Sequence[str], at: int, parts: _Parts) -> int:
     elif parts.fenced or not bare:
         parts.open = False
     elif _TITLE.match(line) or (_LABEL.match(bare) and len(bare.split()) < 7 and not _NOTE.match(bare)):
-        parts.open, parts.alert = False, bool(_ALERT.match(bare))
+        parts.open, parts.owned, parts.alert = False, False, bool(_ALERT.match(bare))
         parts.kind = label(bare) if not re.match(r"[-=~^]{3,}$", bare) else parts.kind
+    elif fact := _FACT.match(bare):
+        parts.texts.append(("fact", f"{fact[1]}: {fact[2].rstrip('.')}."))
+        parts.open = False
     elif _CALL.match(line):
         _lead(lines, at, parts)
         parts.open = False
     elif _ALERT.match(bare):
         parts.open, parts.alert = False, True
-    elif _CODE.match(line) or _PAST.match(bare) or (not line.startswith("|") and line.endswith("|")):
+    elif _CODE.match(line) or _PAST.match(bare):
         parts.open = False
     elif found := table(lines[at:], parts.kind):
         parts.open = False
         parts.rows += [settled(row, parts.kind) for row in found[1]]
         return found[0]
+    elif not line.startswith("|") and line.endswith("|"):
+        parts.open = False  # the end of a row that is cut
     elif taken := _definition(lines, at, parts):
         return taken
     elif ITEM.match(line):
@@ -213,7 +236,12 @@ def _item(lines: Sequence[str], at: int, parts: _Parts) -> int:
         said.append(line.strip())
         taken += 1
     text = " ".join(said)
+    parts.open, back = False, _BACK.match(one(text))
+    if back:
+        parts.texts += [("prose", f"{back[1]}: {back[2]}")] * _ends(back[2])
+        return taken
     row = item(one(text), parts.kind) if not _NOTE.match(text) else None
+    parts.owned = row is not None and _OWNING.match(row.name) is not None
     if row is None:
         numbered = re.match(r"\s*\d", lines[at])
         if not numbered and parts.texts and parts.texts[-1][0] == "prose" and parts.texts[-1][1].endswith(":"):
@@ -221,8 +249,6 @@ def _item(lines: Sequence[str], at: int, parts: _Parts) -> int:
             parts.texts[-1] = ("prose", parts.texts[-1][1].removesuffix(lead))
             parts.texts.append(("lead", lead))
         parts.texts.append(("note" if _NOTE.match(text) else "step" if numbered else "item", text))
-    elif row.said and row.name.strip("`: ").lower() in ("returns", "return", "return type", "raises", "throws"):
-        parts.texts.append(("prose", f"{row.name.strip('`: ')}: {row.said}"))
     elif row.said:
         parts.rows.append(settled(row, parts.kind))
     elif at + taken + 1 < len(lines) and not lines[at + taken].strip() and lines[at + taken + 1][:1].strip():
@@ -230,13 +256,15 @@ def _item(lines: Sequence[str], at: int, parts: _Parts) -> int:
         if _ends(below) and not ITEM.match(below) and not below.startswith(("|", "#", *_FENCE)):
             parts.rows.append(settled(Row(row.name, below), parts.kind))
             taken += 2
-    parts.open = False
     return taken
 
 
 def _prose(lines: Sequence[str], at: int, parts: _Parts) -> None:
     """A line of a paragraph, or one that begins another."""
     line = lines[at].rstrip()
+    if parts.owned and parts.rows and not parts.alert:
+        parts.rows[-1] = replace(parts.rows[-1], said=f"{parts.rows[-1].said} {line.strip()}")
+        return
     note, broken = parts.alert or _NOTE.match(line), at > 0 and _fragment(lines[at - 1])
     kind = "note" if note else "cell" if broken and len(line) < SHORT else "prose"
     if parts.open and kind != "note" and not broken and parts.texts[-1][0] not in ("cell", "item"):
@@ -270,7 +298,7 @@ def _points(texts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
 def _sentences(paragraphs: Iterable[str]) -> tuple[str, ...]:
     """Whole sentences, each once; a line that leads over to a list is none."""
     parts = (s.strip() for p in paragraphs for s in _SENTENCE.split(_NOTE.sub("", p, count=1)))
-    whole = (s for s in parts if _ends(s) and balanced(s) and not _PAST.match(s))
+    whole = (s for s in parts if _ends(s) and s[-1] != "?" and balanced(s) and not _PAST.match(s))
     return _unique(s[0].upper() + s[1:] if _PLAIN.match(s) else s for s in whole)
 
 
@@ -303,4 +331,6 @@ def _ends(text: str) -> bool:
 
 def _fragment(line: str) -> bool:
     """Whether a line neither ends a sentence nor is long enough to be wrapped: a title or a cell."""
-    return 0 < len(line.strip()) < SHORT and not ITEM.match(line) and not line.rstrip().endswith((".", "!", "?", "|", ":"))
+    return (
+        0 < len(line.strip()) < SHORT and not ITEM.match(line) and not line.rstrip().endswith((".", "!", "?", "|", ":"))
+    )

@@ -99,7 +99,7 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
     rows = {pair: row(pair) for pair in (*entry.fields, *entry.codes)}
     plain = [*prose, *entry.notes, *entry.steps, *(text for text in entry.points if not text.endswith(":"))]
     fit = {text: asked.likeness(text) for text in [*plain, *rows.values()]}
-    call = calling(entry, asked, found.context)
+    call = calling(entry, asked, found.context, "\n".join(hit.chunk.passage for hit in hits))
     telling = [text for text in fit if text in plain or not call or fit[text] > 2]  # a row only where it is asked for
     best = max(telling, key=lambda text: fit[text], default="")
     first = "".join(said.new(plain[:1], 1))
@@ -111,7 +111,7 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
     how = call + ([] if steps else said.new((s for s in prose if s not in alarms), 2))
     how = how or ([] if steps else said.new(alarms, 1))
     tips = said.new(warned([*entry.notes, *alarms], [rows[pair] for pair in entry.codes], fit, TIPS), TIPS)
-    tips = tips or said.new(prose, TIPS)
+    tips = tips or said.new(sorted(prose, key=lambda text: -fit[text]), 3)
     how = [" ".join(how)] * bool(how) + steps
     fields += said.named(prose, fields, FIELDS, fit)
     return [

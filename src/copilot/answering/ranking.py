@@ -25,9 +25,10 @@ _STOP = frozenset(
 _WORD = re.compile(r"[A-Za-z][a-z]+|[A-Z]+(?![a-z])|\d+")
 _ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e|ly)$")
 _PART = re.compile(
-    r"(?:(?:request|response|query|path|body|url|uri|header|return|input|output|form|error|status|http|optional|required|"
-    r"common|\d{3}) ?)*(?:parameters?|arguments?|options|fields?|body|headers?|values?|errors?|codes?|responses?|request|"
-    r"returns?|results?|attributes|properties|examples?|notes?|remarks|limits|permissions|description|syntax|synopsis|usage)",
+    r"(?:(?:request|response|query|path|body|url|uri|header|return|input|output|form|error|status|http|optional|"
+    r"required|common|\d{3}) ?)*(?:parameters?|arguments?|options|fields?|body|headers?|values?|errors?|codes?|"
+    r"responses?|request|returns?|results?|attributes|properties|examples?|notes?|remarks|limits|permissions|"
+    r"description|syntax|synopsis|usage)",
     re.I,
 )
 _FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*).*$", re.M)

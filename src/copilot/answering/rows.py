@@ -32,9 +32,12 @@ _CAPITAL = re.compile(r"[A-Z][a-z][\w ]{0,38}$")
 _NAME = re.compile(r"(?![A-Z][a-z]+$)[A-Za-z][\w.{}*\[\]-]*$|[1-5]\d\d(?:(?:,| or) [1-5]\d\d)*$")
 _WORD = r"(?:--?)?[\w$@{<*][\w$.\[\]{}<>*/@-]*(?:::?[\w$.\[\]{}<>*/@-]+)*"
 _SPAN = r"(?:\*\*|__)?`[^`\n]+`(?:\*\*|__)?|\*\*[^*\n]+\*\*"
+_ABOUT = (
+    r"`[^`\n]*`|<[^>\n]*>|\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)|\[[^\]\n]*\]|\*[^*\n]+\*|\{[^{}\n]*\}"  # a type
+)
 _NAMED = re.compile(
     rf"(?P<name>(?:{_SPAN}|{_WORD})(?:(?:, | ?\| | / |,? or |,? and )(?:{_SPAN}))*)"
-    rf"(?P<about>(?:[ \t]*(?:`[^`\n]*`|<[^>\n]*>|\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)|\[[^\]\n]*\]|\*[^*\n]+\*|\{{[^{{}}\n]*\}}))*)"
+    rf"(?P<about>(?:[ \t]*(?:{_ABOUT}))*)"
     r"(?P<mark>[ \t]*(?::|[–—-]+(?=\s)|=>))?(?:\s+(?P<said>\S.*))?$",
     re.S,
 )
@@ -75,7 +78,7 @@ def fine(row: Row) -> bool:
 def item(text: str, kind: Kind) -> Row | None:
     """The named thing that an item of a list begins with; `kind` is what the list is said to tell."""
     found = _NAMED.match(text)
-    if found is None or found["name"].startswith("**") and found["name"].rstrip("*").endswith((":", ".")):
+    if found is None or (found["name"].startswith("**") and found["name"].rstrip("*").endswith((":", "."))):
         return _bold(text)
     name, about, mark, said = found["name"], found["about"].strip(), found["mark"], found["said"] or ""
     ticked = "`" in name or name.startswith("**")
@@ -97,7 +100,7 @@ def sentence(text: str) -> Row | None:
 
 
 def several(text: str) -> list[Row]:
-    """The rows of a line such as "Status codes: 200 no error, 404 no such thing." or "Errors: `A`: Said. `B`: Said."."""
+    """The rows of "Status codes: 200 no error, 404 no such thing." or of "Errors: `A`: Said. `B`: Said."."""
     head, colon, rest = text.partition(":")
     if not colon or len(head.split()) > 3 or label(head) != "error":
         return []
@@ -147,8 +150,10 @@ def _needing(said: str, needed: bool) -> str:
 
 def table(lines: Sequence[str], kind: Kind) -> tuple[int, list[Row]] | None:
     """(lines, rows) of the table that begins here, if one does: markdown, columns of spaces, or one line a cell."""
-    if lines[0].startswith("|"):
+    if lines[0].startswith("|") and lines[0].rstrip().endswith("|") and len(lines[0].strip()) > 1:
         return _markdown(lines)
+    if lines[0].rstrip().endswith("|"):
+        return _apart(lines)
     if not ITEM.match(lines[0]) and (row := re.match(r"( *)(\S(?: ?\S)*) {2,}(\S.*)", lines[0])):
         return _spaced(lines, row, kind)
     return _lost(lines)
@@ -157,7 +162,11 @@ def table(lines: Sequence[str], kind: Kind) -> tuple[int, list[Row]] | None:
 def _spaced(lines: Sequence[str], row: "re.Match[str]", kind: Kind) -> tuple[int, list[Row]] | None:
     """A row of columns that spaces hold apart, over as many lines as go on to the right."""
     cells = re.split(r" {2,}", row[3].strip())
-    if len(row[1]) < 2 and not (kind and re.match(r"[\w.-]+$", row[2])) and not (_NAME.match(row[2]) and len(cells) > 1):
+    if (
+        len(row[1]) < 2
+        and not (kind and re.match(r"[\w.-]+$", row[2]))
+        and not (_NAME.match(row[2]) and len(cells) > 1)
+    ):
         return None
     deep = (i for i, line in enumerate(lines) if i and len(line) - len(line.lstrip()) < row.start(3))
     taken = next(deep, len(lines))
@@ -178,6 +187,17 @@ def _markdown(lines: Sequence[str]) -> tuple[int, list[Row]]:
     width = len(cells[max(rule, 0)])
     rows = [row for row, line in zip(cells, lines, strict=False) if len(row) == width and line.rstrip().endswith("|")]
     return count, _rows(cells[0] if rule > 0 else [""] * width, rows[rule + 1 :])
+
+
+def _apart(lines: Sequence[str]) -> tuple[int, list[Row]] | None:
+    """A row whose cells are paragraphs: "`size` = `5` |", then "(Integer) How big |"."""
+    below = next((i for i, line in enumerate(lines[1:4], 1) if line.strip()), 0)
+    name = re.match(r"\|?\s*`([\w.-]+)`(?: = `([^`]*)`)?\s*\|$", lines[0].strip())
+    said = re.match(r"(?:\([A-Z]\w+(?:\([^()]*\))?\) )?(\S.*?)\s*\|$", lines[below].strip()) if below else None
+    if name is None or said is None:
+        return None
+    default = f" The default is `{name[2]}`." if name[2] and name[2] not in ("None", "<>") else ""
+    return below + 1, [Row(f"`{name[1]}`", (said[1] if said[1].endswith(".") else said[1] + ".") + default, "request")]
 
 
 def _lost(lines: Sequence[str]) -> tuple[int, list[Row]] | None:

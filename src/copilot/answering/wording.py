@@ -14,19 +14,24 @@ ALARM = re.compile(
     re.I,
 )
 _LEANS = re.compile(
-    r"(?:It|They|These|Those|That|Such|Otherwise|Then|Both|He|She|In that case|However|Therefore|So|Thus|In this case|Also|"
-    r"For example|For instance|As such|Instead|But|And|Or|This (?:is|was|can|will|may|might|has|lets|allows|makes|means|must|"
-    r"should|would|could|does|also|gives|helps|happens|applies|works|includes|requires|causes|only|way|behaviou?r|case|"
-    r"approach|example|error|one|information|list|value|in turn))\b",
+    r"(?:It|They|These|Those|That|Such|Otherwise|Then|Both|He|She|In that case|However|Therefore|So|Thus|In this case|"
+    r"Also|For example|For instance|As such|Instead|But|And|Or|This (?:is|was|can|will|may|might|has|lets|allows|makes|"
+    r"means|must|should|would|could|does|also|gives|helps|happens|applies|works|includes|requires|causes|only|way|"
+    r"behaviou?r|case|approach|example|error|one|information|list|value|in turn))\b",
     re.I,
 )
 LONG = 6  # words of a sentence that must not stand twice
 _FINE = re.compile(r"`?[1-3]\d\d\b")
 _NEEDED = re.compile(r"^Required[.:]|(?<= )Required\.$")
 _DOES = re.compile(r"(?:This \w+ )?[A-Z]?[a-z]+s\b|`")
-_ASIDE = re.compile(r"There (?:is|are)\b|\{|The (?:answer|body|repl(?:y|ies)|response|result)s? ?\b|Type\b|`[^`/ ]*` (?:is|are|holds|has|lists)\b|No\b")
+_ASIDE = re.compile(
+    r"There (?:is|are)\b|\{|The (?:answer|body|repl(?:y|ies)|response|result)s? ?\b|Type\b|"
+    r"`[^`/ ]*` (?:is|are|holds|has|lists)\b|No\b"
+)
 _TICKED = re.compile(r"`([^`]+)`")
-_BEGINS = re.compile(r"(?:The )?(?:(?:field|parameter|option|header|flag|value) )?`([^`/ ]+)`")
+_BEGINS = re.compile(
+    r"(?:The )?(?:(?:field|parameter|option|header|flag|value) )?`([^`/ ]+)` (?!and |or )[a-z]+ .*\w \w"
+)
 _PIECE = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -63,7 +68,7 @@ class Said:
     def named(self, prose: Sequence[str], fields: Sequence[str], most: int, fit: Mapping[str, float]) -> list[str]:
         """Sentences that begin with a name that none of `fields` tells of; without fields, others that name one too.
 
-        Each name once, `most` with the fields; the others are those that have most to do with the question, four at most.
+        Each name once, `most` with the fields; the others are those that say most of what is asked, four at most.
         """
         taken = {name for text in fields for name in _TICKED.findall(text.partition(": ")[0])}
         begun = {text: match[1] for text in prose if (match := _BEGINS.match(self.ticked(text)))}
@@ -90,7 +95,11 @@ def _key(text: str) -> str:
 
 def row(pair: tuple[str, str]) -> str:
     """A row of a table as an item; a name gets backticks, a word such as a plan's name none."""
-    name = pair[0] if "`" in pair[0] or not re.fullmatch(r"(?![A-Z][a-z]+$)\S*[A-Za-z]\S*|\d{3}", pair[0]) else f"`{pair[0]}`"
+    name = (
+        pair[0]
+        if "`" in pair[0] or not re.fullmatch(r"(?![A-Z][a-z]+$)\S*[A-Za-z]\S*|\d{3}", pair[0])
+        else f"`{pair[0]}`"
+    )
     return f"{name}: {pair[1]}"
 
 
@@ -99,7 +108,7 @@ def described(heading: str, first: str, more: Sequence[str]) -> str:
     told = [text if text.endswith((".", "!", "?")) else f"{text}." for text in ([first] * bool(first)) + [*more]]
     if is_pair(heading):
         return " ".join(told if first else [f"This is about `{heading}`.", *told])
-    aside = _ASIDE.match(first) or (ALARM.search(first) and not _DOES.match(first))
+    aside = _ASIDE.match(first) or (ALARM.search(_PIECE.split(first)[0]) and not _DOES.match(first))
     return " ".join([f"{heading}.", *told] if aside or not first else told)
 
 
@@ -123,7 +132,9 @@ def listed(rows: Sequence[str], fit: Mapping[str, float], most: int) -> list[str
 
 def pointed(points: Sequence[str]) -> list[str]:
     """Items below the lines that lead over to them; such a line without an item is left out."""
-    followed = [text for text, after in zip(points, [*points[1:], ":"], strict=False) if text[-1] != ":" or after[-1] != ":"]
+    followed = [
+        text for text, after in zip(points, [*points[1:], ":"], strict=False) if text[-1] != ":" or after[-1] != ":"
+    ]
     return [text if text.endswith(":") else f"- {text}" for text in followed]
 
 
@@ -135,17 +146,24 @@ def warned(sentences: Sequence[str], codes: Sequence[str], fit: Mapping[str, flo
     return [text for text in pool if text in kept]
 
 
-def calling(entry: Entry, asked: Asked, context: str) -> list[str]:
-    """How the entry's endpoint or function is used; nothing where it names none."""
+def calling(entry: Entry, asked: Asked, context: str, others: str) -> list[str]:
+    """How the entry's endpoint or function is used; nothing where it names none.
+
+    `context` is the entry's own passages. Where `others`, all passages, write another verb before the same path, the
+    verb is told apart from it.
+    """
     known = [call for call in entry.calls if supported(call, context)]
     known = known or [path for call in entry.calls if supported(path := call.partition(" ")[2], context)]
     if not known:
         return []
     first = max(known, key=asked.likeness)
-    path = first.partition(" ")[2]
+    verb, _, path = first.partition(" ")
     calls = [call for call in known if call.partition(" ")[2] == path] if is_pair(first) else [first]
-    how = [f"{'Call' if '/' in first else 'Use'} {' or '.join(f'`{call}`' for call in calls[:3])}."]
+    if all(supported(call, others) for call in calls):
+        how = [f"{'Call' if '/' in first else 'Use'} {' or '.join(f'`{call}`' for call in calls[:3])}."]
+    else:
+        how = [f"Call `{path}` with `{verb}`."]
     placed = re.findall(r"[{<](\w+)[}>]", path)
     given = [name.strip("`") for name, text in entry.fields if _NEEDED.search(text)]
-    given = [f"`{name}`" for name in given if name not in placed and not first.startswith("GET ") and "`" not in name][:5]
+    given = [f"`{name}`" for name in given if name not in placed and verb != "GET" and "`" not in name][:5]
     return how + ([f"Give {' and '.join(filter(None, (', '.join(given[:-1]), given[-1])))}."] if given else [])
