@@ -59,17 +59,17 @@ class Entry:
     calls: tuple[str, ...] = ()  # endpoints, or the function or module; the first is the likeliest
 
 
-@dataclass(slots=True)
 class _Parts:
     """What was read so far."""
 
-    texts: list[tuple[str, str]]  # (kind, paragraph)
-    rows: list[Row]
-    kind: Kind = ""  # what the last label says of a list
-    open: bool = False  # the next line may go on with the last paragraph
-    fenced: bool = False
-    alert: bool = False  # the next paragraph is a note
-    owned: bool = False  # what follows belongs to the last row
+    def __init__(self, kind: Kind) -> None:
+        self.texts: list[tuple[str, str]] = []  # (kind, paragraph)
+        self.rows: list[Row] = []
+        self.kind = kind  # what the last label says of a list
+        self.open = False  # the next line may go on with the last paragraph
+        self.fenced = False
+        self.alert = False  # the next paragraph is a note
+        self.owned = False  # what follows belongs to the last row
 
 
 def read_entry(text: str, whole: bool = True, header: str = "") -> Entry:
@@ -78,7 +78,7 @@ def read_entry(text: str, whole: bool = True, header: str = "") -> Entry:
     Code and headings are left out, and so is a sentence that a cut has left without its beginning or end.
     """
     lines = _PAGE.sub("\n", text).splitlines()
-    parts = _Parts([], [], label(header.rpartition(" › ")[2]) if " › " in header else "")
+    parts = _Parts(label(header.rpartition(" › ")[2]) if " › " in header else "")
     at = 0
     while at < len(lines):
         at += _line(lines, at, parts)
