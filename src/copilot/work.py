@@ -77,7 +77,7 @@ class Work:
                 embedder = config.embeddings.model_dump(include={"model", "endpoint"})
                 return fingerprint("index-2", list(self.files().items()), config.chunks.model_dump(), embedder)
             case "train" if config.model.extractive:
-                return fingerprint("extractive-1", self.key("index"), config.retriever.model_dump())
+                return fingerprint("extractive-2", self.key("index"), config.retriever.model_dump())
             case "train":
                 return fingerprint(self.key("index"), self._lent() if self.lender else self.recipe())
             case "abstention":

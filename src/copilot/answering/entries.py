@@ -1,20 +1,49 @@
-"""The text of a documentation entry in; its sentences, steps, notes and table rows out, from md, txt, docx and PDF."""
+"""The text of a documentation entry in; its sentences, steps, notes and named rows out, from md, txt, docx and PDF."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
-SHORT = 45  # characters; a line of a wrapped paragraph is longer, a cell that a PDF has put on a line mostly is not
-_TITLE, _FENCE = re.compile(r"#{1,6} |[-=~]{3,}$"), ("```", "~~~")
+from copilot.answering.calls import endpoints, function
+from copilot.answering.identifiers import VERBS
+from copilot.answering.rows import ITEM, SHORT, Kind, Row, fine, item, label, sentence, settled, several, table
+
+_TITLE, _FENCE = re.compile(r"#{1,6} |[-=~^]{3,}$"), ("```", "~~~")
 _PAGE = re.compile(r"\n*^[^\n|]{0,80}\bpage \d+(?: of \d+)?$\n?", re.I | re.M)  # a page's header or footer
-_CODE = re.compile(r"\s*(?:[{}\[\]]|\"[\w.-]+\":|curl |-[HdX] |[$>] )")
-_ITEM = re.compile(r"\s*(?:[-*+•▪◦]|\d{1,2}[.)]) +(?=\S)")
-_ROW = re.compile(r" {2,}(\S(?: ?\S)*) {2,}(\S.*)")
+_CODE = re.compile(r"\s*(?:[{}\[\]](?!\w+\}?`? )|\"[\w.-]+\":|curl |-[HdX] |[$>] (?!\*\*)|>>>|</?\w+>)")
+_CALL = re.compile(rf"[\s*`\[]*(?:{VERBS})[*`\s:\]]+\S+(?: HTTP/\S+)?\s*$|[\s*`]*(?:{VERBS})[\s*`]*$")
 _NOTE = re.compile(r"(?:>\s*)?\W{0,2}(?:note|warning|caution|tip|important|limits?)\b\W{0,2}:\W{0,2}\s*", re.I)
-_CAPITAL = re.compile(r"[A-Z][a-z][\w ]{0,38}$")
-_NAME = re.compile(r"(?![A-Z][a-z]+$)[A-Za-z][\w.{}*-]*$")
+_ALERT = re.compile(r"(?:>\s*)?\W{0,3}(?:note|warning|caution|tip|important|danger|attention)\W{0,3}$", re.I)
+_LABEL = re.compile(r"(?:\*\*|__)?[A-Z][\w'` /-]{1,60}?(?::(?:\*\*|__)?|(?:\*\*|__):?)$")
+_PAST = re.compile(
+    r"\W*(?:(?:added|changed|new|deprecated) in\b|history$|see also\W*$|examples?(?:\W*$|: )|©|copyright\b|"
+    r"except where otherwise noted|see all \w+ legal\b|all rights reserved|updated: \d|stability: \d)",
+    re.I,
+)
+_FACT = re.compile(r"\W{0,3}(Default(?: value)?|Possible values|Allowed values)\W{0,3}:\W{0,3}? (.{1,120}?)\\?$")
+_BACK = re.compile(
+    r"`?\W{0,2}(Returns?|Return value|Raises|Throws|Yields)\b:?[`*]*:? +(?:[<{][^<>{}]*[>}] *)?(.*)", re.S
+)
+_OWNING = re.compile(
+    r"`[^`]*\(|`(?:class|method|function|attribute|property|classmethod|exception|coroutine|data|type) "
+)
+_CUT = re.compile(r"\b(?:to|and|the|an?|of|or|with|for|in|is|are|by|from|that)$")
+_DEFINED = re.compile(r"(?:`[^`\n]+`|--?[a-z][\w-]*(?:[ =][<\[]?[\w|]+[>\]]?)?(?:, --?[\w-]+(?:[ =]\S+)?)*)$")
 _PLAIN = re.compile(r"[a-z]+[ ,]")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[^a-z\s])|(?<=[.!?][\"')])\s+(?=[^a-z\s])")
+_TOLD = re.compile(r"\b(?:is|are|was|were|has|have|may|can|cannot|will|must|should|does|do|get|gets|goes)\b|^[`\d]| = ")
+_DO = re.compile(
+    r"(?!(?:The|An?|All|Any|Each|Every|No|If|When|For|In|On|At|By|With|To|It|This|That|These|Some|Only|Both|As|"
+    r"\w+ing|\w+[^s]s)\b)[A-Z][a-z]+ (?:in |out |up |on |off )?"
+    r"(?:(?:the|an?|your|this|that|it|them|if|with|to|all|each|any|both|every|one)\b|[A-Z`])"
+)
+_SENTENCE = re.compile(
+    r"(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bvs\.)(?<!\bcf\.)"
+    r"(?:(?<=[.!?])\s+(?=[^a-z\s(])|(?<=[.!?])\s+(?=\([A-Z])|(?<=[.!?][\"')])\s+(?=[^a-z\s]))"
+)
+_LINK = re.compile(r"!?\[((?:`[^`]*`|[^\[\]`])+)\]\((?:[^()\s]|\([^()\s]*\))*(?: \"[^\"]*\")?\)")
+_POWER = re.compile(r"<sup>([^<]*)</sup>")
+_MARKUP = re.compile(r"\*\*|</?(?:kbd|br|b|i|em|strong|p|a|span|sub|code|tt|u)\b[^<>]*>")
+LONG = 320  # characters of what is said of a name, beyond which whole sentences are left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,51 +51,278 @@ class Entry:
     """An entry taken apart; every text has single spaces and stands once."""
 
     sentences: tuple[str, ...]  # of the prose, in order
-    steps: tuple[str, ...]  # numbered or bulleted sentences
+    steps: tuple[str, ...]  # numbered items, and others that tell what to do
     notes: tuple[str, ...]  # sentences of what is marked as a note or a warning
-    fields: tuple[tuple[str, str], ...]  # (first cell, what the row says of it), in order
+    fields: tuple[tuple[str, str], ...]  # (name, what is said of it), in order, what is given before what comes back
+    codes: tuple[tuple[str, str], ...] = ()  # (error or status, what it means)
+    points: tuple[str, ...] = ()  # other items, and before them the line that leads over to them, which ends in a colon
+    calls: tuple[str, ...] = ()  # endpoints, or the function or module; the first is the likeliest
 
 
-def read_entry(text: str, whole: bool = True) -> Entry:
-    """Take an entry's text apart; `whole` False when it begins in the middle of the entry.
+class _Parts:
+    """What was read so far."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.texts: list[tuple[str, str]] = []  # (kind, paragraph)
+        self.rows: list[Row] = []
+        self.kind = kind  # what the last label says of a list
+        self.open = False  # the next line may go on with the last paragraph
+        self.fenced = False
+        self.alert = False  # the next paragraph is a note
+        self.owned = False  # what follows belongs to the last row
+
+
+def read_entry(text: str, whole: bool = True, header: str = "") -> Entry:
+    """Take an entry's text apart; `whole` False when it begins in the middle, `header` is its heading path.
 
     Code and headings are left out, and so is a sentence that a cut has left without its beginning or end.
     """
-    parts: list[tuple[str, str]] = []  # (kind, paragraph)
-    fields: list[tuple[str, str]] = []
     lines = _PAGE.sub("\n", text).splitlines()
-    at, fenced, open_ = 0, False, False  # open_: the next line may go on with the last paragraph
+    parts = _Parts(label(header.rpartition(" › ")[2]) if " › " in header else "")
+    at = 0
     while at < len(lines):
-        line, taken, rows = lines[at].rstrip(), 1, None
-        if line.lstrip().startswith(_FENCE):
-            fenced, open_ = not fenced, False
-        elif fenced or not line.strip() or _CODE.match(line) or _TITLE.match(line):
-            open_ = False
-        elif not line.startswith("|") and line.endswith("|"):
-            open_ = False  # the end of a row that is cut
-        elif found := _table(lines[at:]):
-            (taken, rows), open_ = found, False
-            fields += rows
+        at += _line(lines, at, parts)
+    texts = [(kind, one(paragraph)) for kind, paragraph in parts.texts]
+    if not whole and texts and not re.match(r"[A-Z`\"'*{]", texts[0][1]):
+        texts[0] = (texts[0][0], _SENTENCE.sub("\0", texts[0][1], count=1).partition("\0")[2])
+    left: list[tuple[str, str]] = []
+    for kind, paragraph in texts:
+        found = [] if kind == "note" else _told(paragraph, kind == "item")
+        parts.rows += found
+        left += [] if found else [(kind, paragraph)]
+    prose = _sentences(p for k, p in left if k == "prose" or (k == "item" and _says(p) and not _DO.match(p)))
+    prose = _unique([*prose[:1], *(p for k, p in left if k == "fact"), *prose[1:]])
+    steps = _unique(
+        filter(None, (" ".join(_sentences([p])) for k, p in left if k == "step" or (k == "item" and _DO.match(p))))
+    )
+    notes = _sentences(p for k, p in left if k == "note")
+    points = _points([(k, p) for k, p in left if k == "lead" or (k == "item" and not _says(p) and not _DO.match(p))])
+    calls = endpoints(header, text)
+    if not calls and (name := function(header, prose[0] if prose else "", lines)):
+        calls = (name,)
+    rows = [Row(one(row.name), _short(one(row.said)), row.kind) for row in parts.rows]
+    rows = [row for row in rows if not _CUT.search(row.said)]
+    good = [r for r in rows if re.search(r"\w", r.name) and re.search(r"\w", r.said) and balanced(r.name + r.said)]
+    given = [row for row in good if row.kind in ("", "request")] + [row for row in good if row.kind == "response"]
+    codes = [row for row in good if row.kind == "error"]
+    return Entry(prose, steps, notes, _once(given), _once(sorted(codes, key=fine)), points, calls)
+
+
+def join(entries: Sequence[Entry]) -> Entry:
+    """Parts of one entry, its description first, as one."""
+    return Entry(
+        _unique(text for e in entries for text in e.sentences),
+        _unique(text for e in entries for text in e.steps),
+        _unique(text for e in entries for text in e.notes),
+        _once([Row(*pair) for e in entries for pair in e.fields]),
+        _once([Row(*pair) for e in entries for pair in e.codes]),
+        _unique(text for e in entries for text in e.points),
+        next((e.calls for e in entries if e.calls), ()),
+    )
+
+
+def one(text: str) -> str:
+    """`text` on one line, without bold marks, addresses of links and the like; what stands in backticks is kept."""
+    text = _LINK.sub(r"\1", " ".join(text.replace("``", "`").split()))
+    spans = text.split("`")
+    closed = len(spans) % 2 == 1
+    for i, span in enumerate(spans):
+        if i % 2 and closed:
+            spans[i] = span.strip()
         else:
-            item, note, broken = _ITEM.match(line), _NOTE.match(line), at > 0 and _fragment(lines[at - 1])
-            kind = "step" if item else "note" if note else "cell" if broken and len(line) < SHORT else "prose"
-            if open_ and kind == "prose" and not broken and parts[-1][0] != "cell":
-                parts[-1] = (parts[-1][0], f"{parts[-1][1]} {line}")
-            else:
-                parts.append((kind, line[item.end() :] if item else line))
-            open_ = not (item and _ends(line) and len(line) < SHORT)
-        at += taken
-    if not whole and parts and not re.match(r"[A-Z`\"'*]", parts[0][1]):
-        parts[0] = (parts[0][0], _SENTENCE.sub("\0", parts[0][1], count=1).partition("\0")[2])
-    prose, steps, notes = (_sentences([p for k, p in parts if k == kind]) for kind in ("prose", "step", "note"))
-    cells = {_one(name): _one(said) for name, said in fields if _one(name) and _one(said)}
-    return Entry(prose, steps, notes, tuple(cells.items()))
+            spans[i] = _MARKUP.sub("", _POWER.sub(r"^\1", span)).replace(" ,", ",")
+    return "`".join(spans)
 
 
-def _sentences(paragraphs: Sequence[str]) -> tuple[str, ...]:
+def balanced(text: str) -> bool:
+    """Whether every backtick and bracket is closed, as where nothing was cut."""
+    plain = re.sub(r"`[^`]*`|[:;]-?[()]|^\w\)", "", text)
+    return text.count("`") % 2 == 0 and plain.count("(") == plain.count(")")
+
+
+def _line(lines: Sequence[str], at: int, parts: _Parts) -> int:
+    """Take the line at `at`, and those that belong to it; their number."""
+    line = lines[at].rstrip()
+    bare = line.strip()
+    if bare.startswith(_FENCE):
+        parts.fenced, parts.open = not parts.fenced, False
+        if parts.fenced:
+            _lead(lines, at, parts)
+            _shown(lines, at, parts)
+    elif parts.fenced or not bare:
+        parts.open = False
+    elif _TITLE.match(line) or (_LABEL.match(bare) and len(bare.split()) < 7 and not _NOTE.match(bare)):
+        parts.open, parts.owned, parts.alert = False, False, bool(_ALERT.match(bare))
+        parts.kind = label(bare) if not re.match(r"[-=~^]{3,}$", bare) else parts.kind
+    elif fact := _FACT.match(bare):
+        parts.texts.append(("fact", f"{fact[1]}: {fact[2].rstrip('.')}."))
+        parts.open = False
+    elif _CALL.match(line):
+        _lead(lines, at, parts)
+        parts.open = False
+    elif _ALERT.match(bare):
+        parts.open, parts.alert = False, True
+    elif _CODE.match(line) or _PAST.match(bare):
+        parts.open = False
+    elif found := table(lines[at:], parts.kind):
+        parts.open = False
+        parts.rows += [settled(row, parts.kind) for row in found[1]]
+        return found[0]
+    elif not line.startswith("|") and line.endswith("|"):
+        parts.open = False  # the end of a row that is cut
+    elif taken := _definition(lines, at, parts):
+        return taken
+    elif ITEM.match(line):
+        return _item(lines, at, parts)
+    else:
+        _prose(lines, at, parts)
+    return 1
+
+
+def _lead(lines: Sequence[str], at: int, parts: _Parts) -> None:
+    """A call follows: what leads over to it, "Evaluates an expression:", is the entry's description."""
+    before = next((line for line in reversed(lines[:at]) if line.strip()), "")
+    shown = any(_CALL.match(line) for line in lines[at : at + 2])
+    if shown and parts.texts and parts.texts[-1][0] == "prose" and before.rstrip().endswith(":"):
+        last = parts.texts[-1][1].rstrip()
+        if last.endswith(":") and len(last.split()) > 2:
+            parts.texts[-1] = ("prose", last[:-1] + ".")
+
+
+def _shown(lines: Sequence[str], at: int, parts: _Parts) -> None:
+    """One line of code follows: it ends the sentence that leads over to it."""
+    end = next((i for i in range(at + 1, len(lines)) if lines[i].strip().startswith(_FENCE)), 0)
+    code = [line.strip().removeprefix("$ ").removeprefix(">>> ") for line in lines[at + 1 : end] if line.strip()]
+    if len(code) != 1 or len(code[0]) > 100 or "`" in code[0] or code[0][0] in "{[<":
+        return
+    if parts.texts and parts.texts[-1][0] in ("prose", "item", "step") and parts.texts[-1][1].endswith(":"):
+        parts.texts[-1] = (parts.texts[-1][0], f"{parts.texts[-1][1]} `{code[0]}`.")
+
+
+def _definition(lines: Sequence[str], at: int, parts: _Parts) -> int:
+    """The lines of a name that stands alone, with its text below; 0 where there is none."""
+    if not _DEFINED.match(lines[at].strip()):
+        return 0
+    deep = len(lines[at]) - len(lines[at].lstrip())
+    first = next((i for i in range(at + 1, min(at + 3, len(lines))) if lines[i].strip()), len(lines))
+    end = first
+    while end < len(lines) and lines[end].strip():
+        inner = len(lines[end]) - len(lines[end].lstrip())
+        if inner <= deep and not lines[end].startswith(": "):
+            break
+        end += 1
+    if end == first:
+        return 0
+    said = " ".join(line.strip().removeprefix(": ") for line in lines[first:end])
+    parts.rows.append(settled(Row(lines[at].strip(), said), parts.kind))
+    parts.open = False
+    return end - at
+
+
+def _item(lines: Sequence[str], at: int, parts: _Parts) -> int:
+    """An item of a list with the lines that go on with it."""
+    mark = ITEM.match(lines[at])
+    deep = mark.end() if mark else 0
+    said, taken = [lines[at][deep:].strip()], 1
+    for line in lines[at + 1 :]:
+        inner = len(line) - len(line.lstrip())
+        ends = _ends(said[-1]) and inner < 2
+        if not line.strip() or ITEM.match(line) or line.startswith(("|", "#", *_FENCE)) or _CALL.match(line):
+            break
+        if (ends and len(said[-1]) < SHORT) or (inner < 2 and _LABEL.match(line.strip())) or _CODE.match(line):
+            break
+        if _NOTE.match(line.strip()) or _ALERT.match(line.strip()) or _PAST.match(line.strip()):
+            break
+        said.append(line.strip())
+        taken += 1
+    text = " ".join(said)
+    parts.open, back = False, _BACK.match(one(text))
+    if back:
+        parts.texts += [("prose", f"{back[1]}: {back[2]}")] * _ends(back[2])
+        return taken
+    row = item(one(text), parts.kind) if not _NOTE.match(text) else None
+    parts.owned = row is not None and _OWNING.match(row.name) is not None
+    if row is None:
+        numbered = re.match(r"\s*\d", lines[at])
+        if not numbered and parts.texts and parts.texts[-1][0] == "prose" and parts.texts[-1][1].endswith(":"):
+            lead = _SENTENCE.split(parts.texts[-1][1])[-1]
+            parts.texts[-1] = ("prose", parts.texts[-1][1].removesuffix(lead))
+            parts.texts.append(("lead", lead))
+        parts.texts.append(("note" if _NOTE.match(text) else "step" if numbered else "item", text))
+    elif row.said:
+        parts.rows.append(settled(row, parts.kind))
+    elif at + taken + 1 < len(lines) and not lines[at + taken].strip() and lines[at + taken + 1][:1].strip():
+        below = lines[at + taken + 1]  # a name whose text is the paragraph below it
+        if _ends(below) and not ITEM.match(below) and not below.startswith(("|", "#", *_FENCE)):
+            parts.rows.append(settled(Row(row.name, below), parts.kind))
+            taken += 2
+    return taken
+
+
+def _prose(lines: Sequence[str], at: int, parts: _Parts) -> None:
+    """A line of a paragraph, or one that begins another."""
+    line = lines[at].rstrip()
+    if parts.owned and parts.rows and not parts.alert:
+        parts.rows[-1] = replace(parts.rows[-1], said=f"{parts.rows[-1].said} {line.strip()}")
+        return
+    note, broken = parts.alert or _NOTE.match(line), at > 0 and _fragment(lines[at - 1])
+    kind = "note" if note else "cell" if broken and len(line) < SHORT else "prose"
+    if parts.open and kind != "note" and not broken and parts.texts[-1][0] not in ("cell", "item"):
+        parts.texts[-1] = (parts.texts[-1][0], f"{parts.texts[-1][1]} {line.strip()}")
+    else:
+        parts.texts.append((kind, line.strip()))
+    parts.open, parts.alert = True, False
+
+
+def _told(paragraph: str, listed: bool) -> list[Row]:
+    """The rows of a paragraph that names fields or errors in sentences."""
+    if rows := several(paragraph):
+        return rows
+    if listed:
+        return []
+    found = [sentence(text) for text in re.split(r"(?<=[.!?]) (?=(?:The |Use |Give |Set )[\w ]{0,24}`)", paragraph)]
+    return [row for row in found if row is not None] if all(found) else []
+
+
+def _says(item: str) -> bool:
+    """Whether an item of a list is a sentence of its own, not something to do or a part of a whole."""
+    return _ends(item) and _TOLD.search(" ".join(item.split()[:5])) is not None
+
+
+def _points(texts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """Items that are whole, after the line that leads over to them if that is known."""
+    told = (text if kind == "lead" and text.endswith(":") else " ".join(_sentences([text])) for kind, text in texts)
+    return _unique(filter(None, told))
+
+
+def _sentences(paragraphs: Iterable[str]) -> tuple[str, ...]:
     """Whole sentences, each once; a line that leads over to a list is none."""
-    parts = (s.strip() for p in paragraphs for s in _SENTENCE.split(_one(_NOTE.sub("", p, count=1))))
-    return tuple(dict.fromkeys(s[0].upper() + s[1:] if _PLAIN.match(s) else s for s in parts if _ends(s)))
+    parts = (s.strip() for p in paragraphs for s in _SENTENCE.split(_NOTE.sub("", p, count=1)))
+    whole = (s for s in parts if _ends(s) and s[-1] != "?" and balanced(s) and not _PAST.match(s))
+    return _unique(s[0].upper() + s[1:] if _PLAIN.match(s) else s for s in whole)
+
+
+def _short(text: str) -> str:
+    """The first sentences of what is said of a name; a cut one is left out."""
+    kept: list[str] = []
+    for part in _SENTENCE.split(text):
+        if kept and (len(" ".join([*kept, part])) > LONG or not part.rstrip("\"')`").endswith((".", "!", "?"))):
+            continue
+        kept.append(part.strip())
+    return re.sub(r",? (?:e\.g\.|i\.e\.|such as|for example|see)[:,]?$", ".", " ".join(kept).rstrip(" :,;"))
+
+
+def _once(rows: Sequence[Row]) -> tuple[tuple[str, str], ...]:
+    """Each name once, with what is said of it first."""
+    found: dict[str, tuple[str, str]] = {}
+    for row in rows:
+        if row.name and row.said:
+            found.setdefault(row.name.strip("`"), (row.name, row.said))
+    return tuple(found.values())
+
+
+def _unique(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))
 
 
 def _ends(text: str) -> bool:
@@ -75,55 +331,6 @@ def _ends(text: str) -> bool:
 
 def _fragment(line: str) -> bool:
     """Whether a line neither ends a sentence nor is long enough to be wrapped: a title or a cell."""
-    return 0 < len(line.strip()) < SHORT and not _ITEM.match(line) and not line.rstrip().endswith((".", "!", "?", "|"))
-
-
-def _one(text: str) -> str:
-    return " ".join(text.replace("**", "").split())
-
-
-def _table(lines: Sequence[str]) -> tuple[int, list[tuple[str, str]]] | None:
-    """(lines, rows) of the table that begins here, if one does: markdown, columns of spaces, or one line a cell."""
-    if lines[0].startswith("|"):
-        return _markdown(lines)
-    if (row := _ROW.match(lines[0])) and not _ITEM.match(lines[0]):
-        deep = (i for i, line in enumerate(lines) if i and len(line) - len(line.lstrip()) < row.start(2))
-        taken = next(deep, len(lines))
-        said = " ".join([row[2], *lines[1:taken]])
-        return taken, [] if _CAPITAL.match(row[1]) and _CAPITAL.match(_one(said)) else [(row[1], said)]
-    return _lost(lines)
-
-
-def _markdown(lines: Sequence[str]) -> tuple[int, list[tuple[str, str]]]:
-    """A markdown table, or the rest of one; a row that is cut is left out."""
-    count = next((i for i, line in enumerate(lines) if not line.startswith("|")), len(lines))
-    cells = [[c.strip() for c in re.split(r"(?<!\\)\|", line.strip()[1:-1])] for line in lines[:count]]
-    rule = next((i for i, row in enumerate(cells) if all(re.fullmatch(r":?-+:?", c) for c in row)), -1)
-    width = len(cells[max(rule, 0)])
-    rows = [row for row, line in zip(cells, lines, strict=False) if len(row) == width and line.rstrip().endswith("|")]
-    return count, _rows(cells[0] if rule > 0 else [""] * width, rows[rule + 1 :])
-
-
-def _lost(lines: Sequence[str]) -> tuple[int, list[tuple[str, str]]] | None:
-    """A table of which a PDF has kept one line a cell: its titles begin with capitals, then comes name after name."""
-    width = next((i for i, line in enumerate(lines[:6]) if not _CAPITAL.match(line)), 0)
-    rows: list[list[str]] = []
-    at = width
-    while width > 1 and len(lines) >= at + width and _NAME.match(lines[at]):
-        cells, at = list(lines[at : at + width]), at + width
-        while len(cells[-1]) > SHORT and not _ends(cells[-1]) and at < len(lines) and not _NAME.match(lines[at]):
-            cells[-1] += " " + lines[at]  # a cell of several lines
-            at += 1
-        rows.append(cells)
-    return (at, _rows(lines[:width], rows)) if rows else None
-
-
-def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
-    """(first cell, what is said of it): the column with the most text, or all of them where none holds sentences."""
-    if not rows or len(head) < 2:
-        return []
-    said = max(range(1, len(head)), key=lambda column: sum(len(row[column]) for row in rows))
-    if head[0] and len(head) > 2 and 2 * sum(row[said].endswith(".") for row in rows) < len(rows):
-        return [(r[0], "; ".join(f"{h}: {c}" for h, c in zip(head[1:], r[1:], strict=True) if c)) for r in rows]
-    needed = [i for i, name in enumerate(head) if name.lower() == "required"]
-    return [(r[0], r[said] + " Required." * any(r[i].lower() == "yes" for i in needed)) for r in rows]
+    return (
+        0 < len(line.strip()) < SHORT and not ITEM.match(line) and not line.rstrip().endswith((".", "!", "?", "|", ":"))
+    )

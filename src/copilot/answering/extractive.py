@@ -3,34 +3,24 @@
 The baseline that a language model has to beat: a Generator like any other, deterministic, at once, and without torch.
 """
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from copilot.answering.answer import Answerer
-from copilot.answering.entries import Entry
 from copilot.answering.glossary import Term
-from copilot.answering.identifiers import VERBS, nameable
-from copilot.answering.ranking import SHAPED, best_entry, read_question
+from copilot.answering.identifiers import nameable
+from copilot.answering.ranking import best_entry, read_question
 from copilot.answering.refusal import refusal
+from copilot.answering.wording import ALARM, Said, calling, described, leaning, listed, pointed, row, warned
 from copilot.config import AnswerPart, Prompt
 from copilot.model.generator import Generated
 from copilot.prompt.sections import MARK
 from copilot.types import Abstention, Hit, Message
 
 NAME = "extractive"  # what `Answer.model` says
-FIELDS, TIPS, STEPS = 6, 4, 6  # items of a section, at most
+FIELDS, TIPS, STEPS = 8, 5, 8  # items of a section, at most
 LEAST = 0.1  # share of what is asked; when the best entry holds less, the documents do not say
-
-_CALL = re.compile(rf"\b((?:{VERBS}) /[\w/{{}}<>.:-]*[\w}}>])")
-_MODULE = re.compile(r"(?:The \w+ |Use )?`?([a-z]+(?:[A-Z]\w*|_\w+))`?(?![\w(.])")
-_ALARM = re.compile(
-    r"\b(?:refused|rejected|errors?|cannot|only|must|not|never|no longer|fails?|otherwise|at most|up to|limit\w*|"
-    r"except|unless|before|lost|ignored|[45]\d\d)\b",
-    re.I,
-)
-_LEANS = re.compile(r"(?:It|They|This|These|Those|That|Such|Otherwise|Then|Both|He|She|In that case)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,38 +85,6 @@ def extractive(
     return Answerer(rules, kept, question_alone, config, NAME, None, files or {}, glossary, doubt=doubt)
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What the answer has said already, and the names that its entry lets it put into backticks."""
-
-    names: tuple[str, ...]
-    marked: bool  # the document itself has names in backticks
-    before: set[str] = field(default_factory=set)
-
-    def new(self, sentences: Iterable[str], most: int) -> list[str]:
-        """The first `most` that were not said yet, names in backticks; they count as said from now on."""
-        found: list[str] = []
-        for sentence in sentences:
-            key = " ".join(re.findall(r"\w+", sentence.lower()))
-            if len(found) < most and key and key not in self.before:
-                self.before.add(key)
-                found.append(self.ticked(sentence))
-        return found
-
-    def ticked(self, text: str) -> str:
-        """`text` with its names in backticks, where the document has not put them there."""
-        shaped = [re.escape(n) for n in sorted(self.names, key=len, reverse=True) if SHAPED.match(n)]
-        if self.marked or not shaped:
-            return text
-        name = re.compile(rf"(?<![\w/.{{-])(?:{'|'.join(shaped)})(?![\w/}}(-])")
-        spans = text.split("`")
-        return "`".join(part if i % 2 else name.sub(r"`\g<0>`", part) for i, part in enumerate(spans))
-
-    def naming(self, text: str) -> str:
-        """The first name that stands in backticks in `text`; "" without one."""
-        return next((n for n in re.findall(r"`([^`]+)`", self.ticked(text)) if n in self.names), "")
-
-
 def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list[str] | None:
     """The texts of four sections, none empty and no sentence twice; what they name in backticks stands in `hits`.
 
@@ -138,56 +96,27 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
         return None
     entry, said = found.entry, Said(nameable(found.context), "`" in found.context)
     prose = leaning(entry.sentences)
-    plain = [*prose, *entry.notes, *entry.steps]
-    fit = {text: asked.likeness(text) for text in [*plain, *map(row, entry.fields)]}
-    call = calling(entry)
+    rows = {pair: row(pair) for pair in (*entry.fields, *entry.codes)}
+    plain = [*prose, *entry.notes, *entry.steps, *(text for text in entry.points if not text.endswith(":"))]
+    fit = {text: asked.likeness(text) for text in [*plain, *rows.values()]}
+    call = calling(entry, asked, found.context, "\n".join(hit.chunk.passage for hit in hits))
     telling = [text for text in fit if text in plain or not call or fit[text] > 2]  # a row only where it is asked for
     best = max(telling, key=lambda text: fit[text], default="")
-    summary = said.new([*plain[:1], *([best] if fit.get(best) else [])], 2)
-    wanted = sorted(entry.fields, key=lambda pair: -fit[row(pair)])[:FIELDS]
-    fields = said.new([row(pair) for pair in entry.fields if pair in wanted], FIELDS)
-    alarms = [s for s in prose if _ALARM.search(s)]
-    steps = said.new(entry.steps, STEPS)
+    first = "".join(said.new(plain[:1], 1))
+    summary = described(found.heading, first, said.new([best] if fit.get(best) else [], 1))
+    fields = said.new(listed([rows[pair] for pair in entry.fields], fit, FIELDS), FIELDS)
+    alarms = [s for s in prose if ALARM.search(s)]
+    steps = [f"{n}. {step}" for n, step in enumerate(said.new(entry.steps, STEPS), 1)]
+    steps = steps or pointed(said.new(entry.points, STEPS))
     how = call + ([] if steps else said.new((s for s in prose if s not in alarms), 2))
     how = how or ([] if steps else said.new(alarms, 1))
-    tips = said.new([*entry.notes, *alarms], TIPS) or said.new(prose, TIPS)
-    how = [" ".join(how)] * bool(how) + [f"{n}. {step}" for n, step in enumerate(steps, 1)]
-    for sentence in [] if fields else prose:
-        if name := said.naming(sentence):
-            fields += [f"`{name}`: {text}" for text in said.new([sentence], 1)]
+    tips = said.new(warned([*entry.notes, *alarms], [rows[pair] for pair in entry.codes], fit, TIPS), TIPS)
+    tips = tips or said.new(sorted(prose, key=lambda text: -fit[text]), 3)
+    how = [" ".join(how)] * bool(how) + steps
+    fields += said.named(prose, fields, FIELDS, fit)
     return [
-        " ".join(summary) or f"{found.heading}.",
+        summary,
         "\n".join(how) or f"Read “{found.heading}” in the sources.",
         "\n".join(f"- {text}" for text in fields) or "- No field is listed for this.",
         "\n".join(f"- {text}" for text in tips) or "The documents name no special warning for this.",
     ]
-
-
-def row(pair: tuple[str, str]) -> str:
-    """A row of a table as an item; a name gets backticks, a word such as a plan's name none."""
-    name = pair[0] if "`" in pair[0] or not re.fullmatch(r"(?![A-Z][a-z]+$)\S*[A-Za-z]\S*", pair[0]) else f"`{pair[0]}`"
-    return f"{name}: {pair[1]}"
-
-
-def leaning(sentences: Sequence[str]) -> list[str]:
-    """The sentences, each with those after it that cannot be understood alone; a first one that cannot is left out."""
-    found: list[str] = []
-    for sentence in sentences:
-        if found and _LEANS.match(sentence):
-            found[-1] += " " + sentence
-        elif not _LEANS.match(sentence):
-            found.append(sentence)
-    return found
-
-
-def calling(entry: Entry) -> list[str]:
-    """How the entry's endpoint or module is used; nothing where its first sentence names none."""
-    first = entry.sentences[0] if entry.sentences else ""
-    call = _CALL.search(first.replace("`", "")) or _MODULE.match(first)
-    if call is None:
-        return []
-    path = re.findall(r"{(\w+)}", call[1])
-    given = [name.strip("`") for name, text in entry.fields if text.endswith("Required.")]
-    given = [f"`{name}`" for name in given if name not in path and not call[1].startswith("GET ")]
-    how = [f"{'Call' if ' ' in call[1] else 'Use'} `{call[1]}`."]
-    return how + ([f"Give {' and '.join(filter(None, (', '.join(given[:-1]), given[-1])))}."] if given else [])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from copilot.answering.entries import Entry, read_entry
+from copilot.answering.entries import Entry, join, read_entry
 from copilot.answering.identifiers import in_text, nameable, supported
 from copilot.types import Chunk, Hit
 
@@ -24,6 +24,14 @@ _STOP = frozenset(
 )
 _WORD = re.compile(r"[A-Za-z][a-z]+|[A-Z]+(?![a-z])|\d+")
 _ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e|ly)$")
+_PART = re.compile(
+    r"(?:(?:request|response|query|path|body|url|uri|header|return|input|output|form|error|status|http|optional|"
+    r"required|common|\d{3}) ?)*(?:parameters?|arguments?|options|fields?|body|headers?|values?|errors?|codes?|"
+    r"responses?|request|returns?|results?|attributes|properties|examples?|notes?|remarks|limits|permissions|"
+    r"description|syntax|synopsis|usage)",
+    re.I,
+)
+_FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*).*$", re.M)
 _QUOTED = re.compile(r"[\"“'`]([\w.-]+)[\"”'`]|\b([1-5]\d\d)\b")
 
 
@@ -64,18 +72,31 @@ def read_question(question: str, hits: Sequence[Hit]) -> Asked:
 def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
     """The entry that fits best, its chunks put together; the weights were chosen on the training questions."""
     entries: dict[tuple[str, str], list[Hit]] = {}
-    for hit in hits:
-        entries.setdefault((hit.chunk.document, hit.chunk.heading), []).append(hit)
+    first: dict[tuple[str, str], int] = {}  # its place among the hits
+    for rank, hit in enumerate(hits):
+        key = (hit.chunk.document, _whole(hit.chunk.heading))
+        entries.setdefault(key, []).append(hit)
+        first.setdefault(key, rank)
     found, total = [], sum(asked.weight.values()) or 1.0
-    for parts in entries.values():
+    for key, parts in entries.items():
         chunks = sorted((hit.chunk for hit in parts), key=lambda chunk: chunk.start)
-        title = chunks[0].header.rpartition(" › ")[2]
+        title = _whole(chunks[0].header).rpartition(" › ")[2]
         context = "\n".join(chunk.passage for chunk in chunks)
         shares = [sum(asked.weight.get(word, 0.0) for word in stems(text)) / total for text in (title, context)]
         named = sum(supported(name, context) for name in asked.names)
-        score = max(hit.score for hit in parts) + 0.1 * shares[0] + 0.4 * shares[1] + 0.3 * named
-        found.append(Found(_read(chunks, title), title, context, min(1.0, shares[1] + named), score))
+        entry = _read(chunks)
+        score = max(hit.score for hit in parts) + 0.1 * shares[0] + 0.3 * shares[1] + 0.3 * named - 0.05 * first[key]
+        score += 0.05 * bool(entry.calls) + 0.2 * bool(entry.sentences or entry.fields or entry.steps)
+        found.append(Found(entry, title, context, min(1.0, shares[1] + named), score))
     return max(found, key=lambda f: f.score, default=None)
+
+
+def _whole(heading: str) -> str:
+    """The heading path of the whole entry: without parts such as "Request body", except right below the title."""
+    path = heading.split(" › ")
+    while len(path) > 2 and _PART.fullmatch(path[-1].strip("#¶: ")):
+        path.pop()
+    return " › ".join(path)
 
 
 def stems(text: str) -> list[str]:
@@ -87,11 +108,32 @@ def stems(text: str) -> list[str]:
     return list(dict.fromkeys(_ENDING.sub("", word) for word in words if word not in _STOP))
 
 
-def _read(chunks: Sequence[Chunk], title: str) -> Entry:
-    """The chunks of one section as one entry, what they share once."""
+def _read(chunks: Sequence[Chunk]) -> Entry:
+    """The chunks of one entry: those of each section put together, what they share once."""
+    sections: dict[str, list[Chunk]] = {}
+    for chunk in chunks:
+        sections.setdefault(chunk.heading, []).append(chunk)
+    return join([_section(parts) for parts in sections.values()])
+
+
+def _section(chunks: Sequence[Chunk]) -> Entry:
+    title = chunks[0].header.rpartition(" › ")[2]
     text = chunks[0].text
     begins = text.lstrip("# ").startswith(title)
+    text = text if begins else _opened(text)
     for before, chunk in pairwise(chunks):
         apart = chunk.start > before.end
-        text += "\n\n" + chunk.text if apart else chunk.text[max(0, before.end - chunk.start) :]
-    return read_entry(text.lstrip("# ").removeprefix(title) if begins else text, whole=begins)
+        text += _closed(text) + _opened(chunk.text) if apart else chunk.text[max(0, before.end - chunk.start) :]
+    text = text.lstrip("# ").removeprefix(title) if begins else text
+    return read_entry(text, begins, chunks[0].header)
+
+
+def _opened(text: str) -> str:
+    """A text that may begin within code: then the code begins with it."""
+    first = _FENCE.search(text)
+    return f"```\n{text}" if first and not first[1] and re.match(r"\n\s*(?:\n|$)|$", text[first.end() :]) else text
+
+
+def _closed(text: str) -> str:
+    """What ends `text` before another passage."""
+    return "\n```\n\n" if len(_FENCE.findall(text)) % 2 else "\n\n"

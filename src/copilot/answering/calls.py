@@ -1,0 +1,69 @@
+"""An entry's heading path and text in; the endpoints that it is about, or the function, out."""
+
+import re
+
+from copilot.answering.identifiers import VERBS
+
+_HOST = r"(?:https?://[\w.{}<>$-]+(?::\d+)?|\{[\w-]*(?:url|host|server|endpoint)\})"
+_PATH = r"/(?:[\w/{}<>.:%+~$*@-]|\[[\w-]+\])*[\w}>*/]"
+_CALL = re.compile(rf"(?<![\w/-])({VERBS})[\s`*:|]{{1,6}}(?:{_HOST})?({_PATH}|/(?=[\s`]))(?![\w-])")
+_LINE = re.compile(
+    rf"[ \t]*(?:[-*+] +)?[*`\[(]*({VERBS})[*`\])]*[ \t:]+[*`]*(?:{_HOST})?({_PATH}|/)"
+    r"(?:\?\S*)?[`*]*(?: HTTP/[\d.]+)?[ \t]*$",
+    re.M,
+)
+_PARTS = re.compile(
+    rf"^\W*(?:HTTP )?(?:verb|method)\W+({VERBS})\b[\s\S]{{0,60}}?"
+    rf"^\W*(?:path|url|uri|endpoint|route)\W+(?:{_HOST})?({_PATH})",
+    re.M | re.I,
+)
+_ROW = re.compile(rf"^\|[ \t]*`?({VERBS})`?[ \t]*\|[ \t]*`?(?:{_HOST})?({_PATH})`?[ \t]*\|", re.M)
+_CURL = re.compile(rf"curl\b[^\n]*?(?:\\\n[^\n]*?)*?[\"' ](?:{_HOST})({_PATH})")
+_METHOD = re.compile(rf"(?:-X ?|--request[ =])[\"']?({VERBS})\b")
+_MODULE = re.compile(
+    r"(?:The \w+ |Use )?`?([a-z]+(?:[A-Z]\w*|_\w+)|(?<=`)[\w$]+(?:[.-]\w+)*(?:\(\))?(?=`))`?(?![\w(.])"
+)
+_ALONE = re.compile(r"(?:\*\*|`)([\w$]+(?:[.:-]\w+)*(?:\([^`*\n]*\))?)(?:\*\*|`)$")
+_COMMAND = re.compile(r"([a-z]+(?:[-._][a-z]+)+)$")
+_FUNCTION = re.compile(r"(?:[A-Za-z_$][\w$]*\.)*[A-Za-z_$][\w$]*\([\w\s,.=\[\]'\"{}$:*|-]*\)$")
+
+
+def endpoints(header: str, text: str) -> tuple[str, ...]:
+    """What the entry documents, as `VERB /path`: of the most telling place that has any, in order.
+
+    The heading path from its end; lines, tables and labels that hold a call and nothing else; the first sentences; an
+    example with curl.
+    """
+    for title in reversed(header.split(" › ")):
+        if found := _all(_CALL, title.replace("`", "")):
+            return found
+    for pattern in (_LINE, _ROW, _PARTS):
+        if found := _all(pattern, text):
+            return found
+    prose = re.sub(r"```.*?(?:```|\Z)", "", text, flags=re.S)
+    if found := _all(_CALL, prose):
+        return found[:1]
+    for example in _CURL.finditer(text):
+        shown = example[0]
+        verb = _METHOD.search(shown)
+        return (f"{verb[1] if verb else 'GET'} {example[1].rstrip('/')}",)
+    return ()
+
+
+def function(header: str, first: str, lines: list[str]) -> str:
+    """The function, module or command that the entry is about; "" where it names none."""
+    title = re.sub(r"[#¶\s]+$", "", header.rpartition(" › ")[2]).strip()
+    title = title.removeprefix("`").removesuffix("`")
+    if _FUNCTION.match(title):
+        return title
+    if match := _MODULE.match(first):
+        return match[1]
+    alone = [line.strip() for line in lines if line.strip()][:4]
+    return next((match[1] for line in alone if (match := _ALONE.match(line) or _COMMAND.match(line))), "")
+
+
+def _all(pattern: "re.Pattern[str]", text: str) -> tuple[str, ...]:
+    found = (
+        f"{match[1].upper()} {match[2].rstrip('.:') if match[2] != '/' else '/'}" for match in pattern.finditer(text)
+    )
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,169 @@
+"""What an entry says in; items and sentences of an answer, none said twice, out."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from copilot.answering.entries import Entry
+from copilot.answering.identifiers import VERBS, is_pair, supported
+from copilot.answering.ranking import SHAPED, Asked
+
+ALARM = re.compile(
+    r"\b(?:refused|rejected|errors?|cannot|only|must|not|never|no longer|fails?|otherwise|at most|up to|limit\w*|"
+    r"except|unless|before|lost|ignored|deprecated|[45]\d\d)\b",
+    re.I,
+)
+_LEANS = re.compile(
+    r"(?:It|They|These|Those|That|Such|Otherwise|Then|Both|He|She|In that case|However|Therefore|So|Thus|In this case|"
+    r"Also|For example|For instance|As such|Instead|But|And|Or|This (?:is|was|can|will|may|might|has|lets|allows|makes|"
+    r"means|must|should|would|could|does|also|gives|helps|happens|applies|works|includes|requires|causes|only|way|"
+    r"behaviou?r|case|approach|example|error|one|information|list|value|in turn))\b",
+    re.I,
+)
+LONG = 6  # words of a sentence that must not stand twice
+_FINE = re.compile(r"`?[1-3]\d\d\b")
+_NEEDED = re.compile(r"^Required[.:]|(?<= )Required\.$")
+_DOES = re.compile(r"(?:This \w+ )?[A-Z]?[a-z]+s\b|`")
+_ASIDE = re.compile(
+    r"There (?:is|are)\b|\{|The (?:answer|body|repl(?:y|ies)|response|result)s? ?\b|Type\b|"
+    r"`[^`/ ]*` (?:is|are|holds|has|lists)\b|No\b"
+)
+_TICKED = re.compile(r"`([^`]+)`")
+_BEGINS = re.compile(
+    r"(?:The )?(?:(?:field|parameter|option|header|flag|value) )?`([^`/ ]+)` (?!and |or )[a-z]+ .*\w \w"
+)
+_PIECE = re.compile(r"(?<=[.!?])\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the answer has said already, and the names that its entry lets it put into backticks."""
+
+    names: tuple[str, ...]
+    marked: bool  # the document itself has names in backticks
+    before: set[str] = field(default_factory=set)
+
+    def new(self, sentences: Iterable[str], most: int) -> list[str]:
+        """The first `most` that were not said yet, names in backticks; they count as said from now on."""
+        found: list[str] = []
+        for text in sentences:
+            if len(found) == most:
+                break
+            parts = {part: _key(part) for part in _PIECE.split(text)}
+            left = [part for part, key in parts.items() if key not in self.before or len(key.split()) < LONG]
+            if _key(text) not in self.before and any(key not in self.before for key in parts.values()):
+                self.before.update((_key(text), *parts.values()))
+                found.append(self.ticked(" ".join(left)))
+        return found
+
+    def ticked(self, text: str) -> str:
+        """`text` with its names in backticks, where the document has not put them there."""
+        shaped = [re.escape(n) for n in sorted(self.names, key=len, reverse=True) if SHAPED.match(n)]
+        if self.marked or not shaped:
+            return text
+        name = re.compile(rf"(?<![\w/.{{-])(?:{'|'.join(shaped)})(?![\w/}}(-])")
+        spans = text.split("`")
+        return "`".join(part if i % 2 else name.sub(r"`\g<0>`", part) for i, part in enumerate(spans))
+
+    def named(self, prose: Sequence[str], fields: Sequence[str], most: int, fit: Mapping[str, float]) -> list[str]:
+        """Sentences that begin with a name that none of `fields` tells of; without fields, others that name one too.
+
+        Each name once, `most` with the fields; the others are those that say most of what is asked, four at most.
+        """
+        taken = {name for text in fields for name in _TICKED.findall(text.partition(": ")[0])}
+        begun = {text: match[1] for text in prose if (match := _BEGINS.match(self.ticked(text)))}
+        others = {text: name for text in prose if text not in begun and (name := self._naming(text))}
+        likely = sorted(others, key=lambda text: -fit[text])[:4] if not fields else []
+        found: list[str] = []
+        for text in [text for text in prose if text in begun or text in likely]:
+            name = begun.get(text) or others[text]
+            if name not in taken and name in self.names and not is_pair(name) and len(fields) + len(found) < most:
+                said = self.new([text], 1)
+                found += [one if text in begun else f"`{name}`: {one}" for one in said]
+                taken |= {name} if said else set()
+        return found
+
+    def _naming(self, text: str) -> str:
+        """The first name, but no verb or path, that stands in backticks in `text`; "" without one."""
+        ticked = _TICKED.findall(self.ticked(text))
+        return next((n for n in ticked if n in self.names and "/" not in n and not re.fullmatch(VERBS, n)), "")
+
+
+def _key(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+def row(pair: tuple[str, str]) -> str:
+    """A row of a table as an item; a name gets backticks, a word such as a plan's name none."""
+    name = (
+        pair[0]
+        if "`" in pair[0] or not re.fullmatch(r"(?![A-Z][a-z]+$)\S*[A-Za-z]\S*|\d{3}", pair[0])
+        else f"`{pair[0]}`"
+    )
+    return f"{name}: {pair[1]}"
+
+
+def described(heading: str, first: str, more: Sequence[str]) -> str:
+    """The summary: the heading where the entry does not begin by saying what it is, then what is said."""
+    told = [text if text.endswith((".", "!", "?")) else f"{text}." for text in ([first] * bool(first)) + [*more]]
+    if is_pair(heading):
+        return " ".join(told if first else [f"This is about `{heading}`.", *told])
+    aside = _ASIDE.match(first) or (ALARM.search(_PIECE.split(first)[0]) and not _DOES.match(first))
+    return " ".join([f"{heading}.", *told] if aside or not first else told)
+
+
+def leaning(sentences: Sequence[str]) -> list[str]:
+    """The sentences, each with those after it that cannot be understood alone; a first one that cannot is left out."""
+    found: list[str] = []
+    for sentence in sentences:
+        if found and _LEANS.match(sentence):
+            found[-1] += " " + sentence
+        elif not _LEANS.match(sentence):
+            found.append(sentence)
+    return found
+
+
+def listed(rows: Sequence[str], fit: Mapping[str, float], most: int) -> list[str]:
+    """The rows; where there are more than fit, those that are asked for first, then those that have to be given."""
+    if len(rows) <= most:
+        return list(rows)
+    return sorted(rows, key=lambda text: -fit[text] - 0.1 * bool(_NEEDED.search(text.partition(": ")[2])))
+
+
+def pointed(points: Sequence[str]) -> list[str]:
+    """Items below the lines that lead over to them; such a line without an item is left out."""
+    followed = [
+        text for text, after in zip(points, [*points[1:], ":"], strict=False) if text[-1] != ":" or after[-1] != ":"
+    ]
+    return [text if text.endswith(":") else f"- {text}" for text in followed]
+
+
+def warned(sentences: Sequence[str], codes: Sequence[str], fit: Mapping[str, float], most: int) -> list[str]:
+    """The warnings and errors that have most to do with the question, warnings before errors; no status of success."""
+    errors = [text for text in codes if fit[text] >= 2 or not _FINE.match(text)]
+    pool = [*sentences, *errors]
+    kept = sorted(pool, key=lambda text: -fit[text] - 0.5 * (text in sentences))[:most]
+    return [text for text in pool if text in kept]
+
+
+def calling(entry: Entry, asked: Asked, context: str, others: str) -> list[str]:
+    """How the entry's endpoint or function is used; nothing where it names none.
+
+    `context` is the entry's own passages. Where `others`, all passages, write another verb before the same path, the
+    verb is told apart from it.
+    """
+    known = [call for call in entry.calls if supported(call, context)]
+    known = known or [path for call in entry.calls if supported(path := call.partition(" ")[2], context)]
+    if not known:
+        return []
+    first = max(known, key=asked.likeness)
+    verb, _, path = first.partition(" ")
+    calls = [call for call in known if call.partition(" ")[2] == path] if is_pair(first) else [first]
+    if all(supported(call, others) for call in calls):
+        how = [f"{'Call' if '/' in first else 'Use'} {' or '.join(f'`{call}`' for call in calls[:3])}."]
+    else:
+        how = [f"Call `{path}` with `{verb}`."]
+    placed = re.findall(r"[{<](\w+)[}>]", path)
+    given = [name.strip("`") for name, text in entry.fields if _NEEDED.search(text)]
+    given = [f"`{name}`" for name in given if name not in placed and verb != "GET" and "`" not in name][:5]
+    return how + ([f"Give {' and '.join(filter(None, (', '.join(given[:-1]), given[-1])))}."] if given else [])
