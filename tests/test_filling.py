@@ -71,11 +71,13 @@ def test_a_warning_of_another_passage_names_it_and_shares_a_word_with_the_questi
     )
     other = "## Plans\n\nPlans cannot be changed before noon."
     assert filled(3, shown, DELETE, other, question=asked) == "- The contact leaves all of its lists."
-    assert filled(2, f"{shown}\n- `contactId`: x\n- `erase`: x\n- `reason`: x The contact leaves all of its lists.") == ""
+    every = f"{shown}\n- `contactId`: x\n- `erase`: x\n- `reason`: x The contact leaves all of its lists."
+    assert filled(2, every) == ""
 
 
 def test_steps_are_numbered_and_names_get_backticks_where_the_document_has_none() -> None:
-    guide = "## Import contacts\n\nThe importer reads a file.\n\n1. Open the page of lists.\n2. Set maxRows to a number.\n"
+    steps = "1. Open the page of lists.\n2. Set maxRows to a number.\n"
+    guide = f"## Import contacts\n\nThe importer reads a file.\n\n{steps}"
     assert filled(1, "### Summary\nThe importer reads a file.", guide, question="How do I import contacts?") == (
         "1. Open the page of lists.\n2. Set `maxRows` to a number."
     )

@@ -29,7 +29,7 @@ NONE_T, NONE_U = "Nothing further is said under “T”.", "Nothing further is s
         ("### S\nIt is so. It is so. It is so.", "### S\nIt is so."),
         ("### S\nUse it.\n\n### T\nUse it.", "### S\nUse it.\n\n### T\nUse it."),
         (  # a name has one line in a section that says what it is, whatever the second would say
-            "### S\n- `a`: the first. It counts.\n- `b` (number): two\n- `a` (text): other. Words.\n- `b` – no\n- `c`: x",
+            "### S\n- `a`: the first. It counts.\n- `b` (number): two\n- `a` (x): other. Words.\n- `b` – no\n- `c`: x",
             "### S\n- `a`: the first. It counts.\n- `b` (number): two\n- `c`: x",
         ),
         ("### S\n- `a`: one\n- `a` cannot be two.", "### S\n- `a`: one\n- `a` cannot be two."),  # a warning

@@ -185,7 +185,7 @@ class Answer:
     glossary: tuple[tuple[str, str], ...] = ()  # (term, what it means), in the order of their first use
     asked_as: str = ""  # in a conversation, what was searched and asked: a follow-up with the questions it leans on
     note: str = ""  # what went wrong on the way, where the answer stands all the same
-    filled: tuple[str, ...] | None = None  # titles of sections that a rule filled, since the model said nothing new
+    filled: tuple[str, ...] | None = None  # sections that a rule filled; None: the text is as it was written
 
     def to_json(self) -> dict[str, Any]:
         """The object of `--json`; keys are only ever added, never renamed."""

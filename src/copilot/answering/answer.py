@@ -7,13 +7,12 @@ from pathlib import Path
 
 from copilot.answering.check import check
 from copilot.answering.citations import Citing
-from copilot.answering.filling import Filling
 from copilot.answering.glossary import Term, explained
 from copilot.answering.identifiers import quotable, sayable
 from copilot.answering.marks import FENCE, Marker, marked
 from copilot.answering.refusal import abstained, refusal
 from copilot.answering.repair import Repaired, ask_again, repair_messages, to_repair
-from copilot.answering.said import Once
+from copilot.answering.said import Fill, Once
 from copilot.config import AnswerPart, Prompt
 from copilot.errors import CopilotError
 from copilot.model.generator import Generated, Generator
@@ -39,6 +38,7 @@ class Answerer:
     glossary: Sequence[Term] = ()  # for a reader who needs it
     repair: bool = False  # whether findings go back once: for a model that no grammar can hold
     doubt: Callable[[str], Abstention | None] | None = None  # what is refused before the model writes; None: nothing
+    fill: Callable[[str, Sequence[Hit], AnswerPart], Fill] | None = None  # what a held text leaves empty; None: nothing
 
     def ask(self, question: str, on_text: Callable[[str], None] = lambda piece: None) -> Answer:
         """One answer; `on_text` gets it piece by piece as it is written, with the markers of its sources.
@@ -71,7 +71,7 @@ class Answerer:
         reused = 0 if refused else self.generator.reused
         written = self.generator.count_text("".join(pieces).strip())
         (final,) = self._repaired([(question, text, hits, messages)])
-        final = replace(final, filled=tuple(said.filled) if said and written else None)
+        final = replace(final, filled=tuple(said.filled) if said and self.fill else None)
         if self.repair:
             marker.feed(final.text)
         marker.end()
@@ -129,8 +129,9 @@ class Answerer:
 
     def _said(self, question: str, hits: Sequence[Hit]) -> Once | None:
         """What a text passes that is held to a grammar: it is shown without what it says twice, and without holes."""
-        held = self.config.enforce != "off" and not self.repair
-        return Once(Filling(question, hits, self.config)) if held else None
+        if self.config.enforce == "off" or self.repair:
+            return None
+        return Once(self.fill(question, hits, self.config)) if self.fill else Once()
 
     def _once(
         self, question: str, made: Generated, prompt: tuple[list[Hit], list[Message]]
@@ -140,7 +141,7 @@ class Answerer:
         if said is None:
             return made.text, None
         text = (said.feed(made.text) + said.end()).strip()
-        return text, tuple(said.filled) if made.completion_tokens else None
+        return text, tuple(said.filled) if self.fill else None
 
     def _batch(
         self, questions: Sequence[str], prompts: Sequence[tuple[list[Hit], list[Message]]], step: Callable[[int], None]

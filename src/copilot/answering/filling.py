@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from copilot.answering.check import check
 from copilot.answering.citations import best_hit
+from copilot.answering.extractive import Said, leaning, row
 from copilot.answering.identifiers import in_text, is_pair, nameable
 from copilot.answering.ranking import Asked, Found, best_entry, read_question
 from copilot.answering.refusal import abstained
@@ -92,8 +93,6 @@ def _entries(asked: Asked, hits: Sequence[Hit], told: str) -> list[Found]:
 
 def _fitting(found: Found, asked: Asked, kind: int, told: str) -> Iterator[str]:
     """What an entry has for a section of this kind, the likeliest first."""
-    from copilot.answering.extractive import Said, leaning, row
-
     entry, said = found.entry, Said(nameable(found.context), "`" in found.context)
     prose = leaning(entry.sentences)
     if kind == SUMMARY:
@@ -118,15 +117,11 @@ def _fitting(found: Found, asked: Asked, kind: int, told: str) -> Iterator[str]:
 
 def _warnings(found: Found) -> list[str]:
     """The entry's notes, and its sentences about errors and limits."""
-    from copilot.answering.extractive import leaning
-
     return [*found.entry.notes, *(text for text in leaning(found.entry.sentences) if _WARNS.search(text))]
 
 
 def _rest(found: Found) -> Iterator[str]:
     """Whatever else an entry says in sentences."""
-    from copilot.answering.extractive import Said, leaning
-
     said = Said(nameable(found.context), "`" in found.context)
     yield from (said.ticked(text) for text in (*found.entry.notes, *leaning(found.entry.sentences), *found.entry.steps))
 
