@@ -8,6 +8,7 @@ import pytest
 from tiny_lm import hit, response
 
 from copilot.answering.answer import Answerer, loose_sections
+from copilot.answering.filling import Filling
 from copilot.config import SECTIONS, AnswerPart, Prompt
 from copilot.model.generator import Generated
 from copilot.types import Hit, Message, Section
@@ -84,7 +85,7 @@ def test_json_has_the_promised_keys_in_order() -> None:
     data = json.loads(json.dumps(asked.ask("How?").to_json()))
     before = ["question", "answer", "sections", "hits", "model", "adapter", "usage"]
     assert list(data) == [*before, "sources", "findings", "abstained", "glossary", "asked_as", "note"]
-    assert [list(s) for s in data["sections"]] == [["title", "text", "citations"]] * 4
+    assert [list(s) for s in data["sections"]] == [["title", "text", "citations", "filled"]] * 4
     assert list(data["hits"][0]) == ["document", "heading", "page", "start", "end", "score", "text"]
     usage = ["prompt_tokens", "completion_tokens", "seconds_to_first_token", "seconds", "prompt_tokens_reused"]
     assert list(data["usage"]) == usage
@@ -127,6 +128,24 @@ def test_many_answers_equal_single_ones() -> None:
         assert answer.hits == single.hits and answer.usage.prompt_tokens == single.usage.prompt_tokens
         assert answer.usage.completion_tokens == single.usage.completion_tokens
     assert asked.ask_all([]) == []
+
+
+def test_a_section_without_a_new_word_is_filled_and_the_json_tells_which() -> None:
+    passage = "The number is checked first. Numbers of more than 15 digits are refused."
+    written = response(1).split("\n\n")
+    written[1] = f"{written[1]} {written[1].splitlines()[1]}"  # what is said twice in one section is no hole
+    written[3] = f"### {SECTIONS[3]}\n{written[0].splitlines()[1]}"
+    asked, _ = answerer("\n\n".join(written), [hit(passage, "a.md", "Guide › Numbers")])
+    served = replace(asked, fill=Filling)
+    one, (many,) = served.ask("Why is my number refused?"), served.ask_all(["Why is my number refused?"])
+    assert one.text == many.text and one.filled == many.filled == (SECTIONS[3],)
+    assert one.sections[3].text == "- Numbers of more than 15 digits are refused."
+    assert [part["filled"] for part in one.to_json()["sections"]] == [False, False, False, True]
+    assert one.usage.completion_tokens == many.usage.completion_tokens == len(" ".join(written).split())
+    free = replace(served, config=AnswerPart(enforce="off")).ask("Why is my number refused?")
+    assert free.filled is None and free.text == "\n\n".join(written)
+    bare = asked.ask("Why is my number refused?")  # without a rule to fill by
+    assert bare.filled is None and bare.sections[3].text == f"Nothing further is said under “{SECTIONS[3]}”."
 
 
 def test_prompt_holds_the_hits_in_order_and_none_without_retrieval() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from copilot.answering.identifiers import in_text, supported
+from copilot.answering.identifiers import in_text, quotable, supported
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,12 @@ def test_supported(identifier: str, context: str) -> None:
 )
 def test_not_supported(identifier: str, context: str) -> None:
     assert not supported(identifier, context)
+
+
+def test_signs_alone_stand_in_backticks_only_where_the_passage_has_them_so() -> None:
+    table = "Run `a | b` --- then -> wait.\n| Sign | Meaning |\n|---|:--|\n| size_of | -- |\n| _ | ... |\n"
+    names = quotable(table)
+    assert {"a | b", "Sign", "size_of", "wait"} <= set(names)
+    assert [name for name in names if not any(letter.isalnum() for letter in name)] == []
+    shown = quotable(table + "The signs `*` and `/` end it, and `|` parts it.")
+    assert [name for name in shown if not any(letter.isalnum() for letter in name)] == ["*", "/", "|"]

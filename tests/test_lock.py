@@ -100,6 +100,8 @@ def test_prose_of_the_passages_passes(vocabulary: Vocabulary, loaded: Loaded, li
         "A \x1b[31mline",
         "A \x9b31mline",
         "Use `maxRings` now.",
+        "Use `|` now.",
+        "Use `-` now.",
         "Half ½ and ² and ３０ are numbers.",
         " ",
         "",

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -255,10 +256,23 @@ def test_table_says_worse_in_words() -> None:
     assert "same" in rows[report.LABELS["recall_at_k"]]
     narrow = io.StringIO()
     Console(width=80, no_color=True, file=narrow).print(report.table({"base": base, "tuned": tuned}))
-    assert set(report.LABELS) == set(base) | {"abstention_precision", "abstention_recall", "abstention_f1", "grade"}
+    absent = {"abstention_precision", "abstention_recall", "abstention_f1", "filled", "grade"}
+    assert set(report.LABELS) == set(base) | absent
     assert len(narrow.getvalue().splitlines()) == len(base) + 6  # one line a figure, besides title and rules
     assert narrow.getvalue().count("worse") == 2 and "…" not in narrow.getvalue()
     assert "orig. grounded" in rows and "same" not in rows["orig. grounded"]
+
+
+def test_what_a_rule_filled_is_told_of_served_answers_alone() -> None:
+    question = Question("q", "Which lists?", FOUR, (), (), True)
+    free = answer("Which lists?", FOUR, chunk("a.md", ""))
+    scores = [metrics.score(question, replace(free, filled=titles), SECTIONS) for titles in (None, (), SECTIONS[:2])]
+    assert [score.filled for score in scores] == [None, 0.0, 0.5]
+    plain, served = metrics.summary(scores[:1]), metrics.summary(scores[1:])
+    assert "filled" not in plain and served["filled"]["mean"] == 0.25 and served["filled"]["n"] == 2
+    assert report.as_served(served).endswith("filled by rule 0.25.")
+    _, _, said, table, _ = report.results({"base": plain, "tuned": plain, "served": served, "extractive": plain})
+    assert "filled by rule" in said and "filled by rule" not in list(table.columns[0].cells)
 
 
 def test_verdict() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from copilot.abstention import open_doubt
 from copilot.answering.answer import Answerer
 from copilot.answering.extractive import extractive
+from copilot.answering.filling import Filling
 from copilot.answering.glossary import read_glossary
 from copilot.config import Config
 from copilot.errors import ConfigError, StaleError
@@ -87,10 +88,8 @@ def open_answerer(
         generator, template = open_generator(
             config.model, config.answer, work.artefact("export"), adapter, seed, many, remedy, detail
         )
-        prompt = prompt_fingerprint(config.prompt, config.answer, config.retriever.k, template)
-        if manifest and manifest["prompt"] != prompt:
-            made = "the adapter was trained with another prompt or chat template"
-            raise StaleError(made, f"run {work.command('train')}")
+        if manifest:
+            _fitting_prompt(work, manifest["prompt"], template)
     retrieve = _opened_index(work, k) if rag else None  # while the model is being opened
     doubt = open_doubt(work, retrieve, say) if retrieve else None
     glossary = read_glossary(retrieve.index.chunks) if retrieve and config.answer.audience == "non-technical" else ()
@@ -108,7 +107,16 @@ def open_answerer(
         glossary,
         repair=bool(config.model.provider) and config.answer.enforce != "off",
         doubt=doubt,
+        fill=Filling,
     )
+
+
+def _fitting_prompt(work: Work, trained: str, template: str) -> None:
+    """Raise StaleError where the adapter was trained with another prompt; `trained` is the fingerprint of its own."""
+    config = work.config
+    if prompt_fingerprint(config.prompt, config.answer, config.retriever.k, template) != trained:
+        made = "the adapter was trained with another prompt or chat template"
+        raise StaleError(made, f"run {work.command('train')}")
 
 
 def fitting_adapter(work: Work, strict: bool, say: Callable[[str], None]) -> dict[str, Any]:

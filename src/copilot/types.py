@@ -185,6 +185,7 @@ class Answer:
     glossary: tuple[tuple[str, str], ...] = ()  # (term, what it means), in the order of their first use
     asked_as: str = ""  # in a conversation, what was searched and asked: a follow-up with the questions it leans on
     note: str = ""  # what went wrong on the way, where the answer stands all the same
+    filled: tuple[str, ...] | None = None  # sections that a rule filled; None: the text is as it was written
 
     def to_json(self) -> dict[str, Any]:
         """The object of `--json`; keys are only ever added, never renamed."""
@@ -193,7 +194,12 @@ class Answer:
             "question": self.question,
             "answer": self.text,
             "sections": [
-                {"title": s.title, "text": s.text, "citations": [self._cited(c)] if c else []}
+                {
+                    "title": s.title,
+                    "text": s.text,
+                    "citations": [self._cited(c)] if c else [],
+                    "filled": s.title in (self.filled or ()),
+                }
                 for s, c in zip(self.sections, cited, strict=True)
             ],
             "hits": [

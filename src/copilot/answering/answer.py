@@ -12,7 +12,7 @@ from copilot.answering.identifiers import quotable, sayable
 from copilot.answering.marks import FENCE, Marker, marked
 from copilot.answering.refusal import abstained, refusal
 from copilot.answering.repair import Repaired, ask_again, repair_messages, to_repair
-from copilot.answering.said import Once, once
+from copilot.answering.said import Fill, Once
 from copilot.config import AnswerPart, Prompt
 from copilot.errors import CopilotError
 from copilot.model.generator import Generated, Generator
@@ -38,6 +38,7 @@ class Answerer:
     glossary: Sequence[Term] = ()  # for a reader who needs it
     repair: bool = False  # whether findings go back once: for a model that no grammar can hold
     doubt: Callable[[str], Abstention | None] | None = None  # what is refused before the model writes; None: nothing
+    fill: Callable[[str, Sequence[Hit], AnswerPart], Fill] | None = None  # what a held text leaves empty; None: nothing
 
     def ask(self, question: str, on_text: Callable[[str], None] = lambda piece: None) -> Answer:
         """One answer; `on_text` gets it piece by piece as it is written, with the markers of its sources.
@@ -48,22 +49,29 @@ class Answerer:
         hits, messages = self._prompt(question)
         citing = Citing(hits, self.files)
         marker = Marker(citing.cite, on_text)
-        pieces: list[str] = []
+        refused = self._refused(question)
+        said = None if refused else self._said(question, hits)
+        pieces: list[str] = []  # as they were written
+        shown: list[str] = []
         first = 0.0
         for piece in self._stream(question, hits, messages):
-            if piece and not first:
-                first = time.monotonic() - began
             pieces.append(piece)
-            if piece and not self.repair:
-                marker.feed(piece)
+            shown.append(said.feed(piece) if said else piece)
+            if shown[-1] and not first:
+                first = time.monotonic() - began
+            if shown[-1] and not self.repair:
+                marker.feed(shown[-1])
             else:  # a text that may be taken back is not shown
                 on_text("")
-        text = "".join(pieces).strip()
-        refused = self._refused(question)
+        if said:
+            shown.append(said.end())
+            marker.feed(shown[-1])
+        text = "".join(shown).strip()
         read = 0 if refused else self.generator.count(messages)
         reused = 0 if refused else self.generator.reused
-        written = self.generator.count_text(text)
+        written = self.generator.count_text("".join(pieces).strip())
         (final,) = self._repaired([(question, text, hits, messages)])
+        final = replace(final, filled=tuple(said.filled) if said and self.fill else None)
         if self.repair:
             marker.feed(final.text)
         marker.end()
@@ -76,8 +84,10 @@ class Answerer:
         began = time.monotonic()
         prompts = [self._prompt(question) for question in questions]
         made = self._batch(questions, prompts, step)
-        asked = zip(questions, made, prompts, strict=True)
-        final = self._repaired([(question, m.text, *prompt) for question, m, prompt in asked])
+        shown = [self._once(*row) for row in zip(questions, made, prompts, strict=True)]
+        asked = zip(questions, shown, prompts, strict=True)
+        final = self._repaired([(question, text, *prompt) for question, (text, _), prompt in asked])
+        final = [replace(last, filled=filled) for last, (_, filled) in zip(final, shown, strict=True)]
         each = (time.monotonic() - began) / max(len(questions), 1)
         answers = []
         for question, m, last, (hits, _) in zip(questions, made, final, prompts, strict=True):
@@ -115,11 +125,23 @@ class Answerer:
         if refused := self._refused(question):
             yield refusal(hits, refused.unknown, self.config.sections)
         else:
-            grammar, said = self._grammar(question, hits), Once()
-            held = grammar is not None and not self.repair
-            for piece in self.generator.stream(messages, grammar):
-                yield said.feed(piece) if held else piece
-            yield said.end() if held else ""
+            yield from self.generator.stream(messages, self._grammar(question, hits))
+
+    def _said(self, question: str, hits: Sequence[Hit]) -> Once | None:
+        """What a text passes that is held to a grammar: it is shown without what it says twice, and without holes."""
+        if self.config.enforce == "off" or self.repair:
+            return None
+        return Once(self.fill(question, hits, self.config)) if self.fill else Once()
+
+    def _once(
+        self, question: str, made: Generated, prompt: tuple[list[Hit], list[Message]]
+    ) -> tuple[str, tuple[str, ...] | None]:
+        """(what is shown of a whole text, which sections of it were filled by rule)."""
+        said = None if self._refused(question) else self._said(question, prompt[0])
+        if said is None:
+            return made.text, None
+        text = (said.feed(made.text) + said.end()).strip()
+        return text, tuple(said.filled) if self.fill else None
 
     def _batch(
         self, questions: Sequence[str], prompts: Sequence[tuple[list[Hit], list[Message]]], step: Callable[[int], None]
@@ -136,8 +158,6 @@ class Answerer:
         grammars = [self._grammar(asked[n][0], asked[n][1][0]) for n in rest]
         held = [grammar for grammar in grammars if grammar is not None]
         written = self.generator.batch([asked[n][1][1] for n in rest], step, held or None) if rest else []
-        if held and not self.repair:
-            written = [replace(one, text=once(one.text).strip()) for one in written]
         made |= dict(zip(rest, written, strict=True))
         return [made[n] for n in range(len(asked))]
 
@@ -167,7 +187,8 @@ class Answerer:
         made = finish(question, text, citing, self.config, self.model, self.adapter, usage, self.retrieve is not None)
         cited = [s.document for s in made.sources if s.cited] or [hit.chunk.document for hit in made.hits]
         terms = explained("\n".join(section.text for section in made.sections), self.glossary, cited)
-        return replace(made, glossary=terms, abstained=self._refused(question) or made.abstained, note=final.note)
+        refused = self._refused(question) or made.abstained
+        return replace(made, glossary=terms, abstained=refused, note=final.note, filled=final.filled)
 
 
 def finish(

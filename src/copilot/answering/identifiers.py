@@ -66,7 +66,7 @@ def nameable(context: str) -> tuple[str, ...]:
     plain = _FENCE.sub("", context)
     for pattern in (_SHAPED, KEY, _CELL, _TYPED):
         found += [match[1].strip() for match in pattern.finditer(plain)]
-    names = (name for name in dict.fromkeys(found) if re.search(r"\w", name) and "`" not in name and _can_stand(name))
+    names = (name for name in dict.fromkeys(found) if "`" not in name and _can_stand(name))
     return tuple(name for name in names if supported(name, context))
 
 
@@ -74,11 +74,13 @@ def quotable(context: str) -> tuple[str, ...]:
     """What the lock lets an answer put into backticks, in order, each once.
 
     What is `nameable`, parameters of paths, and every single word: a model kept from one that is there writes another.
+    Signs alone, such as the rule of a table, are none, unless the context itself has them in backticks.
     """
     plain = _FENCE.sub("", context)
     words = dict.fromkeys(token.strip("()" + _AROUND) for token in re.split(r"[\s|`]+", plain))
     whole = {word for word in words if _PLAIN_WORD.fullmatch(word)}
-    others = (name for name in (*in_text(context), *_PARAMETER.findall(plain), *words) if _can_stand(name))
+    others = [*(name for name in in_text(context) if _can_stand(name) or _is_sign(name))]
+    others += [name for name in (*_PARAMETER.findall(plain), *words) if _can_stand(name)]
     held = (name for name in others if name in whole or supported(name, context))
     return tuple(dict.fromkeys([*nameable(context), *held]))
 
@@ -114,9 +116,12 @@ def sayable(context: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _can_stand(word: str) -> bool:
-    """Whether it is a word or sign that one can see, of at most LONGEST characters."""
-    shape = re.search(r"\w", word) or _SIGN.fullmatch(word)
-    return shape is not None and len(word) <= LONGEST and word.isprintable()
+    """Whether it holds a letter or a digit, and is printable and of at most LONGEST characters."""
+    return re.search(r"[^\W_]", word) is not None and len(word) <= LONGEST and word.isprintable()
+
+
+def _is_sign(word: str) -> bool:
+    return _SIGN.fullmatch(word) is not None and len(word) <= LONGEST
 
 
 def is_pair(name: str) -> bool:

@@ -18,6 +18,7 @@ class Repaired:
     read: int = 0  # tokens
     written: int = 0  # tokens
     note: str = ""  # why there was no second answer, where one was asked for
+    filled: tuple[str, ...] | None = None  # titles of sections filled by rule; None where none may be
 
 
 def ask_again(generator: Generator, talks: Sequence[Sequence[Message]]) -> list[Generated | CopilotError]:

@@ -1,32 +1,45 @@
 """An answer piece by piece in, the same without what it says again out.
 
 A small model that has nothing more to say says a sentence again. Held to other words it writes nonsense, so it may
-say it, and the reader is not shown it twice.
+say it, and the reader is not shown it twice. A section that is left without text is filled by rule (`filling.py`).
 """
 
 import re
+from collections.abc import Callable
 
 from copilot.prompt.sections import MARK
 
 LONG = 6  # words of a sentence that is not shown again in any section
 SHORT = 3  # words of one that is not shown again in the same section
-NOTHING_NEW = "Nothing beyond what is said above."  # under a heading that is left without text
 _MARKER = re.compile(r" *+(?:[-*] |\d{1,2}[.)] )?+")
 _UNSURE = re.compile(r"#.*| *[-*\d.)]* *")  # may begin a heading or be a marker
 _PART = re.compile(rf"\n|{_MARKER.pattern}[^\n]*?[.!?](?=[ \n])|[^\n]+(?=\n)")  # a line's end, or a sentence
+_ITEM = re.compile(r" *[-*] ")
+_DEFINES = re.compile(r" *(?:[-*] )?`([^`\n]+)`(?: \([^()\n]*\))?(?::| [-–—] )")  # a line that says what a name is
+_MAY_DEFINE = re.compile(r" *(?:[-*] ?)?(?:`[^`\n]*(?:`(?: ?\([^()\n]*\)?)? ?[-–—]?)?)?")
+
+Fill = Callable[[int, str], str]  # (place of a section, what is shown before it) → its text, "" where there is none
 
 
 class Once:
     """Passes text on as soon as it differs from every sentence before."""
 
-    def __init__(self) -> None:
+    def __init__(self, fill: Fill = lambda place, shown: "") -> None:
+        self.fill = fill
+        self.filled: list[str] = []  # titles of the sections that hold no word of the model
+        self.text = ""  # all that is shown
         self.waiting, self.passed = "", ""  # of the sentence at hand: what is not shown yet, and what is
         self.space = ""  # line ends before it
         self.begins = True  # whether nothing of its line is shown
+        self.leads = True  # whether it is the first of its line to be shown
         self.marker: str | None = None  # of its line, when the sentences so far were left out
+        self.skips = False  # whether the rest of its line is left out
         self.ever: set[str] = set()  # sentences of all sections
-        self.here: set[str] = set()  # of this one
-        self.shown = False  # whether this section has text
+        self.items: set[str] = set()  # how their bullets begin
+        self.here: set[str] = set()  # sentences of this section
+        self.defined: set[str] = set()  # names that a line of this section says something of
+        self.place, self.title = -1, ""  # of this section
+        self.shown = False  # whether it has text
         self.left_out = False  # whether something of it is not shown
 
     def feed(self, piece: str) -> str:
@@ -36,9 +49,7 @@ class Once:
         while match := _PART.match(self.waiting):
             self.waiting = self.waiting[match.end() :]
             out += self._line_end() if match[0] == "\n" else self._sentence(match[0])
-        key = _key(self.passed + self.waiting)
-        unsure = not self.passed and _UNSURE.fullmatch(self.waiting)
-        if key and not unsure and not any(old.startswith(key) for old in (*self.ever, *self.here)):
+        if self._differs():
             shown = self.waiting.rstrip(".!?")  # what follows tells whether they end the sentence
             out += self._show(shown)
             self.passed, self.waiting = self.passed + shown, self.waiting[len(shown) :]
@@ -50,49 +61,96 @@ class Once:
         out = self._sentence(rest) if self.passed + rest else ""
         return out + self._filled()
 
+    def _differs(self) -> bool:
+        """Whether the sentence at hand is none that was shown, however it goes on."""
+        key = _key(self.passed + self.waiting)
+        if not key or self.skips:
+            return False
+        if not self.passed:
+            defines = _DEFINES.match(self.waiting) if self.leads else None
+            if _UNSURE.fullmatch(self.waiting) or (defines and defines[1] in self.defined):
+                return False
+            if self.leads and "`" in self.waiting and _MAY_DEFINE.fullmatch(self.waiting):
+                return False
+        return not any(old.startswith(key) for old in (*self.ever, *self.here, *self.items))
+
     def _sentence(self, rest: str) -> str:
         """The end of a sentence, unless it was said before."""
         whole = self.passed + rest
         if whole.startswith(MARK):
             out = self._filled() + self._show(rest)
-            self.here, self.shown, self.left_out, self.passed = set(), False, False, ""
+            self.here, self.defined, self.shown, self.left_out, self.passed = set(), set(), False, False, ""
+            self.place, self.title = self.place + 1, whole.removeprefix(MARK).strip()
             return out
-        key = _key(whole)
-        words = len(key.split())
-        if not self.passed and ((words >= LONG and key in self.ever) or (words >= SHORT and key in self.here)):
-            if self.begins and self.marker is None:
-                self.marker = _MARKER.match(whole)[0]  # type: ignore[index]  # it matches anything
+        if not self.passed and self._again(whole):
             self.left_out = True
             return ""
-        self.here.add(key)
-        if words >= LONG:
-            self.ever.add(key)
+        self._keep(whole)
         out = self._show(rest)
-        self.passed = ""
+        self.passed, self.leads = "", False
         return out
+
+    def _again(self, whole: str) -> bool:
+        """Whether a sentence is left out, nothing of it being shown yet."""
+        defines = _DEFINES.match(whole) if self.leads else None
+        if self.skips or (defines and defines[1] in self.defined):
+            self.skips = True
+            return True
+        key = _key(whole)
+        words, cut = len(key.split()), not whole.rstrip(" `*)\"'").endswith((".", "!", "?", ":"))
+        begun = cut and words >= SHORT and any(old.startswith(key) for old in (*self.ever, *self.here))
+        item = self.leads and _ITEM.match(whole) and key in self.items
+        if not (begun or item or (words >= LONG and key in self.ever) or (words >= SHORT and key in self.here)):
+            return False
+        if self.begins and self.marker is None:
+            self.marker = _MARKER.match(whole)[0]  # type: ignore[index]  # it matches anything
+        return True
+
+    def _keep(self, whole: str) -> None:
+        """Remember a sentence that is shown."""
+        key = _key(whole)
+        self.here.add(key)
+        if len(key.split()) >= LONG:
+            self.ever.add(key)
+        if self.leads and (defines := _DEFINES.match(whole)):
+            self.defined.add(defines[1])
+        if self.leads and key and (_ITEM.match(whole) or self.marker):
+            self.items.add(key)
 
     def _line_end(self) -> str:
         out = self._sentence("") if self.passed else ""
-        if self.marker is None:
+        if self.marker is None and not self.skips:
             self.space += "\n"
-        self.begins, self.marker = True, None  # the end of a line that was left out is left out too
+        # the end of a line that was left out is left out too
+        self.begins, self.leads, self.marker, self.skips = True, True, None, False
         return out
 
     def _show(self, text: str) -> str:
         if self.marker is not None:
             text = self.marker + text.lstrip(" ")
         out, self.space, self.begins, self.marker, self.shown = self.space + text, "", False, None, True
+        self.text += out
         return out
 
     def _filled(self) -> str:
         """Text for a section that has none left."""
-        out, self.left_out = f"\n{NOTHING_NEW}" if self.left_out and not self.shown else "", False
-        return out
+        if not self.left_out or self.shown:
+            return ""
+        body = self.fill(self.place, self.text.strip()) or f"Nothing further is said under “{self.title}”."
+        self.filled.append(self.title)
+        for line in body.splitlines():
+            self.leads = True
+            for part in re.split(r"(?<=[.!?]) ", line):
+                self._keep(part)
+                self.leads = False
+        self.left_out, self.leads = False, True
+        self.text += f"\n{body}"
+        return f"\n{body}"
 
 
-def once(text: str) -> str:
+def once(text: str, fill: Fill = lambda place, shown: "") -> str:
     """The whole answer without what it says again."""
-    said = Once()
+    said = Once(fill)
     return said.feed(text) + said.end()
 
 

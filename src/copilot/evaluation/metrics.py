@@ -36,6 +36,7 @@ class Score:
     no_findings: bool  # nothing that `answering.check` would tell
     original: dict[str, float]  # the five KPIs of `original_kpis`
     grades: dict[str, float] = field(default_factory=dict)  # section title → `grade` of its text
+    filled: float | None = None  # sections that a rule filled; None for a text that no model wrote, or wrote freely
 
 
 class Figure(TypedDict):
@@ -155,6 +156,7 @@ def score(question: Question, answer: Answer, titles: Sequence[str]) -> Score:
         abstention_right=gave_up == (not question.answerable),
         repeats=repeats(text),
         no_findings=not answer.findings,
+        filled=None if answer.filled is None else len(answer.filled) / len(titles),
         original=original_kpis(text, context, question.question, question.reference, titles),
         grades={s.title: level for s in answer.sections if (level := grade(s.text)) is not None},
     )
@@ -180,6 +182,7 @@ def summary(scores: list[Score]) -> Summary:
         "abstention_f1": _resample(len(scores), _f1(scores)) if gaps else None,
         "repeats": _wilson([s.repeats for s in scores]),
         "no_findings": _wilson([s.no_findings for s in scores]),
+        "filled": _bootstrap([s.filled for s in scores]),
     }
     for title in dict.fromkeys(title for s in scores for title in s.grades if s.structure):
         figures[f"grade of {title}"] = _bootstrap([s.grades.get(title) if s.structure else None for s in scores])

@@ -27,6 +27,7 @@ LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "abstention_f1": "  F1",
     "repeats": "repeats itself",
     "no_findings": "no findings",
+    "filled": "filled by rule",  # of the sections of a served answer; the others have no such figure
     "grade": "reading grade",
     "original_structure": "orig. structure",
     "original_groundedness": "orig. grounded",
@@ -34,7 +35,7 @@ LABELS = {  # short, so that the table keeps one line a row on 80 columns
     "original_reference_overlap": "orig. overlap",
     "original_brevity": "orig. brevity",
 }
-LOWER_IS_BETTER = {"repeats", "grade"}
+LOWER_IS_BETTER = {"repeats", "filled", "grade"}
 _JUDGED = (
     "structure",
     "identifier_precision",
@@ -100,13 +101,13 @@ def results(summaries: Mapping[str, Summary]) -> Iterator["Table | str"]:
     else:
         yield table({"free": summaries["base"], "served": served})
     if extractive:
-        yield table({"extractive": extractive, "served": served}, without=("recall_at_k", "reciprocal_rank"))
+        yield table({"extractive": extractive, "served": served}, without=("recall_at_k", "reciprocal_rank", "filled"))
         yield verdict(extractive, served, f"Against plain extraction, the {what} as served is")
 
 
 def as_served(served: Summary) -> str:
     """One sentence with what a reader meets: the tuned model held to its shape and to the names of its passages."""
-    shown = [f"{LABELS[name]} {served[name]['mean']:.2f}" for name in _JUDGED if name in served]
+    shown = [f"{LABELS[name]} {served[name]['mean']:.2f}" for name in (*_JUDGED, "filled") if name in served]
     return f"As served (held to what answer.enforce says): {', '.join(shown)}."
 
 
