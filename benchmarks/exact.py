@@ -78,7 +78,7 @@ def packed(
 def agreement(folder: str, count: int = 8, seed: int = 1, four_bit: bool = True, longest: int = 2048) -> dict[str, Any]:
     """Distances of packs to plain transformers + PEFT: both in float32, both in bf16, and each bf16 to float32.
 
-    In float32 they must agree, since then only the order of additions differs; the float32 weights are the same numbers.
+    In float32 only the order of additions differs, so they must agree; its weights are the numbers of bf16.
     `others`: the largest change of the gradients when a row without loss is replaced by another.
     """
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"

@@ -145,7 +145,7 @@ def test_four_bits_learn_what_plain_peft_learns() -> None:
 
 
 def test_in_float32_packs_and_plain_peft_are_the_same_to_rounding(tmp_path: Path) -> None:
-    """What `benchmarks/train.py --only agreement` measures on a GPU: all gradients as one vector, every token's loss."""
+    """What `benchmarks/train.py --only agreement` measures on a GPU: all gradients as one vector, and the loss."""
     four_bit = importlib.util.find_spec("bitsandbytes") is not None
     found = exact.agreement(str(tiny_lm.save_model(tmp_path / "model")), count=4, longest=90, four_bit=four_bit)
     apart = [values for name, values in found.items() if name.endswith("float32") and name.startswith("packs beside")]

@@ -19,7 +19,7 @@ class Fit:
 
 
 def bytes_per_token(config: Any, checkpointing: bool) -> int:
-    """Activations that a token leaves for the way back, in numbers of the weights' type (16 bits where it is not known).
+    """Activations that a token leaves for the way back, in numbers of the weights' type (16 bits if it is not known).
 
     From the shape of a Llama-like layer.
     """
