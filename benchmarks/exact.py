@@ -55,8 +55,10 @@ def plain(model: Any, data: Data, autocast: bool = False) -> tuple[float, Any]:
     return summed, gradient(model)
 
 
-def packed(model: Any, data: Data, compiled: bool, chosen: Data | None = None) -> tuple[float, Any]:
-    """The same in one pack."""
+def packed(
+    model: Any, data: Data, compiled: bool = False, chosen: Data | None = None, checkpointing: bool = False
+) -> tuple[float, Any]:
+    """The same in one pack; `checkpointing` reads the layers again on the way back, to need less memory."""
     from copilot.model.packed import reading_packs
     from copilot.model.packed_trainer import on
     from copilot.model.packs import packs, shape_of
@@ -65,7 +67,7 @@ def packed(model: Any, data: Data, compiled: bool, chosen: Data | None = None) -
     shape = shape_of(lengths, [list(range(len(data)))], sum(lengths) + 2048)
     model.zero_grad()
     summed, total = 0.0, sum(len(row) - 1 for row, _ in data)
-    with reading_packs(model, compiled):
+    with reading_packs(model, compiled, checkpointing):
         for part in packs(chosen or data, shape, 0):
             loss = model(**on(part, device()), count=total)["loss"]
             loss.backward()
@@ -74,10 +76,10 @@ def packed(model: Any, data: Data, compiled: bool, chosen: Data | None = None) -
 
 
 def agreement(folder: str, count: int = 8, seed: int = 1, four_bit: bool = True, longest: int = 2048) -> dict[str, Any]:
-    """Distances of packs in bf16 and of plain transformers + PEFT in bf16 to float32, and to each other.
+    """Distances of packs to plain transformers + PEFT: both in float32, both in bf16, and each bf16 to float32.
 
-    The float32 reference has the same numbers as weights. `others`: the largest change of the gradients when a row
-    without loss is replaced by another.
+    In float32 only the order of additions differs, so they must agree; its weights are the numbers of bf16.
+    `others`: the largest change of the gradients when a row without loss is replaced by another.
     """
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     import torch
@@ -92,17 +94,18 @@ def agreement(folder: str, count: int = 8, seed: int = 1, four_bit: bool = True,
     other = [([token % vocab for token in rows(1, 9)[0] * 3][: len(data[0][0])], len(data[0][0])), *data[1:]]
     one, two = (packed(model, data, gpu, chosen)[1] for chosen in (silent, other))
     torch.use_deterministic_algorithms(False)
-    found |= {"plain": plain(model, data), "plain, autocast": plain(model, data, autocast=True)}
+    found |= {"plain": plain(model, data), "plain under autocast": plain(model, data, autocast=True)}
     exact = plain(model.float(), data)
     result: dict[str, Any] = {"float32": {"loss": exact[0]}}
-    if not gpu:  # torch's attention for packs takes no float32 on a GPU
-        found["packs in float32"] = packed(model, data, False)
-    result |= {name: distances(one, exact) for name, one in found.items()}
-    result["packs beside plain"] = distances(found["packs"], found["plain"])
+    result["packs beside plain, both in float32"] = distances(packed(model, data, checkpointing=gpu), exact)
+    result["packs beside plain, both in bf16"] = distances(found["packs"], found["plain"])
+    result |= {f"{name}, in bf16, beside float32": distances(one, exact) for name, one in found.items()}
     result["others"] = float((one - two).abs().max())
-    if four_bit:
-        model = ready(folder, True, "bfloat16", seed)
-        result["packs beside plain, in 4 bits"] = distances(packed(model, data, gpu), plain(model, data))
+    for dtype in ("bfloat16", "float32") if four_bit else ():
+        model = None  # its memory first
+        model = ready(folder, True, dtype, seed)
+        ours = packed(model, data, gpu and dtype == "bfloat16", checkpointing=gpu and dtype == "float32")
+        result[f"packs beside plain, both in 4 bits and {dtype}"] = distances(ours, plain(model, data))
     return result
 
 
@@ -112,9 +115,9 @@ def distances(one: tuple[float, Any], two: tuple[float, Any]) -> dict[str, float
 
     a, b = one[1], two[1]
     return {
-        "loss": round(one[0] - two[0], 6),
-        "cosine": round(float(torch.nn.functional.cosine_similarity(a, b, dim=0)), 7),
-        "off by": round(float((a - b).norm() / b.norm()), 5),
+        "loss": round(one[0] - two[0], 7),
+        "cosine": round(float(torch.nn.functional.cosine_similarity(a, b, dim=0)), 9),
+        "off by": round(float((a - b).norm() / b.norm()), 7),
     }
 
 

@@ -1,14 +1,19 @@
 """Packs: rows in bins, each row as if it were alone, the loss and the gradients those of plain PEFT."""
 
+import importlib.util
 import random
+from pathlib import Path
 from typing import Any
 
+import exact
 import pytest
 import tiny_lm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from copilot.errors import CopilotError
+from copilot.model import packed
+from copilot.model.lora_forward import fast_adapters
 from copilot.model.loss import answer_loss
 from copilot.model.memory import bytes_per_token, fit
 from copilot.model.packed import KINDS, check_packable, reading_packs
@@ -59,10 +64,10 @@ def one_by_one(model: Any, rows: Rows, count: int) -> tuple[float, dict[str, Any
     return total, gradients(model)
 
 
-def in_packs(model: Any, rows: Rows, shape: Shape, count: int) -> tuple[float, dict[str, Any]]:
+def in_packs(model: Any, rows: Rows, shape: Shape, count: int, **how: bool) -> tuple[float, dict[str, Any]]:
     model.zero_grad()
     total = 0.0
-    with reading_packs(model, compiled=False):
+    with reading_packs(model, **{"compiled": False, **how}):
         for pack in packs(rows, shape, 0):
             loss = model(**pack, count=count)["loss"]
             loss.backward()
@@ -137,6 +142,86 @@ def test_four_bits_learn_what_plain_peft_learns() -> None:
     assert slopes.keys() == found.keys()
     for name, slope in slopes.items():
         assert (slope - found[name]).abs().max() <= 1e-4 * slope.abs().max(), name
+
+
+def test_in_float32_packs_and_plain_peft_are_the_same_to_rounding(tmp_path: Path) -> None:
+    """What `benchmarks/train.py --only agreement` measures on a GPU: all gradients as one vector, and the loss."""
+    four_bit = importlib.util.find_spec("bitsandbytes") is not None
+    found = exact.agreement(str(tiny_lm.save_model(tmp_path / "model")), count=4, longest=90, four_bit=four_bit)
+    apart = [values for name, values in found.items() if name.endswith("float32") and name.startswith("packs beside")]
+    assert len(apart) == 1 + four_bit
+    for values in apart:
+        assert values["cosine"] > 0.99999 and values["off by"] < 1e-5 and abs(values["loss"]) < 1e-5
+    assert found["others"] == 0.0
+
+
+@pytest.mark.parametrize("how", [{"checkpointing": True}, {"compiled": True}], ids=["checkpointing", "compiled"])
+def test_no_way_of_reading_changes_the_gradients(model: Any, how: dict[str, bool]) -> None:
+    """Compiled as on a GPU but for the code that the compiler writes: what it sees of the layers is the same."""
+    import torch
+
+    rows = some_rows(model.config.vocab_size)
+    shape = shape_for(rows, 256)  # several packs: what joined layers keep for one another does not outlive a call
+    loss, slopes = in_packs(model, rows, shape, 10)
+    torch._dynamo.reset()
+    torch.compiler.set_default_backend("aot_eager")
+    try:
+        again, found = in_packs(model, rows, shape, 10, **how)
+    finally:
+        torch.compiler.set_default_backend(None)
+        torch._dynamo.reset()
+    assert again == pytest.approx(loss, rel=1e-6) and slopes.keys() == found.keys()
+    for name, slope in slopes.items():
+        assert (slope - found[name]).abs().max() <= 1e-5 * slope.abs().max(), name
+
+
+def test_layers_of_one_input_are_one_product(model: Any) -> None:
+    """q, k and v; gate and up; o and down by themselves: four products a layer, in two layers."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Products(TorchDispatchMode):
+        names: tuple[str, ...] = ()
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            self.names += (str(func),)
+            return func(*args, **(kwargs or {}))
+
+    rows = some_rows(model.config.vocab_size, (40,))
+    with Products() as seen:
+        in_packs(model, rows, shape_for(rows, 128), 1)
+    assert sum("lora_linear.default" in name for name in seen.names) == 8
+    assert sum("lora_linear_backward.default" in name for name in seen.names) == 8
+
+
+def test_a_layer_that_peft_must_compute_itself_is_left_to_it() -> None:
+    """With dropout, DoRA or a bias of the adapter the operator is not taken, for that layer alone."""
+    made = small("llama")
+    base = made.get_base_model()
+    own = base.model.layers[0].self_attn
+    own.k_proj.use_dora["default"] = True  # one of three: the others are not joined with it
+    with fast_adapters(base):
+        mine = [name for name, module in base.named_modules() if "forward" in vars(module)]
+        joined = [len(module.packed_group) for module in base.modules() if "packed_group" in vars(module)]
+    assert len(mine) == 13 and not any("layers.0" in name and "k_proj" in name for name in mine)
+    assert sorted(joined) == [1, 1, 1, 1, 1, 1, 2, 2, 3]
+    assert not any("forward" in vars(module) for module in base.modules() if hasattr(module, "lora_A"))
+
+
+def test_logits_in_pieces_give_the_same_gradients(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = some_rows(model.config.vocab_size)  # 285 answer tokens: pieces of 128, the last one filled up
+    shape = shape_for(rows, 4096)
+    loss, slopes = in_packs(model, rows, shape, 10)
+    monkeypatch.setattr(packed, "LOGITS_BYTES", 1)
+    again, found = in_packs(model, rows, shape, 10)
+    assert again == pytest.approx(loss, rel=1e-6)
+    for name, slope in slopes.items():
+        assert (slope - found[name]).abs().max() <= 1e-5 * slope.abs().max(), name
+
+
+def test_a_pack_without_loss_has_none(model: Any) -> None:
+    rows = [(ids, len(ids)) for ids, _ in some_rows(model.config.vocab_size, (30, 40))]
+    loss, slopes = in_packs(model, rows, shape_for(rows, 128), 1)
+    assert loss == 0 and all(not slope.any() for slope in slopes.values())
 
 
 def test_a_row_does_not_see_the_others(model: Any) -> None:

@@ -19,13 +19,17 @@ class Fit:
 
 
 def bytes_per_token(config: Any, checkpointing: bool) -> int:
-    """Activations that a token leaves for the way back, in 16-bit numbers: from the shape of a Llama-like layer."""
+    """Activations that a token leaves for the way back, in numbers of the weights' type (16 bits if it is not known).
+
+    From the shape of a Llama-like layer.
+    """
+    number = getattr(getattr(config, "dtype", None), "itemsize", 2)
     hidden, wide, heads = config.hidden_size, config.intermediate_size, config.num_attention_heads
     head = getattr(config, "head_dim", None) or hidden // heads
     groups = config.num_key_value_heads * head
-    layer = 2 * (7 * hidden + 3 * groups + 4 * wide)
+    layer = number * (7 * hidden + 3 * groups + 4 * wide)
     if checkpointing:
-        return int(config.num_hidden_layers * 2 * hidden + 2 * layer)
+        return int(config.num_hidden_layers * number * hidden + 2 * layer)
     return int(config.num_hidden_layers * layer)
 
 

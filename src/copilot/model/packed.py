@@ -94,6 +94,8 @@ def packed_attention(
     """Causal attention within each row of a pack, row by row: query (1, heads, t, dim) → (1, t, heads, dim)."""
     import torch
 
+    many = query.shape[1] // key.shape[1]  # grouped heads would keep torch from a kernel without t x t numbers
+    key, value = key.repeat_interleave(many, 1), value.repeat_interleave(many, 1)
     edges = options["cu_seq_lens_q"].tolist()
     parts = [
         torch.nn.functional.scaled_dot_product_attention(
@@ -102,7 +104,6 @@ def packed_attention(
             value[:, :, start:end],
             is_causal=True,
             scale=scaling,
-            enable_gqa=query.shape[1] != key.shape[1],
         )
         for start, end in pairwise(edges)
         if end > start
@@ -111,9 +112,13 @@ def packed_attention(
 
 
 def _on_gpu() -> Any:
-    """The same by torch's own kernel for rows of different lengths. Source: Dao 2023 (FlashAttention-2)."""
+    """The same by torch's own kernel for rows of different lengths, which computes in 16 bits alone.
+
+    Source: Dao 2023 (FlashAttention-2).
+    """
     import inspect
 
+    import torch
     from torch.nn.attention.varlen import varlen_attn
 
     grouped: dict[str, Any] = {"enable_gqa": True} if "enable_gqa" in inspect.signature(varlen_attn).parameters else {}
@@ -121,6 +126,8 @@ def _on_gpu() -> Any:
     def attention(
         module: Any, query: Any, key: Any, value: Any, attention_mask: Any, scaling: float | None = None, **options: Any
     ) -> tuple[Any, None]:
+        if query.dtype == torch.float32:
+            return packed_attention(module, query, key, value, attention_mask, scaling, **options)
         starts, longest = options["cu_seq_lens_q"], options["max_length_q"]
         q, k, v = (part.transpose(1, 2).squeeze(0) for part in (query, key, value))  # (t, heads, dim)
         out: Any = varlen_attn(q, k, v, starts, starts, longest, longest, scale=scaling, window_size=(-1, 0), **grouped)
@@ -155,11 +162,12 @@ def _chunked_loss() -> Any:
         @staticmethod
         def forward(ctx: Any, hidden: Any, head: Any, targets: Any, share: Any) -> Any:
             rows = max(min(LOGITS_BYTES // (4 * head.shape[0]), 4096) // 128 * 128, 128)
+            rows = rows if hidden.is_cuda else max(min(rows, len(hidden)), 1)  # one shape for the compiler
             gradient = torch.empty_like(hidden)
             total = torch.zeros((), device=hidden.device)
             for at in range(0, len(hidden), rows):
                 part, wanted = hidden[at : at + rows], targets[at : at + rows]
-                short = rows - len(part) if hidden.is_cuda else 0  # one shape for the compiler
+                short = rows - len(part)
                 if short:
                     part = torch.nn.functional.pad(part, (0, 0, 0, short))
                     wanted = torch.nn.functional.pad(wanted, (0, short), value=IGNORED)

@@ -95,7 +95,7 @@ def choose_packing(
     fitted = fit(model.config, wanted, longest, free_memory(), asked)
     shape = replace(shape_of(lengths, steps, fitted.tokens), longest=longest)
     shape = fitting(tokens_of(held_out), replace(shape, slots=shape.slots + 8))
-    compiled = tokens >= COMPILE_FROM and can_compile()
+    compiled = tokens >= COMPILE_FROM and model.dtype.itemsize == 2 and can_compile()  # float32 is read row by row
     filled = sum(lengths) / sum(len(fill([lengths[i] for i in step], shape.tokens)) * shape.tokens for step in steps)
     said = f"packs of {shape.tokens} tokens ({filled:.0%} filled)"
     if fitted.free is not None:
