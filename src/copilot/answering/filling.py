@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from copilot.answering.check import check
 from copilot.answering.citations import best_hit
-from copilot.answering.extractive import Said, leaning, row
 from copilot.answering.identifiers import in_text, is_pair, nameable
 from copilot.answering.ranking import Asked, Found, best_entry, read_question
 from copilot.answering.refusal import abstained
+from copilot.answering.wording import Said, leaning, row
 from copilot.config import AnswerPart
 from copilot.prompt.sections import MARK
 from copilot.types import Hit, Section

@@ -72,7 +72,7 @@ class Said:
         """
         taken = {name for text in fields for name in _TICKED.findall(text.partition(": ")[0])}
         begun = {text: match[1] for text in prose if (match := _BEGINS.match(self.ticked(text)))}
-        others = {text: name for text in prose if text not in begun and (name := self._naming(text))}
+        others = {text: name for text in prose if text not in begun and (name := self.naming(text))}
         likely = sorted(others, key=lambda text: -fit[text])[:4] if not fields else []
         found: list[str] = []
         for text in [text for text in prose if text in begun or text in likely]:
@@ -83,7 +83,7 @@ class Said:
                 taken |= {name} if said else set()
         return found
 
-    def _naming(self, text: str) -> str:
+    def naming(self, text: str) -> str:
         """The first name, but no verb or path, that stands in backticks in `text`; "" without one."""
         ticked = _TICKED.findall(self.ticked(text))
         return next((n for n in ticked if n in self.names and "/" not in n and not re.fullmatch(VERBS, n)), "")
