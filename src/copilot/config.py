@@ -66,6 +66,9 @@ class Embeddings(Part):
         "huggingface:sentence-transformers/all-MiniLM-L6-v2",
         description="`provider:name`; providers: azure_openai, openai, huggingface, offline",
     )
+    adapter: str | None = Field(
+        None, description="a LoRA adapter (PEFT folder) that is merged into a local BERT model: offline, or a folder"
+    )
     batch_size: Positive = Field(32, description="texts embedded or sent at once")
     endpoint: str | None = Field(None, description="base URL of the provider; null: its own environment variable")
     api_version: str | None = Field(None, description="Azure API version; null: OPENAI_API_VERSION")

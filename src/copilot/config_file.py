@@ -19,6 +19,7 @@ _PATHS = {
     ("evaluation", "questions"),
     ("output_dir",),
     ("answer", "abstain_rows"),
+    ("embeddings", "adapter"),
 }
 
 

@@ -75,6 +75,9 @@ class Work:
         match stage:
             case "index":
                 embedder = config.embeddings.model_dump(include={"model", "endpoint"})
+                if config.embeddings.adapter:
+                    tuned = sorted(Path(config.embeddings.adapter).glob("adapter_*"))
+                    embedder["adapter"] = [(file.name, file_sha256(file)) for file in tuned]
                 return fingerprint("index-2", list(self.files().items()), config.chunks.model_dump(), embedder)
             case "train" if config.model.extractive:
                 return fingerprint("extractive-2", self.key("index"), config.retriever.model_dump())

@@ -38,9 +38,11 @@ def load_embeddings(config: Embeddings) -> Embedder:
     """The embedder of the YAML. Raises CopilotError when its package, key or model is missing."""
     match config.provider:
         case "offline":
-            return MiniLM(offline_folder(config.name), sha256=OFFLINE_SHA256)
+            return MiniLM(offline_folder(config.name), sha256=OFFLINE_SHA256, adapter=_adapter(config))
         case "huggingface":
-            return _local_embedder(hub_folder(config.name), config.batch_size)
+            return _local_embedder(hub_folder(config.name), config)
+        case _ if config.adapter:
+            raise CopilotError(f"embeddings.adapter: {config.model} runs elsewhere", "set embeddings.adapter: null")
         case _:
             return Remote(_client(config), f"{config.model} at {remote_endpoints(config)[0]}", config.model)
 
@@ -70,7 +72,11 @@ def _client(config: Embeddings) -> Client:
     return client
 
 
-def _local_embedder(folder: Path, batch_size: int) -> Embedder:
+def _adapter(config: Embeddings) -> Path | None:
+    return Path(config.adapter) if config.adapter else None
+
+
+def _local_embedder(folder: Path, config: Embeddings) -> Embedder:
     """A sentence-transformers folder: BERT with mean pooling by our windows, any other by sentence-transformers."""
     if not any(folder.rglob("*.safetensors")):
         raise CopilotError(f"{folder}: no safetensors weights in it", "name a whole sentence-transformers folder")
@@ -83,7 +89,9 @@ def _local_embedder(folder: Path, batch_size: int) -> Embedder:
         kind, modules, pooling, limits = "", [], {}, {}
     plain = {name.rpartition(".")[2] for name in modules} <= {"Transformer", "Pooling", "Normalize"}
     if kind == "bert" and plain and pooling.get("pooling_mode_mean_tokens"):
-        return MiniLM(folder, int(limits.get("max_seq_length") or 256))
+        return MiniLM(folder, int(limits.get("max_seq_length") or 256), adapter=_adapter(config))
+    if config.adapter:
+        raise CopilotError(f"{folder}: no BERT with mean pooling, so no adapter fits", "set embeddings.adapter: null")
     from langchain_huggingface import HuggingFaceEmbeddings
 
     class Local(HuggingFaceEmbeddings):
@@ -93,7 +101,7 @@ def _local_embedder(folder: Path, batch_size: int) -> Embedder:
             """One vector per question; a model may have a prompt of its own for them."""
             return [self.embed_query(text) for text in texts]
 
-    options = {"normalize_embeddings": True, "batch_size": batch_size}
+    options = {"normalize_embeddings": True, "batch_size": config.batch_size}
     try:
         return Local(model_name=str(folder), encode_kwargs=options, fingerprint=_weights(folder))
     except Exception as error:  # whatever a folder that is no embedder leads to

@@ -8,7 +8,7 @@ import numpy as np
 
 from copilot.errors import CopilotError
 from copilot.knowledge.onnx_encoder import VERSION, open_encoder
-from copilot.runs import sha256_file
+from copilot.runs import fingerprint, sha256_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,21 +25,27 @@ class MiniLM:
     without padding, so a vector does not depend on the texts beside it.
     """
 
-    def __init__(self, folder: Path, max_tokens: int = 256, sha256: str | None = None) -> None:
-        """`sha256` is that of the folder's weights, where it is known already."""
+    def __init__(
+        self, folder: Path, max_tokens: int = 256, sha256: str | None = None, adapter: Path | None = None
+    ) -> None:
+        """`sha256` is that of the folder's weights, where it is known already; `adapter` a PEFT folder for them."""
         from tokenizers import Tokenizer
 
         for name in ("model.safetensors", "tokenizer.json", "config.json"):
             if not (folder / name).is_file():
                 raise CopilotError(f"{folder}: no {name} in it", "name a whole sentence-transformers folder")
         sha256 = sha256 or sha256_file(folder / "model.safetensors")
-        self.fingerprint = f"{VERSION}:{sha256}"  # of what makes the vectors
+        for name in ("adapter_model.safetensors", "adapter_config.json") if adapter else ():
+            if adapter and not (adapter / name).is_file():
+                raise CopilotError(f"{adapter}: no {name} in it", "mend `embeddings.adapter`")
+        tuned = fingerprint("adapter-1", [sha256_file(f) for f in sorted(adapter.glob("adapter_*"))]) if adapter else ""
+        self.fingerprint = f"{VERSION}:{sha256}" + f":{tuned}" * bool(tuned)  # of what makes the vectors
         try:
             self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             positions = json.loads((folder / "config.json").read_text(encoding="utf-8"))["max_position_embeddings"]
         except Exception as error:  # tokenizers raises what its Rust code meets in a damaged file
             raise CopilotError(f"{folder}: cannot be loaded: {error}", "copy or download the folder again") from None
-        self.session = open_encoder(folder, sha256)
+        self.session = open_encoder(folder, sha256, adapter, tuned)
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
         self.max_tokens = min(max_tokens, int(positions))

@@ -28,20 +28,22 @@ def threads() -> int:
     return int(said) if said.isdigit() else 0
 
 
-def open_encoder(folder: Path, sha256: str) -> Any:
+def open_encoder(folder: Path, sha256: str, adapter: Path | None = None, tuned: str = "") -> Any:
     """A session of `ids` (1, t) to the sum over t of the last hidden states (dim,), fp32.
+
+    `adapter` is a PEFT folder that is merged into the weights, `tuned` its fingerprint.
 
     Raises CopilotError when the weights are not those of `sha256`, or cannot be loaded.
     """
     import onnxruntime
 
-    kept = cache_folder() / f"{VERSION}-{sha256[:16]}"
+    kept = cache_folder() / "-".join(filter(None, (VERSION, sha256[:16], tuned[:16])))
     try:
         whole = read_manifest(kept) is not None
     except StaleError:
         whole = False  # damaged: made again
     if not whole:
-        _export(folder, sha256, kept)
+        _export(folder, sha256, kept, adapter, tuned)
     options = _options()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # done when it was exported
     return onnxruntime.InferenceSession(str(kept / "model.onnx"), options, providers=["CPUExecutionProvider"])
@@ -57,7 +59,7 @@ def _options() -> Any:
     return options
 
 
-def _export(folder: Path, sha256: str, kept: Path) -> None:
+def _export(folder: Path, sha256: str, kept: Path, adapter: Path | None, tuned: str) -> None:
     """Write the model to `kept`; where the cache cannot be written, say so."""
     from filelock import FileLock
 
@@ -71,8 +73,8 @@ def _export(folder: Path, sha256: str, kept: Path) -> None:
         why = f"cannot write {kept.parent}: {error.strerror or error}"
         raise CopilotError(why, "set XDG_CACHE_HOME to a folder that can be written") from None
     try:
-        with swapped_folder(kept, {"weights": sha256, "version": VERSION}) as fresh:
-            _write(folder, fresh / "whole.onnx")
+        with swapped_folder(kept, {"weights": sha256, "adapter": tuned, "version": VERSION}) as fresh:
+            _write(folder, fresh / "whole.onnx", adapter)
             _simplify(fresh / "whole.onnx", fresh / "model.onnx")
             (fresh / "whole.onnx").unlink()
     finally:
@@ -94,7 +96,7 @@ def _simplify(file: Path, out: Path) -> None:
     onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
-def _write(folder: Path, file: Path) -> None:
+def _write(folder: Path, file: Path, adapter: Path | None) -> None:
     import torch
     from transformers import BertModel
 
@@ -104,6 +106,14 @@ def _write(folder: Path, file: Path) -> None:
         ).eval()
     except Exception as error:  # safetensors raises what its Rust code meets in a damaged file
         raise CopilotError(f"{folder}: cannot be loaded: {first_line(error)}", AGAIN) from None
+    if adapter:
+        from peft import PeftModel
+
+        try:
+            bert = PeftModel.from_pretrained(bert, str(adapter)).merge_and_unload().eval()
+        except Exception as error:  # PEFT raises what a folder that does not fit leads to
+            why = f"{adapter}: does not fit {folder.name}: {first_line(error)}"
+            raise CopilotError(why, "mend `embeddings.adapter`") from None
 
     class Summed(torch.nn.Module):
         """The sum of a window's token vectors."""
