@@ -14,6 +14,7 @@ from copilot.errors import CopilotError
 from copilot.knowledge.embeddings import load_embeddings, remote_endpoints
 from copilot.knowledge.minilm import MiniLM, offline_folder
 
+ADAPTER = Path(__file__).parents[1] / "data" / "models" / "embedder"
 TEXTS = ["How do I get a contact by phone number?", "Rows are added at the bottom of the sheet.", "", "é 你好 `x_y`"]
 
 
@@ -61,6 +62,37 @@ def test_batches_make_no_difference(minilm: MiniLM) -> None:
     texts = [f"text number {n} " * (n + 1) for n in range(11)]
     alone = np.array([minilm.embed_query(text) for text in texts])
     assert np.allclose(alone, minilm.embed_documents(texts), atol=1e-5)
+
+
+def test_an_adapter_is_merged_as_peft_merges_it(minilm: MiniLM) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoTokenizer, BertModel
+
+    folder = offline_folder("all-MiniLM-L6-v2")
+    tuned = load_embeddings(Embeddings(model="offline:all-MiniLM-L6-v2", adapter=str(ADAPTER)))
+    assert tuned.fingerprint.startswith(f"{minilm.fingerprint}:")
+    bert = PeftModel.from_pretrained(BertModel.from_pretrained(folder, add_pooling_layer=False), str(ADAPTER)).eval()
+    inputs = AutoTokenizer.from_pretrained(folder)(TEXTS[0], return_tensors="pt")
+    with torch.inference_mode():
+        theirs = bert(**inputs).last_hidden_state.mean(1)[0].numpy()
+    ours = np.array(tuned.embed_query(TEXTS[0]))
+    assert ours @ theirs / np.linalg.norm(theirs) > 0.9999
+    assert ours @ np.array(minilm.embed_query(TEXTS[0])) < 0.99, "it changes something"
+
+
+def test_an_adapter_that_does_not_fit_is_one_sentence(tmp_path: Path) -> None:
+    def refused(model: str) -> str:
+        with pytest.raises(CopilotError) as caught:
+            load_embeddings(Embeddings(model=model, adapter=str(tmp_path), api_key="k", endpoint="http://127.0.0.1:1"))
+        assert "embeddings.adapter" in caught.value.hint
+        return caught.value.message
+
+    assert refused("offline:all-MiniLM-L6-v2") == f"{tmp_path}: no adapter_model.safetensors in it"
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        (tmp_path / name).write_bytes((ADAPTER / name).read_bytes()[:200])
+    assert refused("offline:all-MiniLM-L6-v2").startswith(f"{tmp_path}: does not fit model: ")
+    assert refused("openai:embed") == "embeddings.adapter: openai:embed runs elsewhere"
 
 
 def test_a_local_folder_by_its_path(minilm: MiniLM) -> None:
