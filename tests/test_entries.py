@@ -1,0 +1,79 @@
+"""Entries in the layouts that references use: which call, which fields, codes, steps and warnings are read."""
+
+import pytest
+
+from copilot.answering.calls import endpoints, function
+from copilot.answering.entries import read_entry
+
+HEADER = "Depot API › Crates › Seal a crate"
+SEAL, SHOW = "POST /crates/{id}/seal", "GET /crates/{id}"
+FIELDS = (("`reason`", "why it is closed. Required."), ("`by`", "who closed it."))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("## Seal a crate\n\n`POST /crates/{id}/seal`\n\nCloses a crate for good.\n", (SEAL,)),
+        ("## Seal a crate\n\n**POST** `/crates/{id}/seal`\n\nCloses it.\n", (SEAL,)),
+        ("Closes a crate.\n\n```http\nPOST /crates/{id}/seal HTTP/1.1\n```\n", (SEAL,)),
+        (
+            "Closes one.\n\n```\ncurl -X POST https://depot.example/crates/7/seal -H 'A: b'\n```\n",
+            ("POST /crates/7/seal",),
+        ),
+        ("| Method | Path |\n|---|---|\n| POST | /crates/{id}/seal |\n| GET | /crates/{id} |\n", (SEAL, SHOW)),
+        ("HTTP method: POST\n\nPath: /crates/{id}/seal\n", (SEAL,)),
+        ("To close a crate send `POST /crates/{id}/seal` with the reason.\n", (SEAL,)),
+        ("Crates are closed at the end of the day.\n", ()),
+    ],
+    ids=["line", "bold verb", "http block", "curl", "table", "labels", "prose", "none"],
+)
+def test_the_call_of_an_entry(text: str, found: tuple[str, ...]) -> None:
+    assert endpoints(HEADER, text) == found
+
+
+def test_a_call_in_the_heading_comes_before_those_of_the_text() -> None:
+    assert endpoints(f"Depot API › {SEAL}", f"Look first with `{SHOW}`.") == (SEAL,)
+
+
+def test_functions_of_headings_and_first_lines() -> None:
+    assert function("Depot › `crate.seal(id, reason)`", "", []) == "crate.seal(id, reason)"
+    assert function("Depot › Seal", "", ["`seal_crate`"]) == "seal_crate"
+    assert function("Depot › Seal", "Closes a crate.", ["Closes a crate."]) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("Fields:\n\n- `reason` (string, required): why it is closed.\n- `by` (string): who closed it.\n", FIELDS),
+        (
+            "| Field | Type | Required | Meaning |\n|---|---|---|---|\n| `reason` | string | yes | why it is closed. |\n"
+            "| `by` | string | no | who closed it. |\n",
+            FIELDS,
+        ),
+        ("`reason`\n: why it is closed.\n\n`by`\n: who closed it.\n", (("`reason`", "why it is closed."), FIELDS[1])),
+        ("The field `reason` (required): why it is closed.\n", FIELDS[:1]),
+        (
+            "- **reason:** why it is closed\n- **by:** who closed it\n",
+            (("reason", "why it is closed"), ("by", "who closed it")),
+        ),
+    ],
+    ids=["bullets", "table", "definitions", "sentence", "bold"],
+)
+def test_the_fields_of_an_entry(text: str, fields: tuple[tuple[str, str], ...]) -> None:
+    assert read_entry(text).fields == fields
+
+
+def test_errors_and_statuses_are_no_fields() -> None:
+    entry = read_entry("Fields:\n\n- `by` (string): who.\n\nErrors:\n\n- `409`: it is closed already.\n")
+    assert entry.fields == (("`by`", "who."),) and entry.codes == (("`409`", "it is closed already."),)
+    assert set(read_entry("Status codes: 204 closed, 409 it is closed already.\n").codes) == {
+        ("204", "closed"),
+        ("409", "it is closed already"),
+    }
+
+
+def test_steps_and_warnings() -> None:
+    steps = "1. Weigh the crate.\n2. Close the lid.\n3. Send the seal.\n\n"
+    entry = read_entry(f"{steps}> **Warning:** A sealed crate cannot be opened again.\n")
+    assert entry.steps == ("Weigh the crate.", "Close the lid.", "Send the seal.")
+    assert entry.notes == ("A sealed crate cannot be opened again.",)
