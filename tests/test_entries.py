@@ -46,7 +46,8 @@ def test_functions_of_headings_and_first_lines() -> None:
     [
         ("Fields:\n\n- `reason` (string, required): why it is closed.\n- `by` (string): who closed it.\n", FIELDS),
         (
-            "| Field | Type | Needed? | Meaning |\n|---|---|---|---|\n| `reason` | string | yes | why it is closed. |\n"
+            "| Field | Type | Required | Meaning |\n|---|---|---|---|\n"
+            "| `reason` | string | yes | why it is closed. |\n"
             "| `by` | string | no | who closed it. |\n",
             FIELDS,
         ),
