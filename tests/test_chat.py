@@ -122,7 +122,7 @@ class Person:
         os.write(self.screen, text.encode())
 
     def code(self, pressing: str = "") -> int:
-        """How it ended; `pressing` is typed each second until then, since readline can miss a key just after a prompt."""
+        """How it ended; `pressing` is typed each second until then: readline can miss a key just after a prompt."""
         ends = time.monotonic() + 60
         with suppress(OSError):  # it has ended
             while True:
