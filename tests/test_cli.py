@@ -130,7 +130,7 @@ def test_json_is_one_object_with_the_documented_keys(project: Path) -> None:
     answer = json.loads(done.stdout)
     assert list(answer) == KEYS
     assert answer["question"] == "How do I light the lamp?" and isinstance(answer["answer"], str)
-    assert all(list(section) == ["title", "text", "citations"] for section in answer["sections"])
+    assert all(list(section) == ["title", "text", "citations", "filled"] for section in answer["sections"])
     assert [list(hit) for hit in answer["hits"]] == [
         ["document", "heading", "page", "start", "end", "score", "text"] for _ in range(2)
     ]
