@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from copilot.answering.said import Once, once
+from copilot.answering.said import Once
 
 A, B = "A contact can be on 100 lists at most.", "The reply is 200 with the contact."
 NONE_T, NONE_U = "Nothing further is said under “T”.", "Nothing further is said under “U”."
@@ -45,7 +45,7 @@ NONE_T, NONE_U = "Nothing further is said under “T”.", "Nothing further is s
     ],
 )
 def test_a_sentence_is_shown_once(text: str, shown: str) -> None:
-    assert once(text) == shown
+    assert Once().whole(text) == shown
     for seed in range(20):
         said, out, at, chance = Once(), "", 0, random.Random(seed)
         while at < len(text):

@@ -140,7 +140,7 @@ class Answerer:
         said = None if self._refused(question) else self._said(question, prompt[0])
         if said is None:
             return made.text, None
-        text = (said.feed(made.text) + said.end()).strip()
+        text = said.whole(made.text).strip()
         return text, tuple(said.filled) if self.fill else None
 
     def _batch(

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from copilot.answering.answer import Answerer
 from copilot.answering.glossary import Term
-from copilot.answering.identifiers import nameable
 from copilot.answering.ranking import best_entry, read_question
 from copilot.answering.refusal import refusal
 from copilot.answering.wording import ALARM, Said, calling, described, leaning, listed, pointed, row, warned
@@ -94,7 +93,7 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
     found = best_entry(asked, hits)
     if found is None or (may_refuse and found.covered < LEAST):
         return None
-    entry, said = found.entry, Said(nameable(found.context), "`" in found.context)
+    entry, said = found.entry, Said.over(found.context)
     prose = leaning(entry.sentences)
     rows = {pair: row(pair) for pair in (*entry.fields, *entry.codes)}
     plain = [*prose, *entry.notes, *entry.steps, *(text for text in entry.points if not text.endswith(":"))]

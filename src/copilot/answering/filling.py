@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from copilot.answering.check import check
 from copilot.answering.citations import best_hit
-from copilot.answering.identifiers import in_text, is_pair, nameable
+from copilot.answering.identifiers import in_text, is_pair
 from copilot.answering.ranking import Asked, Found, best_entry, read_question
 from copilot.answering.refusal import abstained
-from copilot.answering.wording import Said, leaning, row
+from copilot.answering.wording import WARNS, Said, leaning, row
 from copilot.config import AnswerPart
 from copilot.prompt.sections import MARK
 from copilot.types import Hit, Section
@@ -23,11 +23,6 @@ MOST = (1, 5, 5, 3)  # items of each
 LEAST = 0.1  # share of what is asked that another entry must hold for its warnings to be told
 SAME = 0.6  # share of a sentence's runs of three words that stand in the answer: it is said already
 LONGEST = 400  # characters of an item
-_WARNS = re.compile(
-    r"\b(?:refused|rejected|errors?|cannot|must|not|never|no longer|fails?|otherwise|at most|up to|limit\w*|except|"
-    r"unless|lost|ignored|only|[45]\d\d)\b",
-    re.I,
-)
 _DEFINED = re.compile(r"^ *(?:[-*] )?`([^`\n]+)`", re.M)  # a name that a line begins with
 
 
@@ -93,7 +88,7 @@ def _entries(asked: Asked, hits: Sequence[Hit], told: str) -> list[Found]:
 
 def _fitting(found: Found, asked: Asked, kind: int, told: str) -> Iterator[str]:
     """What an entry has for a section of this kind, the likeliest first."""
-    entry, said = found.entry, Said(nameable(found.context), "`" in found.context)
+    entry, said = found.entry, Said.over(found.context)
     prose = leaning(entry.sentences)
     if kind == SUMMARY:
         yield from map(said.ticked, prose)
@@ -102,7 +97,7 @@ def _fitting(found: Found, asked: Asked, kind: int, told: str) -> Iterator[str]:
         yield from (f"Call `{call}`." for call in calls if call not in told)
         yield from map(said.ticked, entry.steps)
         if not entry.steps:
-            yield from (said.ticked(text) for text in prose if not _WARNS.search(text))
+            yield from (said.ticked(text) for text in prose if not WARNS.search(text))
     elif kind == FIELDS:
         named, defined = set(in_text(told)), set(_DEFINED.findall(told))
         rows = [pair for pair in entry.fields if pair[0].strip("`") not in defined]
@@ -117,12 +112,12 @@ def _fitting(found: Found, asked: Asked, kind: int, told: str) -> Iterator[str]:
 
 def _warnings(found: Found) -> list[str]:
     """The entry's notes, and its sentences about errors and limits."""
-    return [*found.entry.notes, *(text for text in leaning(found.entry.sentences) if _WARNS.search(text))]
+    return [*found.entry.notes, *(text for text in leaning(found.entry.sentences) if WARNS.search(text))]
 
 
 def _rest(found: Found) -> Iterator[str]:
     """Whatever else an entry says in sentences."""
-    said = Said(nameable(found.context), "`" in found.context)
+    said = Said.over(found.context)
     yield from (said.ticked(text) for text in (*found.entry.notes, *leaning(found.entry.sentences), *found.entry.steps))
 
 

@@ -79,7 +79,7 @@ def quotable(context: str) -> tuple[str, ...]:
     plain = _FENCE.sub("", context)
     words = dict.fromkeys(token.strip("()" + _AROUND) for token in re.split(r"[\s|`]+", plain))
     whole = {word for word in words if _PLAIN_WORD.fullmatch(word)}
-    others = [*(name for name in in_text(context) if _can_stand(name) or _is_sign(name))]
+    others = [name for name in in_text(context) if _can_stand(name) or _is_sign(name)]
     others += [name for name in (*_PARAMETER.findall(plain), *words) if _can_stand(name)]
     held = (name for name in others if name in whole or supported(name, context))
     return tuple(dict.fromkeys([*nameable(context), *held]))

@@ -61,6 +61,10 @@ class Once:
         out = self._sentence(rest) if self.passed + rest else ""
         return out + self._filled()
 
+    def whole(self, text: str) -> str:
+        """A text that is there as a whole."""
+        return self.feed(text) + self.end()
+
     def _differs(self) -> bool:
         """Whether the sentence at hand is none that was shown, however it goes on."""
         key = _key(self.passed + self.waiting)
@@ -146,12 +150,6 @@ class Once:
         self.left_out, self.leads = False, True
         self.text += f"\n{body}"
         return f"\n{body}"
-
-
-def once(text: str, fill: Fill = lambda place, shown: "") -> str:
-    """The whole answer without what it says again."""
-    said = Once(fill)
-    return said.feed(text) + said.end()
 
 
 def _key(sentence: str) -> str:

@@ -5,14 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from copilot.answering.entries import Entry
-from copilot.answering.identifiers import VERBS, is_pair, supported
+from copilot.answering.identifiers import VERBS, is_pair, nameable, supported
 from copilot.answering.ranking import SHAPED, Asked
 
-ALARM = re.compile(
-    r"\b(?:refused|rejected|errors?|cannot|only|must|not|never|no longer|fails?|otherwise|at most|up to|limit\w*|"
-    r"except|unless|before|lost|ignored|deprecated|[45]\d\d)\b",
-    re.I,
+_WARNING = (
+    r"refused|rejected|errors?|cannot|only|must|not|never|no longer|fails?|otherwise|at most|up to|limit\w*|except|"
+    r"unless|lost|ignored|[45]\d\d"
 )
+WARNS = re.compile(rf"\b(?:{_WARNING})\b", re.I)
+ALARM = re.compile(rf"\b(?:{_WARNING}|before|deprecated)\b", re.I)  # what the baseline takes for a warning besides
 _LEANS = re.compile(
     r"(?:It|They|These|Those|That|Such|Otherwise|Then|Both|He|She|In that case|However|Therefore|So|Thus|In this case|"
     r"Also|For example|For instance|As such|Instead|But|And|Or|This (?:is|was|can|will|may|might|has|lets|allows|makes|"
@@ -42,6 +43,11 @@ class Said:
     names: tuple[str, ...]
     marked: bool  # the document itself has names in backticks
     before: set[str] = field(default_factory=set)
+
+    @classmethod
+    def over(cls, context: str) -> "Said":
+        """Nothing so far, over the passages of an entry."""
+        return cls(nameable(context), "`" in context)
 
     def new(self, sentences: Iterable[str], most: int) -> list[str]:
         """The first `most` that were not said yet, names in backticks; they count as said from now on."""

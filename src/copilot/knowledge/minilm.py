@@ -35,10 +35,7 @@ class MiniLM:
             if not (folder / name).is_file():
                 raise CopilotError(f"{folder}: no {name} in it", "name a whole sentence-transformers folder")
         sha256 = sha256 or sha256_file(folder / "model.safetensors")
-        for name in ("adapter_model.safetensors", "adapter_config.json") if adapter else ():
-            if adapter and not (adapter / name).is_file():
-                raise CopilotError(f"{adapter}: no {name} in it", "mend `embeddings.adapter`")
-        tuned = fingerprint("adapter-1", [sha256_file(f) for f in sorted(adapter.glob("adapter_*"))]) if adapter else ""
+        tuned = _weights_of(adapter) if adapter else ""
         self.fingerprint = f"{VERSION}:{sha256}" + f":{tuned}" * bool(tuned)  # of what makes the vectors
         try:
             self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -76,6 +73,14 @@ class MiniLM:
         (summed,) = self.session.run(None, {"ids": np.array([window], dtype=np.int64)})
         total: NDArray[np.float64] = summed.astype(np.float64)
         return total
+
+
+def _weights_of(adapter: Path) -> str:
+    """Fingerprint of a PEFT folder. Raises CopilotError when it is none."""
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        if not (adapter / name).is_file():
+            raise CopilotError(f"{adapter}: no {name} in it", "mend `embeddings.adapter`")
+    return fingerprint("adapter-1", [sha256_file(file) for file in sorted(adapter.glob("adapter_*"))])
 
 
 def offline_folder(name: str) -> Path:
