@@ -97,9 +97,7 @@ class Retriever(Part):
     """What is brought to the model."""
 
     k: Positive = Field(5, description="chunks brought to the prompt")
-    mode: Literal["hybrid", "dense", "lexical"] = Field(
-        "hybrid", description="how chunks are ranked: by meaning (dense), by words (lexical, BM25), or by both"
-    )
+    mode: Literal["hybrid", "dense", "lexical"] = Field("hybrid", description="dense: by meaning; lexical: by BM25")
 
 
 class Prompt(Part):
@@ -259,10 +257,13 @@ class AnswerPart(Part):
         description="whom the system message names as reader; who is not technical also gets terms of a glossary",
     )
     refuse: bool = Field(True, description="whether the model may begin by saying that the documents do not say")
+    calls: Literal["any", "entry"] = Field(
+        "any",
+        description="entry: the program writes the call of the entry that fits best, and the model names no other; for "
+        "small models that mix up neighbours",
+    )
     abstain: Literal["auto", "off"] = Field(
-        "auto",
-        description="auto: a question far from the documents gets a refusal instead of an answer of the model's, where "
-        "rows with and without an answer have shown that this is better than chance",
+        "auto", description="auto: questions far from the documents are refused, where rows show that this helps"
     )
     abstain_rows: list[str] = Field(
         [], description="JSONL rows besides train.data to learn that from: question, answerable (true or false)"
@@ -281,11 +282,13 @@ class AnswerPart(Part):
         return {**data, "sections": titles, "budgets": data.get("budgets") or budgets}
 
     @model_validator(mode="after")
-    def _a_budget_for_each(self) -> "AnswerPart":
+    def _keys_that_fit(self) -> "AnswerPart":
         if self.budgets and len(self.budgets) != len(self.sections):
             raise ValueError(f"{len(self.budgets)} budgets for {len(self.sections)} sections; give one each, or none")
         if any(budget is not None and budget < 40 for budget in self.budgets):
             raise ValueError("a budget of less than 40 tokens holds no heading and sentence; null sets no limit")
+        if self.calls == "entry" and (self.refuse or self.enforce != "structure+identifiers" or len(self.sections) < 2):
+            raise ValueError("calls: entry needs refuse: false, enforce: structure+identifiers and two sections")
         return self
 
     @field_validator("enforce", "abstain", mode="before")
@@ -304,9 +307,7 @@ class AnswerPart(Part):
 class Evaluation(Part):
     """The held-out questions."""
 
-    questions: str = Field(
-        "data/eval/questions.jsonl", min_length=1, description="JSONL rows with gold source and reference"
-    )
+    questions: str = Field("data/eval/questions.jsonl", min_length=1, description="JSONL rows with gold and reference")
     limit: int | None = Field(None, ge=1, description="questions asked, spread evenly over the file; null: all")
     batch_size: Positive = Field(16, description="answers generated at once")
     gates: dict[str, float] = Field(

@@ -8,6 +8,7 @@ from copilot.answering.answer import Answerer
 from copilot.answering.extractive import extractive
 from copilot.answering.filling import Filling
 from copilot.answering.glossary import read_glossary
+from copilot.answering.ranking import focused
 from copilot.config import Config
 from copilot.errors import ConfigError, StaleError
 from copilot.knowledge.documents import find_files
@@ -38,7 +39,7 @@ def _opened_index(work: Work, k: int | None) -> IndexRetriever:
         made = f"the weights of {config.embeddings.model} are not those that made the index"
         raise StaleError(made, f"{remedy} --force")
     section = config.retriever if k is None else config.retriever.model_copy(update={"k": k})
-    return IndexRetriever(index, embeddings, section)
+    return IndexRetriever(index, embeddings, section, focused)
 
 
 def _fitting_index(work: Work) -> None:

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from random import Random
 
+from asked import draw
+from asked import pool as written
 from facts import Fact, fact, loose
 from pages import CUE, make_pages
 from product import ACTIONS, Chunk, Entry, Field, Product, make_field, make_product
 from real import make_real, pool
 from words import ATTRS, LIMITS, NOUNS, SYNONYMS, article, english, ident, invent, plural, salad
 
-VERSION = "2.1"
+VERSION = "2.2"
 SYSTEM = (
     "You explain technical documentation to non-technical people. Use only the context. Answer in exactly four markdown "
     "sections: ### Summary, ### How it works, ### Key parameters / fields, ### Common mistakes or troubleshooting tips. "
@@ -21,6 +23,7 @@ SYSTEM = (
     "same four sections."
 )
 REAL, PAGES = 0.45, 0.2  # shares of products that are real web APIs and real pages, where there is a pool of them
+WRITTEN = 0.3  # share of the examples whose question was written by a reader of the passage, where there is a pool of them
 HEADINGS = ("**Overview**", "**Steps**", "**Fields**", "**Watch out**")  # replaced by a drawn set in `stream`
 MARKS = ("### {}", "### {}", "## {}", "# {}", "#### {}", "**{}**", "**{}:**", "__{}__", "{}:", "[{}]", "== {} ==")
 TITLES = (
@@ -44,6 +47,7 @@ class Sample:
     answerable: bool
     shape: str  # the kind of question
     headings: tuple[str, ...] = HEADINGS  # of the answer
+    right: tuple[int, ...] = ()  # places of the passages that hold the answer
 
     @property
     def user(self) -> str:
@@ -365,7 +369,24 @@ def answered(rng: Random, product: Product, other: Product) -> Sample | None:
     if rng.random() < 0.15:
         question = f"{question[:-1]} in {product.name}?" if question.endswith("?") else question
     text, names = answer(rng, e, shape, subject, context, own, group)
-    return Sample(context, question, text, e.call, names, True, f"{e.kind}/{shape}")
+    places = tuple(i for i, c in enumerate(chunks) if any(c is own_one for own_one in right))
+    return Sample(context, question, text, e.call, names, True, f"{e.kind}/{shape}", right=places)
+
+
+def asked(rng: Random) -> Sample | None:
+    """A written question over the passages that a retriever found for it."""
+    drawn = draw(rng)
+    if drawn is None:
+        return None
+    question, passages, right, texts = drawn
+    context = context_of([Chunk(heading, text, "") for heading, text in passages])
+    if texts is None:
+        near = [last for heading, _ in passages if re.fullmatch(r"[A-Za-z ]{8,60}", last := heading.split(" › ")[-1].lower())]
+        return Sample(context, question, refusal(rng, "what the answer to this is", near), "", [], False, "asked/none")
+    text = "\n\n".join(f"{h}\n{b}" for h, b in zip(HEADINGS, texts, strict=True))
+    call = next((name for name in re.findall(r"`([A-Z]+ /[^`]*)`", texts[1])), "")
+    names = re.findall(r"^- `([^`]+)`: ", texts[2], re.MULTILINE)
+    return Sample(context, question, text, call, names, True, "asked/real", right=tuple(right))
 
 
 def unanswered(rng: Random, product: Product, other: Product) -> Sample | None:
@@ -477,6 +498,11 @@ def stream(seed: int, unanswerable: float = 0.08, copies: float = 0.04) -> Itera
     rng = Random(seed)
     other = make_product(rng)
     while True:
+        if written() and rng.random() < WRITTEN * 6 / (6 - 5 * WRITTEN):  # one each, where a product has six
+            s = asked(rng)
+            if s is not None and grounded(s) and len(s.context) < 6600:
+                yield dressed(rng, s)
+            continue
         roll = rng.random()
         product = (make_real(rng) if roll < REAL else make_pages(rng) if roll < REAL + PAGES else None) or make_product(rng)
         made = 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from copilot.answering.check import check
 from copilot.answering.citations import Citing
+from copilot.answering.focus import HOW, call_of
 from copilot.answering.glossary import Term, explained
 from copilot.answering.identifiers import quotable, sayable
 from copilot.answering.marks import FENCE, Marker, marked
@@ -173,14 +174,17 @@ class Answerer:
         """What the answer is held to; without passages no name can be checked, so its shape alone."""
         if self.config.enforce == "off":
             return None
-        names: Sequence[str] | None = None
-        words: Sequence[str] | None = None
-        numbers: Sequence[str] = ()
-        if self.retrieve and self.config.enforce == "structure+identifiers":
-            context = "\n".join([*(hit.chunk.passage for hit in hits), question])
-            names, (words, numbers) = quotable(context), sayable(context)
         may_refuse = self.config.refuse or not self.retrieve
-        return answer_grammar(self.config.sections, names, may_refuse, words, numbers)
+        if not self.retrieve or self.config.enforce == "structure":
+            return answer_grammar(self.config.sections, None, may_refuse)
+        context = "\n".join([*(hit.chunk.passage for hit in hits), question])
+        names: Sequence[str] = quotable(context)
+        words, numbers = sayable(context)
+        opening: dict[int, str] = {}
+        if self.config.calls == "entry" and (focus := call_of(question, hits)):
+            names, words = focus.own(names), tuple(focus.own(words))
+            opening[HOW] = focus.call
+        return answer_grammar(self.config.sections, names, may_refuse, words, numbers, opening)
 
     def _answer(self, question: str, final: Repaired, citing: Citing, usage: Usage) -> Answer:
         text = final.text

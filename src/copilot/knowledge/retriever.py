@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from copilot.knowledge.index import Index
 
 Retrieve = Callable[[str], list[Hit]]
+Order = Callable[[str, list[Hit]], list[Hit]]  # a question and what was found for it, best first → in another order
 
 
 # What the cosine weighs against BM25. Of a hybrid: chosen on the training rows by benchmarks/retrieval.py.
@@ -30,6 +31,7 @@ class IndexRetriever:
     index: "Index"
     embeddings: "Embedder"
     config: Retriever
+    order: Order = lambda question, hits: hits
     known: dict[str, list[float]] = field(default_factory=dict)  # vectors of questions that were or are to be asked
 
     def __call__(self, question: str) -> list[Hit]:
@@ -37,7 +39,7 @@ class IndexRetriever:
         cosines = self.index.cosines(self._vector(question))
         lexical = self.index.lexical.scores(question)
         order = ranked(cosines, lexical, WEIGHTS[self.config.mode])[: self.config.k]
-        return [Hit(self.index.chunks[row], float(cosines[row])) for row in order]
+        return self.order(question, [Hit(self.index.chunks[row], float(cosines[row])) for row in order])
 
     def evidence(self, question: str) -> tuple[float, float]:
         """(highest cosine of any chunk, share of the question's words that the documents hold)."""

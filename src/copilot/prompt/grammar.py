@@ -5,7 +5,7 @@ the passages that were found.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from copilot.prompt.sections import MARK
 
@@ -36,21 +36,27 @@ def answer_grammar(
     may_refuse: bool = True,
     words: Sequence[str] | None = None,
     numbers: Sequence[str] = (),
+    openings: Mapping[int, str] | None = None,
 ) -> str:
     """Exactly these headings in order, each over 1 to LINES lines, with a blank line between sections.
 
     A line holds prose and backtick spans. With `names` a span holds one of them and nothing else; None lets it hold
     anything. `may_refuse` False keeps the first line from beginning with NO_ANSWER. With `words` prose is locked: it
     holds plain words (letters, no capital after a small one) and of all others, such as numbers, paths and addresses,
-    these alone, and `numbers`, which no unit may follow; None lets it hold anything but backticks.
+    these alone, and `numbers`, which no unit may follow; None lets it hold anything but backticks. `openings` are
+    sentences that sections begin with, by place.
     """
     sections = ' "\\n\\n" '.join(f"section{i}" for i in range(len(titles)))
     rules = [f'start: {sections} "\\n\\n"?']  # a model that goes on to a further section has ended the last
     for i, title in enumerate(titles):
         first = "opening" if i == 0 and not may_refuse else "line"
+        if openings and i in openings:
+            first = f'{json.dumps(openings[i])} (" " further)?'
         rules.append(f'section{i}: {json.dumps(MARK + title)} "\\n" {first} ("\\n" line){{0,{LINES - 1}}}')
     begin, after = ("BEGIN", "PROSE") if words is None else ("LEAD? WORDS", "more")
     rules += _line("line", begin, after, names)
+    if openings:
+        rules += _line("further", begin.replace("LEAD? ", ""), after, names, leads=False)
     rules += _free() if words is None else _locked(words, numbers)
     if not may_refuse and words is None:
         rules += [*_line("opening", "ANSWER", after, names), f"ANSWER: BEGIN & ~/{NO_ANSWER}(?s:.*)/"]
@@ -63,13 +69,13 @@ def answer_grammar(
     return "\n".join(rules) + "\n"
 
 
-def _line(rule: str, begin: str, after: str, names: Sequence[str] | None) -> list[str]:
-    """A line that begins with prose of its own kind, or with a span."""
+def _line(rule: str, begin: str, after: str, names: Sequence[str] | None, leads: bool = True) -> list[str]:
+    """A line that begins with prose of its own kind, or with a span, and unless it `leads` with no marker."""
     if names is not None and not names:
         return [f"{rule}: {begin}"]
     span = '"`" NAME "`"'
     rest = f"({after} {span}){{0,{SPANS - 1}}} {after}?"
-    lead = "LEAD? " if after == "more" else ""
+    lead = "LEAD? " if after == "more" and leads else ""
     return [f"{rule}: ({begin}) ({span} {rest})? | {lead}{span} {rest}"]
 
 
