@@ -1,4 +1,4 @@
-"""The entry that an answer is held to: its passages come first, its call is written by the program, no other is named."""
+"""The entry that an answer is held to: its passages come first, its call is written for it, no other is named."""
 
 import pytest
 import tiny_lm
@@ -19,7 +19,7 @@ DELETE = (
     "It leaves its lists. See `GET /v2/lists`."
 )
 MORE = "A deleted contact is gone at once. Nobody can bring a deleted contact back."
-RESTORE = "## Restore a contact\n\n`POST /v2/contacts/{contactId}/restore` takes a contact out of the bin of the account."
+RESTORE = "## Restore a contact\n\n`POST /v2/contacts/{contactId}/restore` takes a contact out of the bin."
 GUIDE = "## About contacts\n\nA contact is a person. It has a phone number."
 QUESTION = "How do I delete a contact?"
 
@@ -45,7 +45,8 @@ def test_the_passages_of_the_entry_come_first_as_the_document_has_them() -> None
 def test_the_call_is_that_of_the_entry_and_others_are_not_to_be_named() -> None:
     focus = call_of(QUESTION, HITS)
     assert focus is not None and focus.call == "Call `DELETE /v2/contacts/{contactId}`."
-    names = ["contactId", "GET /v2/lists", "/v2/contacts/{contactId}", "POST /v2/contacts/{contactId}/restore", "and/or"]
+    other = "POST /v2/contacts/{contactId}/restore"
+    names = ["contactId", "GET /v2/lists", "/v2/contacts/{contactId}", other, "and/or"]
     assert focus.own(names) == ["contactId", "GET /v2/lists", "/v2/contacts/{contactId}", "and/or"]
     assert focus.own(["https://api.example/v9/other", "/v2/contacts/{contactId}/restore"]) == []
 
