@@ -106,7 +106,7 @@ class Usage:
 
     prompt_tokens: int
     completion_tokens: int
-    seconds_to_first_token: float  # s
+    seconds_to_first_token: float  # s, to the first word below a heading
     seconds: float  # s
     prompt_tokens_reused: int = 0  # of prompt_tokens, not read again: the question before began with them too
 

@@ -58,7 +58,7 @@ class Answerer:
         for piece in self._stream(question, hits, messages):
             pieces.append(piece)
             shown.append(said.feed(piece) if said else piece)
-            if shown[-1] and not first:
+            if not first and _begun("".join(shown)):
                 first = time.monotonic() - began
             if shown[-1] and not self.repair:
                 marker.feed(shown[-1])
@@ -193,6 +193,11 @@ class Answerer:
         terms = explained("\n".join(section.text for section in made.sections), self.glossary, cited)
         refused = self._refused(question) or made.abstained
         return replace(made, glossary=terms, abstained=refused, note=final.note, filled=final.filled)
+
+
+def _begun(text: str) -> bool:
+    """Whether a text has a word below its heading, which may stand there before the prompt is read."""
+    return any(line.strip("# ") and not line.startswith(MARK) for line in text.splitlines())
 
 
 def finish(

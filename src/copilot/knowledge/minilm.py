@@ -2,12 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from copilot.errors import CopilotError
-from copilot.knowledge.onnx_encoder import VERSION, open_encoder
+from copilot.knowledge.onnx_encoder import VERSION, encoder_folder, open_encoder
 from copilot.runs import fingerprint, sha256_file
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ class MiniLM:
             positions = json.loads((folder / "config.json").read_text(encoding="utf-8"))["max_position_embeddings"]
         except Exception as error:  # tokenizers raises what its Rust code meets in a damaged file
             raise CopilotError(f"{folder}: cannot be loaded: {error}", "copy or download the folder again") from None
-        self.session = open_encoder(folder, sha256, adapter, tuned)
+        self.weights = encoder_folder(folder, sha256, adapter, tuned)
+        self.session: Any = None  # for passages: opened with the first of them
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
         self.max_tokens = min(max_tokens, int(positions))
@@ -50,29 +51,35 @@ class MiniLM:
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """L2-normalised vectors, (n, dim)."""
+        if self.session is None:
+            self.session = open_encoder(self.weights, many=True)
+        return self._embed(texts, self.session)
+
+    def embed_query(self, text: str) -> list[float]:
+        """The question's vector, (dim,)."""
+        return self.embed_queries([text])[0]
+
+    def embed_queries(self, texts: list[str]) -> list[list[float]]:
+        """Each question's vector, (n, dim), to the bit what `embed_query` gives; the weights are left at once."""
+        return self._embed(texts, open_encoder(self.weights, many=False))
+
+    def _embed(self, texts: list[str], session: Any) -> list[list[float]]:
         room = self.max_tokens - 2  # [CLS] and [SEP]
         vectors = []
         for encoding in self.tokenizer.encode_batch(texts):
             first, *inner, last = encoding.ids
             parts = [inner[at : at + room] for at in range(0, max(len(inner), 1), room)]
             self.long_texts += len(parts) > 1
-            total = np.sum([self._token_sum([first, *part, last]) for part in parts], axis=0)  # (dim,)
+            total = np.sum([_token_sum(session, [first, *part, last]) for part in parts], axis=0)  # (dim,)
             vectors.append((total / np.linalg.norm(total)).astype(np.float32).tolist())
         return vectors
 
-    def embed_query(self, text: str) -> list[float]:
-        """The question's vector, (dim,)."""
-        return self.embed_documents([text])[0]
 
-    def embed_queries(self, texts: list[str]) -> list[list[float]]:
-        """Each question's vector, (n, dim), to the bit what `embed_query` gives."""
-        return self.embed_documents(texts)
-
-    def _token_sum(self, window: list[int]) -> "NDArray[np.float64]":
-        """Sum of the vectors of a window's tokens, (dim,)."""
-        (summed,) = self.session.run(None, {"ids": np.array([window], dtype=np.int64)})
-        total: NDArray[np.float64] = summed.astype(np.float64)
-        return total
+def _token_sum(session: Any, window: list[int]) -> "NDArray[np.float64]":
+    """Sum of the vectors of a window's tokens, (dim,)."""
+    (summed,) = session.run(None, {"ids": np.array([window], dtype=np.int64)})
+    total: NDArray[np.float64] = summed.astype(np.float64)
+    return total
 
 
 def _weights_of(adapter: Path) -> str:

@@ -28,15 +28,13 @@ def threads() -> int:
     return int(said) if said.isdigit() else 0
 
 
-def open_encoder(folder: Path, sha256: str, adapter: Path | None = None, tuned: str = "") -> Any:
-    """A session of `ids` (1, t) to the sum over t of the last hidden states (dim,), fp32.
+def encoder_folder(folder: Path, sha256: str, adapter: Path | None = None, tuned: str = "") -> Path:
+    """Where the export is kept, made now where it is not there.
 
     `adapter` is a PEFT folder that is merged into the weights, `tuned` its fingerprint.
 
     Raises CopilotError when the weights are not those of `sha256`, or cannot be loaded.
     """
-    import onnxruntime
-
     kept = cache_folder() / "-".join(filter(None, (VERSION, sha256[:16], tuned[:16])))
     try:
         whole = read_manifest(kept) is not None
@@ -44,8 +42,20 @@ def open_encoder(folder: Path, sha256: str, adapter: Path | None = None, tuned: 
         whole = False  # damaged: made again
     if not whole:
         _export(folder, sha256, kept, adapter, tuned)
+    return kept
+
+
+def open_encoder(kept: Path, many: bool) -> Any:
+    """A session of `ids` (1, t) to the sum over t of the last hidden states (dim,), fp32.
+
+    For `many` texts the weights are copied in the order that their kernels read (60 ms, a third faster from then on);
+    for one they stay in the file (6 ms). The vectors differ by rounding, 1e-7.
+    """
+    import onnxruntime
+
     options = _options()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL  # done when it was exported
+    options.add_session_config_entry("session.disable_prepacking", "0" if many else "1")
     return onnxruntime.InferenceSession(str(kept / "model.onnx"), options, providers=["CPUExecutionProvider"])
 
 

@@ -1,6 +1,5 @@
-"""A folder of `copilot export` in; answers by onnxruntime-genai out, with neither torch nor transformers imported."""
+"""A folder of `copilot export` in; answers by onnxruntime out, with neither torch nor transformers imported."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -8,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from copilot.config import AnswerPart
 from copilot.errors import StaleError, first_line
-from copilot.knowledge.onnx_encoder import threads
 from copilot.model.constrain import Masks, Vocabulary
 from copilot.model.generator import Generated, check_room, room_after
 from copilot.model.lookup import Lookup
+from copilot.model.onnx_decoder import Decoder
 from copilot.model.tokens import Tokens
 from copilot.types import Message
 
@@ -41,7 +40,7 @@ class OnnxGenerator:
         self.sure = 0  # of them, those that are known to begin the text
         self.rows: Any = ()  # scores after the last of them, (1 + guessed tokens, vocabulary)
         pool = ThreadPoolExecutor(1)
-        self.opened: Future[tuple[Any, Vocabulary]] = pool.submit(self._open)
+        self.opened: Future[tuple[Decoder, Vocabulary]] = pool.submit(self._open)
         pool.shutdown(wait=False)
 
     def count(self, messages: Sequence[Message]) -> int:
@@ -97,16 +96,22 @@ class OnnxGenerator:
         return self._write(ids, room, masks, self.config.temperature)
 
     def _write(self, ids: Sequence[int], room: int, masks: Masks | None, temperature: float) -> Iterator[int | None]:
-        """The tokens of an answer, after a None for each part of the prompt: who leaves need not wait for the rest."""
+        """The tokens of an answer, and a None for each part of the prompt: who leaves need not wait for the rest.
+
+        What the grammar leaves no choice in, as the first heading, comes before the prompt is read.
+        """
         import numpy as np
 
-        chance, text, lookup = np.random.default_rng(self.seed), list(ids), Lookup()
-        yield from self._prompt(text)
+        chance, text, lookup, asked = np.random.default_rng(self.seed), list(ids), Lookup(), False
+        self.reused = 0
         for _ in range(room):
             allowed = None if masks is None else self._allowed(masks)
             if allowed is not None and np.count_nonzero(allowed) == 1:
                 token = int(allowed.argmax())  # no choice: read later, together with what follows
             else:
+                if not asked:
+                    yield from self._prompt(text, len(ids))
+                    asked = True
                 scores = self._scores(text, lookup)
                 scores = scores if allowed is None else np.where(allowed, scores, -np.inf)
                 token = int(scores.argmax()) if temperature == 0 else _draw(scores, temperature, chance)
@@ -125,17 +130,18 @@ class OnnxGenerator:
         masks.fill([(0, 0)], bits)
         return np.unpackbits(bits.view(np.uint8)[0], bitorder="little")[: self.size].view(bool)
 
-    def _prompt(self, text: Sequence[int]) -> Iterator[None]:
-        """Reads a prompt, AT_ONCE tokens at a time, after what it shares with what was read before."""
+    def _prompt(self, text: Sequence[int], length: int) -> Iterator[None]:
+        """Reads a text, AT_ONCE tokens at a time, after what it shares with what was read before.
+
+        Its first `length` tokens are the prompt.
+        """
         most = min(len(self.known), len(text) - 1)  # the last token is read in any case: its scores are wanted
-        self.sure = self.reused = next((i for i in range(most) if self.known[i] != text[i]), most)
-        decoder = self.opened.result()[0]
-        decoder.rewind_to(self.sure)  # also when Ctrl-C came between reading and noting what was read
+        self.sure = next((i for i in range(most) if self.known[i] != text[i]), most)
+        self.reused = min(self.sure, length)
         self.known, self.rows = list(text[: self.sure]), self.rows[:0]
         for at in range(self.sure, len(text), AT_ONCE):
-            self._read(text[at : at + AT_ONCE])
+            self._read(text[at : at + AT_ONCE], len(text))
             yield None
-        self.rows = decoder.get_logits()[0, -1:, : self.size]
 
     def _scores(self, text: Sequence[int], lookup: Lookup) -> "NDArray[np.float32]":
         """The scores after a text, (vocabulary,): read off where the model has read it already, as a right guess.
@@ -148,40 +154,29 @@ class OnnxGenerator:
         if self.sure == len(text) and len(self.known) - len(text) < len(self.rows):
             read: NDArray[np.float32] = self.rows[len(text) - len(self.known) - 1]
             return read
-        decoder = self.opened.result()[0]
         self.sure = min(self.sure, len(text) - 1)  # the last token is read in any case: its scores are wanted
-        if self.sure < len(self.known):
-            decoder.rewind_to(self.sure)
         self.known, self.rows = list(text[: self.sure]), self.rows[:0]
         room = min(self.max_length - len(text), AT_ONCE - len(text) + self.sure)
         guess = lookup.guess(text)[: max(room, 0)]
-        self._read([*text[self.sure :], *guess])
-        scores = decoder.get_output("logits")[0] if guess else decoder.get_logits()[0]
-        self.rows = scores[-1 - len(guess) :, : self.size]
+        self._read([*text[self.sure :], *guess], len(text) + len(guess), 1 + len(guess))
         found: NDArray[np.float32] = self.rows[0]
         return found
 
-    def _read(self, ids: Sequence[int]) -> None:
-        """Go on in the decoder."""
-        import numpy as np
-
+    def _read(self, ids: Sequence[int], end: int, scored: int = 1) -> None:
+        """Go on in the decoder; the last `scored` tokens before `end`, where the text ends, get scores."""
         decoder = self.opened.result()[0]
         for at in range(0, len(ids), AT_ONCE):
-            part = list(ids[at : at + AT_ONCE])
-            decoder.append_tokens(np.array(part, dtype=np.int32))
+            part, before = ids[at : at + AT_ONCE], len(self.known)
+            if before + len(part) < end:
+                decoder.read_on(part, before)
+            else:
+                self.rows = decoder.read(part, before)[-scored:, : self.size]
             self.known += part
 
-    def _open(self) -> tuple[Any, Vocabulary]:
+    def _open(self) -> tuple[Decoder, Vocabulary]:
         """A decoder with its own cache, and the vocabulary for grammars. Raises StaleError for a damaged folder."""
-        import onnxruntime_genai as genai
-
         try:
-            config = genai.Config(str(self.folder))
-            config.overlay(json.dumps({"model": {"decoder": {"session_options": {"intra_op_num_threads": threads()}}}}))
-            model = genai.Model(config)
-            settings = genai.GeneratorParams(model)
-            settings.set_search_options(max_length=self.max_length, do_sample=False)
-            decoder = genai.Generator(model, settings)
+            decoder = Decoder(self.folder, self.max_length)
         except Exception as error:  # one kind of error for whatever is wrong with the files
             why = f"{self.folder}: cannot be opened: {first_line(error)}"
             raise StaleError(why, "run copilot export again, or set model.runtime=transformers") from None
