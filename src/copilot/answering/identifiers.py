@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import lru_cache
 from http import HTTPStatus
 
 from copilot.answering.numbers import amounts
@@ -42,6 +43,8 @@ _SIGN = re.compile(r"[-\]\[<>=+*/&|?\\→{}%^]+|\.{2,}")  # a word that is none
 _AROUND = ".,;:!?\"'*#…“”‘’–—"  # what stands around a word and is no part of it
 _NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d+)*(?:\.\d+)?(?!\w|%|[.,]\d)")
 _QUANTITY = re.compile(rf"(?<![\w.,])(\d+(?:[.,]\d+)*)[\s*]+({UNITS})(?!\w)", re.I)
+_AROUND_WORD = re.compile(r"(?<!\w)(?<![^\W\d]-)(?<!\d[.,])"), re.compile(r"(?!\w|-[^\W\d]|[.,]\d)")
+_AROUND_PATH = re.compile(r"(?<![\w}>/.-])"), re.compile(r"(?![\w{-]|/+[\w{<:]|\.\w)")
 
 
 def in_text(text: str) -> tuple[str, ...]:
@@ -56,6 +59,7 @@ def in_text(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for _, _, name in found))
 
 
+@lru_cache(maxsize=4)  # asked for names and for words
 def nameable(context: str) -> tuple[str, ...]:
     """What an answer over `context` may name in backticks, in order, each once.
 
@@ -135,7 +139,7 @@ def supported(identifier: str, context: str) -> bool:
     Backticks and the width of spaces make no difference, and a path may stand inside a full URL. A verb with its path
     needs both, and where the context writes verbs right before that path, one of these must be the verb.
     """
-    wanted, given = _plain(identifier), _plain(context)
+    wanted, given = _plain(identifier), _given(context)
     if not wanted:
         return False
     pair = _PAIR.fullmatch(wanted)
@@ -178,6 +182,12 @@ def _plain(text: str) -> str:
     return " ".join(text.replace("`", " ").split())
 
 
+@lru_cache(maxsize=4)
+def _given(context: str) -> str:
+    """A context as `_plain` gives it, asked for each of its names."""
+    return _plain(context)
+
+
 def _trim(path: str) -> str:
     """`path` without the sentence's punctuation and a closing slash."""
     return path.rstrip(".:/")
@@ -186,11 +196,23 @@ def _trim(path: str) -> str:
 def _occurs(name: str, text: str) -> bool:
     """Whether `name` stands in `text` and is not a part of a longer word, number or path."""
     if name.startswith("/") and _trim(name):
-        pattern = rf"(?<![\w}}>/.-]){re.escape(_trim(name))}(?![\w{{-]|/+[\w{{<:]|\.\w)"
-        return re.search(pattern, text) is not None or re.search(pattern, _HOST.sub(" ", text)) is not None
-    left = r"(?<!\w)(?<![^\W\d]-)(?<!\d[.,])" if _is_word(name[0]) else ""
-    right = r"(?!\w|-[^\W\d]|[.,]\d)" if _is_word(name[-1]) else ""
-    return re.search(left + re.escape(name) + right, text) is not None
+        path = _trim(name)
+        return _stands(path, text, *_AROUND_PATH) or _stands(path, _HOST.sub(" ", text), *_AROUND_PATH)
+    left, right = _AROUND_WORD
+    return _stands(name, text, left if _is_word(name[0]) else None, right if _is_word(name[-1]) else None)
+
+
+def _stands(name: str, text: str, left: re.Pattern[str] | None, right: re.Pattern[str] | None) -> bool:
+    """Whether `name` is somewhere in `text` between what these ask for.
+
+    A pattern with the name in it would do, but compiling one for each name takes longer than the search.
+    """
+    at = text.find(name)
+    while at >= 0:
+        if (left is None or left.match(text, at)) and (right is None or right.match(text, at + len(name))):
+            return True
+        at = text.find(name, at + 1)
+    return False
 
 
 def _is_word(character: str) -> bool:
