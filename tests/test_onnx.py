@@ -240,7 +240,7 @@ def test_who_leaves_while_a_prompt_is_read_stops_it(run: Path, monkeypatch: pyte
 
 def test_leaving_while_a_prompt_is_read_does_no_harm(run: Path) -> None:
     made, expected = opened(run), opened(run).batch([messages(3)])[0].text
-    decoder, vocabulary = made.opened.result()
+    decoder = made.decoder.result()
 
     class Interrupted:
         """Ctrl-C after the tokens were read, before that was noted."""
@@ -255,12 +255,12 @@ def test_leaving_while_a_prompt_is_read_does_no_harm(run: Path) -> None:
         def read(self, ids: Sequence[int], before: int) -> None:
             self.read_on(ids, before)
 
-    made.opened = Future()
-    made.opened.set_result((Interrupted(), vocabulary))
+    made.decoder = Future()
+    made.decoder.set_result(Interrupted())
     with pytest.raises(KeyboardInterrupt):
         made.batch([messages(1)])
-    made.opened = Future()
-    made.opened.set_result((decoder, vocabulary))
+    made.decoder = Future()
+    made.decoder.set_result(decoder)
     assert made.batch([messages(3)])[0].text == expected
 
 
@@ -287,7 +287,7 @@ def test_guesses_change_no_answer(run: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_last_tokens_of_a_step_have_scores(run: Path) -> None:
     made = opened(run)
-    decoder, ids = made.opened.result()[0], made.tokens.prompt(messages(1))[: 2 * SCORED]
+    decoder, ids = made.decoder.result(), made.tokens.prompt(messages(1))[: 2 * SCORED]
     scores = decoder.read(ids, 0)
     assert len(scores) == 2 * SCORED and not scores[:SCORED].any() and scores[SCORED:].any(axis=1).all()
     for n, row in enumerate(scores[-MOST:]):

@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from copilot.errors import CopilotError, StaleError
 
 MANIFEST = "manifest.json"
@@ -162,6 +160,8 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
 @contextlib.contextmanager
 def locked(folder: Path, what: str, say: Callable[[str], None]) -> Iterator[None]:
     """Hold the run folder for one writer; a second one waits and `say`s who holds it."""
+    from filelock import FileLock, Timeout
+
     lock = FileLock(folder / ".lock")
     owner = folder / ".lock-owner.json"
     try:

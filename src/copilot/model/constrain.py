@@ -25,6 +25,7 @@ RESERVE = 40  # tokens kept for each section that is still to come
 TAIL = 16  # tokens before the end of its room at which a section closes, or as many as its longest name has
 CLOSE = 24  # tokens before that from which the end of a sentence or line is the section's
 SENTENCE = 12  # characters before a full stop that make it one: not those of "1."
+_PLAIN = re.compile(r"[^\d`/_\\<>{}\[\]@#$%^&+=|~]*")  # no part of a number, a path or another name in prose
 
 
 class Vocabulary:
@@ -54,18 +55,19 @@ class Vocabulary:
         self.stop_bits = packed(np.isin(np.arange(size), sorted(stops)))
         self.line_bits, self.section_bits = packed(self.line_end), packed(self.section_end)
         self.tickless_bits = packed(self.ticks == 0)
-        self.plain = np.array([re.fullmatch(r"[^\d`/_\\<>{}\[\]@#$%^&+=|~]*", text) is not None for text in texts])
-        self.plain_bits = packed(self.plain)  # no part of a number, a path or another name that stands in prose
+        self.plain = np.array([_PLAIN.fullmatch(text) is not None for text in texts])
+        self.plain_bits = packed(self.plain)
         self.texts = texts
         self.solid = np.array([bool(text.strip()) for text in texts])
         self.ending_bits = self.stop_bits | self.line_bits
         self.going_bits = packed(~self.line_end | self.section_end)  # all but the end of a line alone
         self.full_stop = np.array([text.rstrip(" ")[-1:] in (".", "!", "?") for text in texts])
         self.lengths = np.array([len(text) for text in texts])
-        signs = [re.split("[`\n]", text) for text in texts]
-        self.breaks = np.array([len(parts) > 1 for parts in signs])  # whether a stretch of prose ends in the token
-        self.before = np.array([len(parts[0]) for parts in signs])  # its characters before the first break
-        self.after = np.array([len(parts[-1]) for parts in signs])  # and after the last
+        self.breaks = self.line_end | (self.ticks > 0)  # whether a stretch of prose ends in the token
+        self.before, self.after = self.lengths.copy(), self.lengths.copy()  # characters before its first break ...
+        for token in np.flatnonzero(self.breaks):
+            first, *_, last = re.split("[`\n]", texts[token])
+            self.before[token], self.after[token] = len(first), len(last)  # ... and after the last
         self.before[sorted(stops)] = 0
         self.longest = int(self.before.max())
         self.short: dict[int, Any] = {}

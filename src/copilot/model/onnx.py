@@ -24,9 +24,9 @@ AT_ONCE = 256  # tokens of a prompt read in one step: all at once takes 80 MB mo
 class OnnxGenerator:
     """Greedy or sampled decoding, one text at a time, held to the same masks as every other runtime.
 
-    The model is opened in a thread, so that a question can be embedded and searched meanwhile. What it has read of the
-    last prompt is kept: the part that a next prompt begins with is not read again. A token that the grammar leaves no
-    choice in costs no step of its own, and guesses (`lookup.py`) are checked several in a step.
+    Model and vocabulary are opened in threads, so that a question can be embedded and searched meanwhile. What it has
+    read of the last prompt is kept: the part that a next prompt begins with is not read again. A token that the grammar
+    leaves no choice in costs no step of its own, and guesses (`lookup.py`) are checked several in a step.
     """
 
     def __init__(self, folder: Path, manifest: dict[str, Any], config: AnswerPart, max_length: int, seed: int) -> None:
@@ -39,8 +39,9 @@ class OnnxGenerator:
         self.known: list[int] = []  # tokens that the decoder has read, guessed ones at the end included
         self.sure = 0  # of them, those that are known to begin the text
         self.rows: Any = ()  # scores after the last of them, (1 + guessed tokens, vocabulary)
-        pool = ThreadPoolExecutor(1)
-        self.opened: Future[tuple[Decoder, Vocabulary]] = pool.submit(self._open)
+        pool = ThreadPoolExecutor(2)
+        self.decoder: Future[Decoder] = pool.submit(self._open)
+        self.vocabulary = pool.submit(Vocabulary, self.tokens.tokenizer, self.size, set(self.stops))
         pool.shutdown(wait=False)
 
     def count(self, messages: Sequence[Message]) -> int:
@@ -92,7 +93,7 @@ class OnnxGenerator:
         masks = None
         if grammar is not None:
             parts, budgets = len(self.config.sections), self.config.budgets
-            masks = Masks(self.opened.result()[1], [grammar], parts, [room], budgets)
+            masks = Masks(self.vocabulary.result(), [grammar], parts, [room], budgets)
         return self._write(ids, room, masks, self.config.temperature)
 
     def _write(self, ids: Sequence[int], room: int, masks: Masks | None, temperature: float) -> Iterator[int | None]:
@@ -164,7 +165,7 @@ class OnnxGenerator:
 
     def _read(self, ids: Sequence[int], end: int, scored: int = 1) -> None:
         """Go on in the decoder; the last `scored` tokens before `end`, where the text ends, get scores."""
-        decoder = self.opened.result()[0]
+        decoder = self.decoder.result()
         for at in range(0, len(ids), AT_ONCE):
             part, before = ids[at : at + AT_ONCE], len(self.known)
             if before + len(part) < end:
@@ -173,14 +174,13 @@ class OnnxGenerator:
                 self.rows = decoder.read(part, before)[-scored:, : self.size]
             self.known += part
 
-    def _open(self) -> tuple[Decoder, Vocabulary]:
-        """A decoder with its own cache, and the vocabulary for grammars. Raises StaleError for a damaged folder."""
+    def _open(self) -> Decoder:
+        """A decoder with its own cache. Raises StaleError for a damaged folder."""
         try:
-            decoder = Decoder(self.folder, self.max_length)
+            return Decoder(self.folder, self.max_length)
         except Exception as error:  # one kind of error for whatever is wrong with the files
             why = f"{self.folder}: cannot be opened: {first_line(error)}"
             raise StaleError(why, "run copilot export again, or set model.runtime=transformers") from None
-        return decoder, Vocabulary(self.tokens.tokenizer, self.size, set(self.stops))
 
 
 def _draw(scores: "NDArray[np.floating]", temperature: float, chance: Any) -> int:

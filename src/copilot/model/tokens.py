@@ -3,12 +3,16 @@
 import json
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from copilot.errors import StaleError, first_line
 from copilot.prompt.render import PLAIN_TEMPLATE
 from copilot.types import Message
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 APART = "\ufdd0"  # a noncharacter: no document holds it
 FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
@@ -64,6 +68,13 @@ def render_template(template: str, messages: Sequence[Message], special: dict[st
 
     Raises jinja2's errors, and ValueError for what a template refuses itself.
     """
+    return _compiled(template).render(
+        messages=list(messages), tools=None, documents=None, add_generation_prompt=True, **special
+    )
+
+
+@lru_cache(maxsize=4)  # a prompt is made to be read, and to be counted
+def _compiled(template: str) -> "Template":
     from datetime import datetime
 
     from jinja2 import nodes
@@ -92,9 +103,7 @@ def render_template(template: str, messages: Sequence[Message], special: dict[st
     made.filters["tojson"] = to_json
     made.globals["raise_exception"] = refuse
     made.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
-    return made.from_string(template).render(
-        messages=list(messages), tools=None, documents=None, add_generation_prompt=True, **special
-    )
+    return made.from_string(template)
 
 
 def _text(token: Any) -> str:
