@@ -35,29 +35,22 @@ def spent() -> float:
 
 
 def run_onnx(folder: Path, read: int, write: int) -> dict[str, float]:
-    """Read and write by onnxruntime-genai, as `OnnxGenerator` does without a grammar and guesses."""
+    """Read and write by `Decoder`, as `OnnxGenerator` does without a grammar and guesses."""
     import numpy as np
-    import onnxruntime_genai as genai
 
-    from copilot.knowledge.onnx_encoder import threads
     from copilot.model.onnx import AT_ONCE
+    from copilot.model.onnx_decoder import Decoder
 
     began = spent()
-    config = genai.Config(str(folder))
-    config.overlay(json.dumps({"model": {"decoder": {"session_options": {"intra_op_num_threads": threads()}}}}))
-    model = genai.Model(config)
-    settings = genai.GeneratorParams(model)
-    settings.set_search_options(max_length=read + write + 1, do_sample=False)
-    decoder = genai.Generator(model, settings)
+    decoder = Decoder(folder, read + write + 1)
     opened = spent()
-    ids = np.random.default_rng(0).integers(1000, 6000, read).astype(np.int32)
-    for at in range(0, read, AT_ONCE):
-        decoder.append_tokens(ids[at : at + AT_ONCE])
-    token = int(decoder.get_logits()[0, -1].argmax())
+    ids = np.random.default_rng(0).integers(1000, 6000, read).tolist()
+    for at in range(0, read - 1, AT_ONCE):
+        decoder.read_on(ids[at : min(at + AT_ONCE, read - 1)], at)
+    token = int(decoder.read(ids[-1:], read - 1)[-1].argmax())
     done = spent()
-    for _ in range(write):
-        decoder.append_tokens(np.array([token], dtype=np.int32))
-        token = int(decoder.get_logits()[0, -1].argmax())
+    for n in range(write):
+        token = int(decoder.read([token], read + n)[-1].argmax())
     size = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
     return figures(opened - began, done - opened, spent() - done, size)
 

@@ -1,4 +1,4 @@
-"""A model and its adapter in; `onnx/` out: the merged weights as onnxruntime-genai reads them, proven on prompts."""
+"""A model and its adapter in; `onnx/` out: the merged weights as onnxruntime reads them, proven on prompts."""
 
 import contextlib
 import io
