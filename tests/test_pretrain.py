@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import re
 import sys
 from itertools import islice
@@ -15,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TINY = ROOT / "data" / "models" / "tiny"
 sys.path.insert(0, str(ROOT / "tools" / "pretrain"))
 
+import asked  # noqa: E402
 import generator  # noqa: E402
 import pages  # noqa: E402
 import real  # noqa: E402
@@ -84,6 +86,42 @@ def test_real_operations_and_pages_become_questions(tmp_path: Path, monkeypatch:
     assert any("/boxes" in s.call for s in made) and any("moved by its owner" in s.answer for s in made)
     for s in made:
         assert all(name in s.context for name in re.findall(r"`([^`]+)`", s.answer))
+
+
+def test_written_questions_are_answered_from_the_right_passage_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move = "## Move a box\n\n`POST /boxes/{boxId}/move` moves a box to another shelf. The box must be closed first.\n\n"
+    move += "| Field | Description |\n|---|---|\n| `shelfCode` | The shelf that the box goes to. |"
+    passages = [
+        ["Attic › Move a box", move],
+        ["Attic › Burn a box", "## Burn a box\n\n`DELETE /boxes/{boxId}` burns a box. It is gone for ever after that."],
+        ["Attic › About", "## About\n\nThe attic keeps up to twelve boxes. It must be dry before a box is stored."],
+    ]
+    rows = [["Can a carton go elsewhere?", [0], passages], ["How do I get a burnt box back?", [], passages[::-1]]]
+    (tmp_path / "asked.json").write_text(json.dumps(rows))
+    monkeypatch.setenv("TINY_ASKED", str(tmp_path / "asked.json"))
+    for cached in (asked.pool, asked.bodies):
+        cached.cache_clear()
+    try:
+        drawn = [asked.draw(random.Random(seed)) for seed in range(300)]
+        made = [s for s in islice(generator.stream(5), 300) if "Attic" in s.context]
+    finally:
+        monkeypatch.undo()
+        for cached in (asked.pool, asked.bodies):
+            cached.cache_clear()
+    answered = [row for row in drawn if row and row[3]]
+    assert 0.02 < sum(row[3] is None for row in drawn if row) / len(drawn) < 0.2
+    assert all([row[1][place][0] for place in row[2]] == ["Attic › Move a box"] for row in answered)
+    assert {"Call `POST /boxes/{boxId}/move`."} == {row[3][1].split("\n")[0] for row in answered}
+    assert all("burn" not in " ".join(row[3]).lower() for row in answered)
+    renamed = [row for row in answered if "shelfCode" not in row[1][row[2][0]][1]]
+    assert 60 < len(renamed) < 150 and all("shelfCode" not in " ".join(row[3]) for row in renamed)
+    assert any(row[2] != [0] for row in answered)
+    assert 40 < len(made) < 120  # about a quarter of all examples
+    for s in made:
+        assert all(name in s.context for name in re.findall(r"`([^`]+)`", s.answer))
+        assert not s.answerable or "/move`" in s.answer
 
 
 def test_the_model_folder_loads_and_is_small() -> None:

@@ -23,7 +23,7 @@ SYSTEM = (
     "same four sections."
 )
 REAL, PAGES = 0.45, 0.2  # shares of products that are real web APIs and real pages, where there is a pool of them
-WRITTEN = 0.3  # share of the examples whose question was written by a reader of the passage, where there is a pool of them
+WRITTEN = 0.25  # share of the examples whose question was written by a reader of the passage, where there is a pool of them
 HEADINGS = ("**Overview**", "**Steps**", "**Fields**", "**Watch out**")  # replaced by a drawn set in `stream`
 MARKS = ("### {}", "### {}", "## {}", "# {}", "#### {}", "**{}**", "**{}:**", "__{}__", "{}:", "[{}]", "== {} ==")
 TITLES = (
@@ -498,7 +498,7 @@ def stream(seed: int, unanswerable: float = 0.08, copies: float = 0.04) -> Itera
     rng = Random(seed)
     other = make_product(rng)
     while True:
-        if written() and rng.random() < WRITTEN * 6 / (6 - 5 * WRITTEN):  # one each, where a product has six
+        if written() and rng.random() < 6 * WRITTEN / (1 + 5 * WRITTEN):  # one each, where a product has six
             s = asked(rng)
             if s is not None and grounded(s) and len(s.context) < 6600:
                 yield dressed(rng, s)

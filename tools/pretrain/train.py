@@ -69,7 +69,7 @@ def pools(out: Path, args: argparse.Namespace) -> int:
     parts = [files[i :: args.workers] for i in range(args.workers)]
     with mp.get_context("spawn").Pool(args.workers) as pool:
         found = sorted({s for part in pool.map(sentences, parts) for s in part})
-    for name, path in (("TINY_APIS", args.apis), ("TINY_PAGES", args.pages)):
+    for name, path in (("TINY_APIS", args.apis), ("TINY_PAGES", args.pages), ("TINY_ASKED", args.asked)):
         if path:
             os.environ[name] = str(path)
     found += sorted({said for page in pages() for _, text in page for said, quote, _ in facts(text) if said == quote})
@@ -291,5 +291,6 @@ if __name__ == "__main__":
     )
     parser.add_argument("--apis", type=Path, help="JSON pool made by apis.py")
     parser.add_argument("--pages", type=Path, help="JSON pool made by pages.py")
+    parser.add_argument("--asked", type=Path, help="JSON pool made by tools/embedder/ranked.py")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     train(parser.parse_args())
