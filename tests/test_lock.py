@@ -90,6 +90,7 @@ def test_prose_of_the_passages_passes(vocabulary: Vocabulary, loaded: Loaded, li
         "Set maxRings or ring_count.",
         "Set x=y.",
         "Write X-Evil-Header too.",
+        "Write Retry-Q too.",
         "Write to me@evil.example now.",
         "<b>Bold</b> text",
         "[text](https://api.tide.example/docs)",

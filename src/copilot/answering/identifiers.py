@@ -40,7 +40,7 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 _TYPES = "string|text|integer|number|boolean|bool|time|date|datetime|array|object|list|uuid|float|file|yes|no"
 _TYPED = re.compile(rf"^[ \t]*(?![A-Z][a-z]+\b)([\w.{{}}-]+)[ \t]+(?:{_TYPES})\b", re.M)
 
-_PLAIN_WORD = re.compile(r"(?:[A-Z]*[a-z]+|[A-Z]+)(?:-[a-z]+|-[A-Z]+)*")
+_PLAIN_WORD = re.compile(r"[A-Z]+[a-z]*(?:-[a-z]+)*|[a-z]+(?:-[a-z]+|-[A-Z]+)*")
 _SIGN = re.compile(r"[-\]\[<>=+*/&|?\\→{}%^]+|\.{2,}")  # a word that is none
 _AROUND = ".,;:!?\"'*#…“”‘’–—"  # what stands around a word and is no part of it
 _NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d+)*(?:\.\d+)?(?!\w|%|[.,]\d)")

@@ -120,7 +120,7 @@ def _locked(words: Sequence[str], numbers: Sequence[str]) -> list[str]:
     gap = rf"/{_CLOSE} +{_OPEN}|['(]/"
     word, counted = "(PLAIN | WORD)", "(OTHER | WORD)"
     rules = [
-        rf"PLAIN: /([A-Z]+{_LETTER}*|{_LETTER}+)(-{_LETTER}+|-[A-Z]+)*|--?/",
+        rf"PLAIN: /([A-Z]+{_LETTER}*(-{_LETTER}+)*|{_LETTER}+(-{_LETTER}+|-[A-Z]+)*)|--?/",
         "WORD: " + _choice([*words, "e.g", "i.e", "and/or"]),
         f"GAP: {gap}",
     ]
@@ -194,12 +194,12 @@ def _paired(
         )
         if "VERBAL" in spans:
             tail = f" | (JOIN | SHUT) bare{left + 1} | JOIN BOUND{go}" if again and (bound or after) else ""
-            rules.append(f"after{left}: JOIN | SHUT | JOIN BOUND | JOIN BOUNDVERB" + tail)
+            rules.append(f"after{left}: JOIN | SHUT | JOIN BOUND" + tail)
     first = "LEAD? FREE span0? | LEAD? FREEVERB | LEAD? span0"
     bare = " | bare0" if any(rule.startswith("bare0") for rule in rules) else ""
     rules += [
         f"line: {first}",
-        f"below: LEAD FREE span0? | LEAD FREEVERB | LEAD span0 | BOUND span0? | BOUNDVERB{bare}",
+        f"below: LEAD FREE span0? | LEAD FREEVERB | LEAD span0 | BOUND span0?{bare}",
     ]
     if further:
         rules.append("further: FREE span0? | FREEVERB | span0")
@@ -237,7 +237,7 @@ def _prose(words: Sequence[str], numbers: Sequence[str]) -> list[str]:
     verb = rf"/([A-Z]+{_LETTER}*-|{_LETTER}+-)*({VERBS})/"
     rules = [
         *kept,
-        rf"ANY: /([A-Z]+{_LETTER}*|{_LETTER}+)(-{_LETTER}+|-[A-Z]+)*|--?/",
+        rf"ANY: /([A-Z]+{_LETTER}*(-{_LETTER}+)*|{_LETTER}+(-{_LETTER}+|-[A-Z]+)*)|--?/",
         rf"PLAIN: ANY & ~/(?s:.*-)?({VERBS})/",
         f"VERB: {verb}" + (f" | {_choice(verbs)}" if verbs else ""),
     ]
@@ -265,8 +265,7 @@ def _prose(words: Sequence[str], numbers: Sequence[str]) -> list[str]:
         f"LAST: {tied} ({last}){at}",
         f"FREE: BEFORE{{0,{WORDS}}} LAST {end}",
         f"FREEVERB: BEFORE{{0,{WORDS}}} {tied} ({called}) {end}",
-        f"BOUND: ({tied} ({step}) BEFORE{{0,{WORDS}}} LAST | {tied} ({last})) {end}",
-        f"BOUNDVERB: ({tied} ({step}) BEFORE{{0,{WORDS}}})? {tied} ({called}) {end}",
+        f"BOUND: {tied} (({last}) | ({step}) BEFORE{{0,{WORDS}}} LAST) {end}",
     ]
 
 
