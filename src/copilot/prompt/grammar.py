@@ -162,7 +162,7 @@ def _paired(
     """Lines of locked prose and spans where no path comes after a verb of another pair.
 
     Terminals that begin with FREE go on after anything but a verb, those with BOUND after a verb: no path comes first.
-    Those that end with VERB do so, and nothing but the end of a line follows. A line below another begins with no
+    FREEVERB ends in one, and nothing but the end of a line follows. A line below another begins with no
     path, unless there is a marker before it.
     """
     pairs = [match for word in words if (match := _PAIRED.fullmatch(word))]
@@ -234,7 +234,7 @@ def _prose(words: Sequence[str], numbers: Sequence[str]) -> list[str]:
     locked = _locked(others, numbers)
     shared = ("GAP:", "NUMBER:", "STOP:", "LEAD:", "JOIN:", "SHUT:", "WORD:")
     kept = [rule for rule in locked if rule.startswith(shared)]
-    verb = rf"/([A-Z]+{_LETTER}*-|{_LETTER}+-)*({VERBS})/"
+    verb = rf"/({_LETTER}+(-{_LETTER}+|-[A-Z]+)*-)?({VERBS})/"  # no longer than PLAIN may be: any word can end
     rules = [
         *kept,
         rf"ANY: /([A-Z]+{_LETTER}*(-{_LETTER}+)*|{_LETTER}+(-{_LETTER}+|-[A-Z]+)*)|--?/",
@@ -265,7 +265,7 @@ def _prose(words: Sequence[str], numbers: Sequence[str]) -> list[str]:
         f"LAST: {tied} ({last}){at}",
         f"FREE: BEFORE{{0,{WORDS}}} LAST {end}",
         f"FREEVERB: BEFORE{{0,{WORDS}}} {tied} ({called}) {end}",
-        f"BOUND: {tied} (({last}) | ({step}) BEFORE{{0,{WORDS}}} LAST) {end}",
+        f"BOUND: {tied} ({last}) ({end} | GAP FREE)",
     ]
 
 
