@@ -90,6 +90,7 @@ def test_prose_of_the_passages_passes(vocabulary: Vocabulary, loaded: Loaded, li
         "Set maxRings or ring_count.",
         "Set x=y.",
         "Write X-Evil-Header too.",
+        "Write Retry-Q too.",
         "Write to me@evil.example now.",
         "<b>Bold</b> text",
         "[text](https://api.tide.example/docs)",
@@ -138,6 +139,75 @@ def test_whatever_stands_in_the_passages_can_be_copied(vocabulary: Vocabulary, l
                 if matcher.try_consume_tokens(ids) < len(ids) or not matcher.is_accepting():
                     refused.append(copied)
     assert count > 500 and refused == []
+
+
+CALLS = (
+    "Send DELETE /v2/lists/{id} or `POST /v2/lists`; use PUT `/v2/rows` with GET `limit`.\n"
+    "| `PATCH` | `/v2/cells` |\nThe verbs are `GET`, `DELETE` and OPTIONS. See /v2/jobs and `/v2/tags`. "
+    "`HEAD` `/v2/tags`. Wait 24 hours.\n"
+)
+
+
+def calls_accepted(vocabulary: Vocabulary, tokenizer: Any, line: str, may_refuse: bool = True) -> bool:
+    made = answer_grammar(["A"], quotable(CALLS), may_refuse, *sayable(CALLS))
+    return accepted_by(vocabulary, tokenizer, made, line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Send GET /v2/lists/{id} now.",
+        "Send **GET** /v2/lists/{id} now.",
+        "GET /v2/jobs",
+        "Send POST /v2/jobs.",
+        "Send GET (/v2/jobs).",
+        "Send GET, /v2/jobs.",
+        "24 GET /v2/jobs",
+        "Send GET `/v2/tags` now.",
+        "Send GET, `/v2/tags` now.",
+        "Send re-GET /v2/tags",
+        "Send `GET` `/v2/tags`",
+        "Send `GET`, `/v2/tags`",
+        "Send `GET` /v2/tags",
+        "- `GET`: /v2/tags",
+        "`limit` GET /v2/tags",
+        "`limit` and GET `/v2/tags`",
+        "`GET` `limit` GET `/v2/tags`",
+        "Send `GET` POST `/v2/tags`",
+        "Send `GET` `HEAD` `/v2/cells`",
+        "Send GET\n/v2/tags",
+        "Send `GET`\n`/v2/tags`",
+    ],
+)
+def test_no_path_follows_a_verb_of_another_pair(vocabulary: Vocabulary, loaded: Loaded, line: str) -> None:
+    for may_refuse in (True, False):
+        assert not calls_accepted(vocabulary, loaded.tokenizer, line, may_refuse)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Send DELETE /v2/lists/{id} or POST /v2/lists now.",
+        "DELETE /v2/lists/{id}",
+        "Send `POST /v2/lists`.",
+        "Send PUT `/v2/rows`, and PUT /v2/rows too.",
+        "With GET `limit`.",
+        "`HEAD` `/v2/tags` and HEAD /v2/tags.",
+        "PATCH /v2/cells",
+        "A GET of /v2/jobs or of `/v2/tags`.",
+        "`GET`: of /v2/jobs, `limit`.",
+        "`GET`, `DELETE` and `limit`",
+        "/v2/jobs GET",
+        "The verb is GET",
+        "`/v2/tags` `GET` `limit`",
+        "- `GET`: it\n- `/v2/tags`: that\n- /v2/jobs",
+        "Send GET now. /v2/jobs",
+        "It took 24 GET examples of it.",
+        "/v2/jobs and `/v2/tags`",
+    ],
+)
+def test_a_verb_and_its_path_pass(vocabulary: Vocabulary, loaded: Loaded, line: str) -> None:
+    assert calls_accepted(vocabulary, loaded.tokenizer, line)
 
 
 def test_words_and_numbers_of_a_context() -> None:

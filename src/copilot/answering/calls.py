@@ -2,7 +2,7 @@
 
 import re
 
-from copilot.answering.identifiers import VERBS
+from copilot.prompt.grammar import VERBS
 
 _HOST = r"(?:https?://[\w.{}<>$-]+(?::\d+)?|\{[\w-]*(?:url|host|server|endpoint)\})"
 _PATH = r"/(?:[\w/{}<>.:%+~$*@-]|\[[\w-]+\])*[\w}>*/]"

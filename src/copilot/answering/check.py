@@ -7,9 +7,10 @@ text: names, addresses, paths and numbers. That a sentence is true it cannot tel
 import re
 from collections.abc import Iterator, Sequence
 
-from copilot.answering.identifiers import KEY, VERBS, in_text, supported
+from copilot.answering.identifiers import KEY, in_text, supported
 from copilot.answering.numbers import Amount, amounts, unheld
 from copilot.config import AnswerPart
+from copilot.prompt.grammar import VERBS
 from copilot.prompt.sections import explain, parse
 from copilot.types import Finding, Hit, Section
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from copilot.answering.calls import endpoints, function
-from copilot.answering.identifiers import VERBS
 from copilot.answering.rows import ITEM, SHORT, Kind, Row, fine, item, label, sentence, settled, several, table
+from copilot.prompt.grammar import VERBS
 
 _TITLE, _FENCE = re.compile(r"#{1,6} |[-=~^]{3,}$"), ("```", "~~~")
 _PAGE = re.compile(r"\n*^[^\n|]{0,80}\bpage \d+(?: of \d+)?$\n?", re.I | re.M)  # a page's header or footer

@@ -9,9 +9,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from copilot.answering.identifiers import VERBS, is_pair, supported
+from copilot.answering.identifiers import is_pair, supported
 from copilot.answering.ranking import best_entry, read_question
 from copilot.answering.wording import calling
+from copilot.prompt.grammar import VERBS
 from copilot.types import Hit
 
 HOW = 1  # place of the section that begins with the call
@@ -27,7 +28,7 @@ class Focus:
 
     def own(self, names: Sequence[str]) -> list[str]:
         """The names without endpoints that the entry does not hold."""
-        return [name for name in names if not _PATH.fullmatch(name) or supported(name, self.context)]
+        return [n for n in names if not _PATH.fullmatch(n.replace("`", "")) or supported(n, self.context)]
 
 
 def call_of(question: str, hits: Sequence[Hit]) -> Focus | None:

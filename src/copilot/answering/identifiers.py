@@ -1,5 +1,6 @@
 """Answer text in, the identifiers it names out; an identifier and a context in, whether the context holds it out."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from fractions import Fraction
@@ -7,9 +8,8 @@ from functools import lru_cache
 from http import HTTPStatus
 
 from copilot.answering.numbers import amounts
-from copilot.prompt.grammar import UNITS
+from copilot.prompt.grammar import UNITS, VERBS, begins_with_path, ends_in_verb
 
-VERBS = "GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS"
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~).*$", re.M)
 _SPAN = re.compile(r"`+([^`\n]+)`+")
 _HOST = re.compile(r"https?://[\w.{}-]+(?::\d+)?(?=/)")
@@ -18,6 +18,9 @@ _PATH = rf"/(?=[A-Za-z_{{<:]|-/){_SEGMENT}(?:/{_SEGMENT})*"
 _ENDPOINT = re.compile(rf"(?<![\w<>/.}}~:-]){_PATH}")
 _PAIR = re.compile(rf"\b({VERBS})[\s`]+(?:{_HOST.pattern})?({_PATH})")
 
+_BEFORE = rf"(?<![\w`])([^\s`]*(?<!\w)(?:{VERBS}))"
+_VERB_SPAN = re.compile(rf"{_BEFORE}([^\w\n`]{{1,8}})`([^`\n]+)`")  # GET `/x`
+_SPAN_SPAN = re.compile(r"`([^`\n]+)`([^\w\n`]{1,8})`([^`\n]+)`(?=[^`]|$)")  # `GET` `/x`
 _PHRASES = "|".join(re.escape(s.phrase) for s in HTTPStatus)
 _CODE = r"[1-5]\d\d(?!\w|[.,]\d)"
 _UNIT = r"(?!\s+(?:characters?|bytes?|entries|rows?|cells?|items?|contacts?|seconds?|minutes?|hours?|days?|ms|times)\b)"
@@ -38,7 +41,7 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 _TYPES = "string|text|integer|number|boolean|bool|time|date|datetime|array|object|list|uuid|float|file|yes|no"
 _TYPED = re.compile(rf"^[ \t]*(?![A-Z][a-z]+\b)([\w.{{}}-]+)[ \t]+(?:{_TYPES})\b", re.M)
 
-_PLAIN_WORD = re.compile(r"(?:[A-Z]*[a-z]+|[A-Z]+)(?:-[a-z]+|-[A-Z]+)*")
+_PLAIN_WORD = re.compile(r"[A-Z]+[a-z]*(?:-[a-z]+)*|[a-z]+(?:-[a-z]+|-[A-Z]+)*")
 _SIGN = re.compile(r"[-\]\[<>=+*/&|?\\→{}%^]+|\.{2,}")  # a word that is none
 _AROUND = ".,;:!?\"'*#…“”‘’–—"  # what stands around a word and is no part of it
 _NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d+)*(?:\.\d+)?(?!\w|%|[.,]\d)")
@@ -94,7 +97,8 @@ def sayable(context: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
     Words: those that are no plain ones (camelCase, digits, slashes, underscores ...), without the punctuation around
     them; quantities with their unit ("30 days"); numbers that stand somewhere without one, which any unit may follow,
-    as where a table says elsewhere what it counts; what `nameable` finds, if it is one word. Numbers: those that stand
+    as where a table says elsewhere what it counts; what `nameable` finds, if it is one word; a verb with the path or
+    span after it, backticks and all. Numbers: those that stand
     with a unit only. At most LONGEST characters each.
     """
     plain = context.replace("`", " ")
@@ -112,11 +116,29 @@ def sayable(context: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     found += [amount.text for amount in stated if amount.kind and amount.text[0].isdigit()]  # "25 active tokens"
     found += [sign for token in plain.split() for sign in (token, token.rstrip(".,;:!?")) if _SIGN.fullmatch(sign)]
     found += [name for name in nameable(context) if not re.search(r"\s", name)]
+    found += _together(context)
     known = (word for word in dict.fromkeys(found) if word and len(word) <= LONGEST and word.isprintable())
     words = [
         word for word in known if not _PLAIN_WORD.fullmatch(word) and (re.search(r"\w", word) or _SIGN.fullmatch(word))
     ]
     return tuple(word for word in words if word not in counted), tuple(n for n in numbers if n in counted)
+
+
+def _together(context: str) -> Iterator[str]:
+    """Each verb with what may stand after it only so: its path ("GET /x", "`GET` `/x`") or a span ("GET `x`")."""
+    for line in _FENCE.sub("", context).splitlines():
+        for found in _VERB_SPAN.finditer(line):
+            yield f"{found[1].lstrip('([' + _AROUND)}{re.sub(' +', ' ', found[2])}`{found[3]}`"
+        for at in (tick.start() for tick in re.finditer("`", line)):
+            match = _SPAN_SPAN.match(line, at)
+            if match and ends_in_verb(match[1]) and begins_with_path(match[3]):
+                yield f"`{match[1]}` `{match[3]}`"
+    for line in context.replace("`", " ").splitlines():
+        tokens = re.split(r"[\s|]+", line)
+        for verb, path in itertools.pairwise(tokens):
+            if ends_in_verb(verb) and begins_with_path(path):
+                for short in dict.fromkeys((path.rstrip(_AROUND), path.rstrip(")]" + _AROUND), path)):
+                    yield f"{verb.lstrip('([' + _AROUND)} {short}"
 
 
 def _can_stand(word: str) -> bool:

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from copilot.answering.entries import Entry
-from copilot.answering.identifiers import VERBS, is_pair, nameable, supported
+from copilot.answering.identifiers import is_pair, nameable, supported
 from copilot.answering.ranking import SHAPED, Asked
+from copilot.prompt.grammar import VERBS
 
 _WARNING = (
     r"refused|rejected|errors?|cannot|only|must|not|never|no longer|fails?|otherwise|at most|up to|limit\w*|except|"

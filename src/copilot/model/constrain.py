@@ -105,9 +105,9 @@ def unspelt(tokenizer: str) -> str:
 def unbounded(grammar: str) -> str:
     """A grammar of answers whose stretches of prose may have any length; `narrow` holds them to LINE characters."""
     lines = grammar.splitlines(keepends=True)
-    bounds = {f"{{0,{LINE - 1}}}/": "*/", f"{{1,{LINE}}}/": "+/", f"){{0,{WORDS}}} ": ")* "}
+    bounds = {f"{{0,{LINE - 1}}}/": "*/", f"{{1,{LINE}}}/": "+/", f"{{0,{WORDS}}} ": "* ", f"{{0,{WORDS}}})?": "*)?"}
     for i, line in enumerate(lines):
-        if line.startswith(("BEGIN:", "PROSE:", "WORDS:")):
+        if line.startswith(("BEGIN:", "PROSE:", "WORDS:", "FREE", "BOUND")):
             for bound, free in bounds.items():
                 line = line.replace(bound, free)
             lines[i] = line
@@ -116,7 +116,8 @@ def unbounded(grammar: str) -> str:
 
 def longest_names(grammar: str, count: int = 4) -> list[str]:
     """The longest of what the grammar lets stand as one: names, and the words of locked prose."""
-    rules = [line for line in grammar.splitlines() if line.startswith(('NAME: "', "WORD:"))]
+    named = ('NAME: "', "PATH:", "VERBAL:", "WORD:", "ROUTE:")
+    rules = [line for line in grammar.splitlines() if line.startswith(named)]
     found = re.findall(r'"(?:[^"\\]|\\.)*"', "\n".join(rules))
     return [json.loads(text) for text in sorted(found, key=len)[-count:]]
 

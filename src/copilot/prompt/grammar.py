@@ -5,6 +5,7 @@ the passages that were found.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 from copilot.prompt.sections import MARK
@@ -21,6 +22,11 @@ UNITS = (  # of a quantity; a number stands before one only where the passages h
     r"|events?|operations?|tokens?|campaigns?|lists?|webhooks?|connections?|subscribers?|recipients?"
     r"|usd|eur|gbp|euros?|dollars?|pounds?|cents?|credits?"
 )
+
+VERBS = "GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS"  # of an endpoint
+_ENDS_IN_VERB = re.compile(rf"(?<!\w)(?:{VERBS})\W*$")
+_BEGINS_WITH_PATH = re.compile(r"\W*?(?:https?://|/(?:[A-Za-z_{<:]|-/))")
+_PAIRED = re.compile(r"`([^`]+)`([^`]+)`([^`]+)`")
 
 _UNSEEN = r"\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # control characters, invisible ones
 _HIDDEN = r"\x00-\x1f" + _UNSEEN
@@ -43,20 +49,26 @@ def answer_grammar(
     A line holds prose and backtick spans. With `names` a span holds one of them and nothing else; None lets it hold
     anything. `may_refuse` False keeps the first line from beginning with NO_ANSWER. With `words` prose is locked: it
     holds plain words (letters, no capital after a small one) and of all others, such as numbers, paths and addresses,
-    these alone, and `numbers`, which no unit may follow; None lets it hold anything but backticks. `openings` are
-    sentences that sections begin with, by place.
+    these alone, and `numbers`, which no unit may follow; None lets it hold anything but backticks. No path follows a
+    verb such as GET, in prose or spans, but where one of the words has both ("GET /x", "GET `/x`", "`GET` `/x`").
+    `openings` are sentences that sections begin with, by place.
     """
+    guarded = words is not None and bool(names) and any(map(begins_with_path, (*words, *(names or ()))))
+    below = "below" if guarded else "line"
     sections = ' "\\n\\n" '.join(f"section{i}" for i in range(len(titles)))
     rules = [f'start: {sections} "\\n\\n"?']  # a model that goes on to a further section has ended the last
     for i, title in enumerate(titles):
         first = "opening" if i == 0 and not may_refuse else "line"
         if openings and i in openings:
             first = f'{json.dumps(openings[i])} (" " further)?'
-        rules.append(f'section{i}: {json.dumps(MARK + title)} "\\n" {first} ("\\n" line){{0,{LINES - 1}}}')
+        rules.append(f'section{i}: {json.dumps(MARK + title)} "\\n" {first} ("\\n" {below}){{0,{LINES - 1}}}')
+    if words is not None and names and guarded:
+        return "\n".join([*rules, *_paired(words, numbers, names, may_refuse, bool(openings))]) + "\n"
     begin, after = ("BEGIN", "PROSE") if words is None else ("LEAD? WORDS", "more")
     rules += _line("line", begin, after, names)
     if openings:
         rules += _line("further", begin.replace("LEAD? ", ""), after, names, leads=False)
+    words = [word for word in words if "`" not in word] if words is not None else None
     rules += _free() if words is None else _locked(words, numbers)
     if not may_refuse and words is None:
         rules += [*_line("opening", "ANSWER", after, names), f"ANSWER: BEGIN & ~/{NO_ANSWER}(?s:.*)/"]
@@ -108,7 +120,7 @@ def _locked(words: Sequence[str], numbers: Sequence[str]) -> list[str]:
     gap = rf"/{_CLOSE} +{_OPEN}|['(]/"
     word, counted = "(PLAIN | WORD)", "(OTHER | WORD)"
     rules = [
-        rf"PLAIN: /([A-Z]+{_LETTER}*|{_LETTER}+)(-{_LETTER}+|-[A-Z]+)*|--?/",
+        rf"PLAIN: /([A-Z]+{_LETTER}*(-{_LETTER}+)*|{_LETTER}+(-{_LETTER}+|-[A-Z]+)*)|--?/",
         "WORD: " + _choice([*words, "e.g", "i.e", "and/or"]),
         f"GAP: {gap}",
     ]
@@ -131,6 +143,129 @@ def _locked(words: Sequence[str], numbers: Sequence[str]) -> list[str]:
         "more: JOIN WORDS? | SHUT",
         f"JOIN: /('s|[a-z]{{1,3}}|-[a-z]+)?({_CLOSE} +{_OPEN}|[(–—])/",
         f"SHUT: /('s|[a-z]{{1,3}}|-[a-z]+)?({_SHUT}{_POINT}{_SHUT}|[)\"'*”’]{{1,4}})|'s|[a-z]{{1,3}}|-[a-z]+/",
+    ]
+
+
+def ends_in_verb(text: str) -> bool:
+    """Whether a path that comes next would be read with the verb at the end of `text`."""
+    return _ENDS_IN_VERB.search(text) is not None
+
+
+def begins_with_path(text: str) -> bool:
+    """Whether a verb that stands before `text` would be read with its path."""
+    return _BEGINS_WITH_PATH.match(text) is not None
+
+
+def _paired(
+    words: Sequence[str], numbers: Sequence[str], names: Sequence[str], may_refuse: bool, further: bool
+) -> list[str]:
+    """Lines of locked prose and spans where no path comes after a verb of another pair.
+
+    Terminals that begin with FREE go on after anything but a verb, those with BOUND after a verb: no path comes first.
+    FREEVERB ends in one, and nothing but the end of a line follows. A line below another begins with no
+    path, unless there is a marker before it.
+    """
+    pairs = [match for word in words if (match := _PAIRED.fullmatch(word))]
+    words = [word for word in words if not word.startswith("`")]
+    paths = [name for name in names if begins_with_path(name) and not ends_in_verb(name)]
+    verbs = [name for name in names if ends_in_verb(name) and not begins_with_path(name)]
+    others = [name for name in names if not begins_with_path(name) and not ends_in_verb(name)]
+    rules, spans = [], {}
+    for rule, texts in (("NAME", others), ("PATH", paths), ("VERBAL", verbs)):
+        if texts:
+            rules.append(f"{rule}: {_choice(texts)}")
+            spans[rule] = f'"`" {rule} "`"'
+    plain = [rule for rule in ("NAME", "PATH") if rule in spans]
+    tied = [(f"TIED{i}", f"TO{i}", *group) for i, group in enumerate(_by_verb(pairs))]
+    for verb, path, name, held in tied:
+        rules += [f"{verb}: {json.dumps(name)}", f"{path}: {_choice(held)}"]
+    for left in range(SPANS):
+        again = left + 1 < SPANS
+        free = [f"{spans[rule]} rest{left}?" for rule in plain]
+        bound = [f"{spans[rule]} rest{left}?" for rule in plain if rule == "NAME"]
+        after = [f"{spans[rule]} after{left}?" for rule in spans if rule == "VERBAL"]
+        after += [f'"`" {verb} "`" JOIN "`" {path} "`" rest{left}?' for verb, path, _, _ in tied]
+        rules.append(f"span{left}: " + " | ".join([*free, *after]))
+        if bound or after:
+            rules.append(f"bare{left}: " + " | ".join([*bound, *after]))
+        go = f" span{left + 1}" if again else ""
+        rules.append(
+            f"rest{left}: JOIN | SHUT | JOIN FREE | JOIN FREEVERB" + (f" | (JOIN | SHUT | JOIN FREE){go}" if go else "")
+        )
+        if "VERBAL" in spans:
+            tail = f" | (JOIN | SHUT) bare{left + 1} | JOIN BOUND{go}" if again and (bound or after) else ""
+            rules.append(f"after{left}: JOIN | SHUT | JOIN BOUND" + tail)
+    first = "LEAD? FREE span0? | LEAD? FREEVERB | LEAD? span0"
+    bare = " | bare0" if any(rule.startswith("bare0") for rule in rules) else ""
+    rules += [
+        f"line: {first}",
+        f"below: LEAD FREE span0? | LEAD FREEVERB | LEAD span0 | BOUND span0?{bare}",
+    ]
+    if further:
+        rules.append("further: FREE span0? | FREEVERB | span0")
+    if not may_refuse:
+        the, documents = NO_ANSWER.split()
+        route = " | ROUTE" if any(begins_with_path(word) and not ends_in_verb(word) for word in words) else ""
+        rules += [
+            "opening: first (GAP | DONE)? | first GAP FREE span0? | first GAP? span0 | first GAP FREEVERB"
+            " | CALL span0? | LEAD FREE span0? | LEAD FREEVERB | LEAD? span0",
+            f'first: FIRST | "{the}" GAP SECOND',
+            f"DONE: /{_SHUT}{_POINT}{_SHUT}|[)\"'*”’]{{1,4}}/",
+            f"FIRST: PLAIN & ~/{the}/ | WORD{route}",
+            f"SECOND: PLAIN & ~/{documents}.*/ | WORD{route}",
+            "CALL: (VERB GAP)+ BOUND",
+        ]
+    return rules + _prose(words, numbers)
+
+
+def _by_verb(pairs: Sequence[re.Match[str]]) -> list[tuple[str, list[str]]]:
+    """The verbs of pairs in spans of their own, each with its paths."""
+    held: dict[str, list[str]] = {}
+    for match in pairs:
+        held.setdefault(match[1], []).append(match[3])
+    return list(held.items())
+
+
+def _prose(words: Sequence[str], numbers: Sequence[str]) -> list[str]:
+    """As `_locked`, in parts: what begins with no path (BOUND) or may, and what ends in a verb or does not."""
+    routes = [word for word in words if begins_with_path(word) and not ends_in_verb(word)]
+    verbs = [word for word in words if ends_in_verb(word) and not begins_with_path(word)]
+    others = [word for word in words if not begins_with_path(word) and not ends_in_verb(word)]
+    locked = _locked(others, numbers)
+    shared = ("GAP:", "NUMBER:", "STOP:", "LEAD:", "JOIN:", "SHUT:", "WORD:")
+    kept = [rule for rule in locked if rule.startswith(shared)]
+    verb = rf"/({_LETTER}+(-{_LETTER}+|-[A-Z]+)*-)?({VERBS})/"  # no longer than PLAIN may be: any word can end
+    rules = [
+        *kept,
+        rf"ANY: /([A-Z]+{_LETTER}*(-{_LETTER}+)*|{_LETTER}+(-{_LETTER}+|-[A-Z]+)*)|--?/",
+        rf"PLAIN: ANY & ~/(?s:.*-)?({VERBS})/",
+        f"VERB: {verb}" + (f" | {_choice(verbs)}" if verbs else ""),
+    ]
+    routed = "WORD"
+    if routes:
+        rules.append("ROUTE: " + _choice(routes))
+        routed = "WORD | ROUTE"
+    step, last, calls, called = "(PLAIN | WORD) GAP", "(PLAIN | WORD)", "VERB GAP", "VERB"
+    if numbers:
+        space = r"/\** +\**/"
+        rules.append(f"OTHER: PLAIN & ~/(?i:{UNITS})/")
+        step += (
+            f" | NUMBER ({space} (({routed}) GAP | OTHER (STOP | {space} (OTHER | {routed}) GAP)"
+            f" | VERB {space} OTHER GAP) | STOP)"
+        )
+        last += f" | NUMBER ({space} ({routed} | OTHER ({space} (OTHER | {routed}))? | VERB {space} OTHER))?"
+        calls += f" | NUMBER {space} (OTHER {space} VERB GAP | VERB STOP)"
+        called += f" | NUMBER {space} (OTHER {space})? VERB"
+    tied = f"({calls})*"
+    route, at = (" | ROUTE GAP", " | ROUTE") if routes else ("", "")
+    end = rf"/{_CLOSE}( +{_OPEN})?/"
+    return [
+        *rules,
+        f"BEFORE: {tied} ({step}){route}",
+        f"LAST: {tied} ({last}){at}",
+        f"FREE: BEFORE{{0,{WORDS}}} LAST {end}",
+        f"FREEVERB: BEFORE{{0,{WORDS}}} {tied} ({called}) {end}",
+        f"BOUND: {tied} ({last}) ({end} | GAP FREE)",
     ]
 
 
