@@ -130,11 +130,12 @@ def _locked(words: Sequence[str], numbers: Sequence[str]) -> list[str]:
             "NUMBER: " + _choice(numbers),
             f"OTHER: PLAIN & ~/(?i:{UNITS})/",
             rf"STOP: /{_STOP} +{_OPEN}/",
+            f"HALT: /{_STOP}/",
         ]
         space = r"/\** +\**/"
-        after = f"{space} (WORD GAP | OTHER (STOP | {space} {counted} GAP))"  # nor two words on: "30 more minutes"
+        after = f"{space} {counted} (STOP | {space} {counted} GAP)"  # nor two words on: "30 more minutes"
         step = f"({word} GAP | NUMBER ({after} | STOP))"
-        last = f"({word} | NUMBER ({space} (WORD | OTHER ({space} {counted})?))?)"
+        last = f"({word} | NUMBER ({space} {counted} ({space} {counted} | HALT) | HALT))"  # a span may be a unit too
     end = rf"/{_CLOSE}( +{_OPEN})?/"
     return [
         *rules,
@@ -232,7 +233,7 @@ def _prose(words: Sequence[str], numbers: Sequence[str]) -> list[str]:
     verbs = [word for word in words if ends_in_verb(word) and not begins_with_path(word)]
     others = [word for word in words if not begins_with_path(word) and not ends_in_verb(word)]
     locked = _locked(others, numbers)
-    shared = ("GAP:", "NUMBER:", "STOP:", "LEAD:", "JOIN:", "SHUT:", "WORD:")
+    shared = ("GAP:", "NUMBER:", "STOP:", "HALT:", "LEAD:", "JOIN:", "SHUT:", "WORD:")
     kept = [rule for rule in locked if rule.startswith(shared)]
     verb = rf"/({_LETTER}+(-{_LETTER}+|-[A-Z]+)*-)?({VERBS})/"  # no longer than PLAIN may be: any word can end
     rules = [
@@ -250,10 +251,12 @@ def _prose(words: Sequence[str], numbers: Sequence[str]) -> list[str]:
         space = r"/\** +\**/"
         rules.append(f"OTHER: PLAIN & ~/(?i:{UNITS})/")
         step += (
-            f" | NUMBER ({space} (({routed}) GAP | OTHER (STOP | {space} (OTHER | {routed}) GAP)"
+            f" | NUMBER ({space} ((OTHER | {routed}) (STOP | {space} (OTHER | {routed}) GAP)"
             f" | VERB {space} OTHER GAP) | STOP)"
         )
-        last += f" | NUMBER ({space} ({routed} | OTHER ({space} (OTHER | {routed}))? | VERB {space} OTHER))?"
+        last += (
+            f" | NUMBER ({space} ((OTHER | {routed}) ({space} (OTHER | {routed}) | HALT) | VERB {space} OTHER) | HALT)"
+        )
         calls += f" | NUMBER {space} (OTHER {space} VERB GAP | VERB STOP)"
         called += f" | NUMBER {space} (OTHER {space})? VERB"
     tied = f"({calls})*"
