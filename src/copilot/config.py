@@ -248,20 +248,16 @@ class AnswerPart(Part):
     )
     max_new_tokens: Positive = Field(512, description="longest answer, tokens")
     temperature: float = Field(0.0, ge=0, le=2, description="0: the likeliest token each time")
-    enforce: Literal["structure+identifiers", "structure", "off"] = Field(
+    enforce: Literal["quotes", "structure+identifiers", "structure", "off"] = Field(
         "structure+identifiers",
-        description="what the program holds the model to: the sections, and names in backticks that the passages hold",
+        description="what the program holds the model to: the sections, and names in backticks that the passages hold; "
+        "quotes, for a small model: it chooses sentences and rows of the entry that fits best",
     )
     audience: Literal["non-technical", "technical"] = Field(
         "non-technical",
         description="whom the system message names as reader; who is not technical also gets terms of a glossary",
     )
     refuse: bool = Field(True, description="whether the model may begin by saying that the documents do not say")
-    calls: Literal["any", "entry"] = Field(
-        "any",
-        description="entry: the program writes the call of the entry that fits best, and the model names no other; for "
-        "small models that mix up neighbours",
-    )
     abstain: Literal["auto", "off"] = Field(
         "auto", description="auto: questions far from the documents are refused, where rows show that this helps"
     )
@@ -287,8 +283,8 @@ class AnswerPart(Part):
             raise ValueError(f"{len(self.budgets)} budgets for {len(self.sections)} sections; give one each, or none")
         if any(budget is not None and budget < 40 for budget in self.budgets):
             raise ValueError("a budget of less than 40 tokens holds no heading and sentence; null sets no limit")
-        if self.calls == "entry" and (self.refuse or self.enforce != "structure+identifiers" or len(self.sections) < 2):
-            raise ValueError("calls: entry needs refuse: false, enforce: structure+identifiers and two sections")
+        if self.enforce == "quotes" and self.refuse:
+            raise ValueError("enforce: quotes needs refuse: false, since the documents hold no refusal to quote")
         return self
 
     @field_validator("enforce", "abstain", mode="before")

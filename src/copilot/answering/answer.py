@@ -7,10 +7,10 @@ from pathlib import Path
 
 from copilot.answering.check import check
 from copilot.answering.citations import Citing
-from copilot.answering.focus import HOW, call_of
 from copilot.answering.glossary import Term, explained
 from copilot.answering.identifiers import quotable, sayable
 from copilot.answering.marks import FENCE, Marker, marked
+from copilot.answering.quoting import offered
 from copilot.answering.refusal import abstained, refusal
 from copilot.answering.repair import Repaired, ask_again, repair_messages, to_repair
 from copilot.answering.said import Fill, Once
@@ -18,6 +18,7 @@ from copilot.config import AnswerPart, Prompt
 from copilot.errors import CopilotError
 from copilot.model.generator import Generated, Generator
 from copilot.prompt.grammar import answer_grammar
+from copilot.prompt.quotes import quoting_grammar
 from copilot.prompt.render import render
 from copilot.prompt.sections import MARK, parse
 from copilot.types import Abstention, Answer, Finding, Hit, Message, Section, Usage
@@ -177,14 +178,12 @@ class Answerer:
         may_refuse = self.config.refuse or not self.retrieve
         if not self.retrieve or self.config.enforce == "structure":
             return answer_grammar(self.config.sections, None, may_refuse)
+        if self.config.enforce == "quotes" and (parts := offered(question, hits, self.config)):
+            return quoting_grammar(self.config.sections, parts)
         context = "\n".join([*(hit.chunk.passage for hit in hits), question])
         names: Sequence[str] = quotable(context)
         words, numbers = sayable(context)
-        opening: dict[int, str] = {}
-        if self.config.calls == "entry" and (focus := call_of(question, hits)):
-            names, words = focus.own(names), tuple(focus.own(words))
-            opening[HOW] = focus.call
-        return answer_grammar(self.config.sections, names, may_refuse, words, numbers, opening)
+        return answer_grammar(self.config.sections, names, may_refuse, words, numbers)
 
     def _answer(self, question: str, final: Repaired, citing: Citing, usage: Usage) -> Answer:
         text = final.text

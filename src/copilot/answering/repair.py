@@ -35,7 +35,7 @@ def to_repair(findings: Sequence[Finding], config: AnswerPart) -> list[Finding]:
     """The findings that `answer.enforce` is about."""
     if config.enforce == "off":
         return []
-    return [f for f in findings if f.kind == "structure" or config.enforce == "structure+identifiers"]
+    return [f for f in findings if f.kind == "structure" or config.enforce != "structure"]
 
 
 def repair_messages(

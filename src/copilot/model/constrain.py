@@ -116,7 +116,7 @@ def unbounded(grammar: str) -> str:
 
 def longest_names(grammar: str, count: int = 4) -> list[str]:
     """The longest of what the grammar lets stand as one: names, and the words of locked prose."""
-    named = ('NAME: "', "PATH:", "VERBAL:", "WORD:", "ROUTE:")
+    named = ('NAME: "', "PATH:", "VERBAL:", "WORD:", "ROUTE:", "QUOTE")
     rules = [line for line in grammar.splitlines() if line.startswith(named)]
     found = re.findall(r'"(?:[^"\\]|\\.)*"', "\n".join(rules))
     return [json.loads(text) for text in sorted(found, key=len)[-count:]]

@@ -6,7 +6,7 @@ the passages that were found.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from copilot.prompt.sections import MARK
 
@@ -42,7 +42,6 @@ def answer_grammar(
     may_refuse: bool = True,
     words: Sequence[str] | None = None,
     numbers: Sequence[str] = (),
-    openings: Mapping[int, str] | None = None,
 ) -> str:
     """Exactly these headings in order, each over 1 to LINES lines, with a blank line between sections.
 
@@ -51,7 +50,6 @@ def answer_grammar(
     holds plain words (letters, no capital after a small one) and of all others, such as numbers, paths and addresses,
     these alone, and `numbers`, which no unit may follow; None lets it hold anything but backticks. No path follows a
     verb such as GET, in prose or spans, but where one of the words has both ("GET /x", "GET `/x`", "`GET` `/x`").
-    `openings` are sentences that sections begin with, by place.
     """
     guarded = words is not None and bool(names) and any(map(begins_with_path, (*words, *(names or ()))))
     below = "below" if guarded else "line"
@@ -59,15 +57,11 @@ def answer_grammar(
     rules = [f'start: {sections} "\\n\\n"?']  # a model that goes on to a further section has ended the last
     for i, title in enumerate(titles):
         first = "opening" if i == 0 and not may_refuse else "line"
-        if openings and i in openings:
-            first = f'{json.dumps(openings[i])} (" " further)?'
         rules.append(f'section{i}: {json.dumps(MARK + title)} "\\n" {first} ("\\n" {below}){{0,{LINES - 1}}}')
     if words is not None and names and guarded:
-        return "\n".join([*rules, *_paired(words, numbers, names, may_refuse, bool(openings))]) + "\n"
+        return "\n".join([*rules, *_paired(words, numbers, names, may_refuse)]) + "\n"
     begin, after = ("BEGIN", "PROSE") if words is None else ("LEAD? WORDS", "more")
     rules += _line("line", begin, after, names)
-    if openings:
-        rules += _line("further", begin.replace("LEAD? ", ""), after, names, leads=False)
     words = [word for word in words if "`" not in word] if words is not None else None
     rules += _free() if words is None else _locked(words, numbers)
     if not may_refuse and words is None:
@@ -81,13 +75,13 @@ def answer_grammar(
     return "\n".join(rules) + "\n"
 
 
-def _line(rule: str, begin: str, after: str, names: Sequence[str] | None, leads: bool = True) -> list[str]:
-    """A line that begins with prose of its own kind, or with a span, and unless it `leads` with no marker."""
+def _line(rule: str, begin: str, after: str, names: Sequence[str] | None) -> list[str]:
+    """A line that begins with prose of its own kind, or with a span."""
     if names is not None and not names:
         return [f"{rule}: {begin}"]
     span = '"`" NAME "`"'
     rest = f"({after} {span}){{0,{SPANS - 1}}} {after}?"
-    lead = "LEAD? " if after == "more" and leads else ""
+    lead = "LEAD? " if after == "more" else ""
     return [f"{rule}: ({begin}) ({span} {rest})? | {lead}{span} {rest}"]
 
 
@@ -158,7 +152,7 @@ def begins_with_path(text: str) -> bool:
 
 
 def _paired(
-    words: Sequence[str], numbers: Sequence[str], names: Sequence[str], may_refuse: bool, further: bool
+    words: Sequence[str], numbers: Sequence[str], names: Sequence[str], may_refuse: bool
 ) -> list[str]:
     """Lines of locked prose and spans where no path comes after a verb of another pair.
 
@@ -202,8 +196,6 @@ def _paired(
         f"line: {first}",
         f"below: LEAD FREE span0? | LEAD FREEVERB | LEAD span0 | BOUND span0?{bare}",
     ]
-    if further:
-        rules.append("further: FREE span0? | FREEVERB | span0")
     if not may_refuse:
         the, documents = NO_ANSWER.split()
         route = " | ROUTE" if any(begins_with_path(word) and not ends_in_verb(word) for word in words) else ""

@@ -1,0 +1,92 @@
+"""A question and its hits in; the sentences, steps and rows out of which a small model may put its answer together.
+
+A model of a few million parameters copies, but into sentences that say nothing, and from neighbouring entries. Held to
+quotes it chooses instead: which sentences and rows of the entry answer the question, and which are left out. The entry
+and the candidates are those of the extractive baseline; the headings, the entry's call and the words where it has
+nothing are written by the program.
+"""
+
+from collections.abc import Sequence
+
+from copilot.answering.check import check
+from copilot.answering.ranking import Asked, Found, best_entry, read_question
+from copilot.answering.wording import ALARM, WARNS, Said, calling, described, leaning, listed, row, warned
+from copilot.config import AnswerPart
+from copilot.prompt.quotes import Part
+from copilot.types import Hit, Section
+
+LONGEST = 240  # characters of a quote
+OFFERED = (8, 5, 9, 6)  # quotes of a section to choose from, at most
+CHOSEN = (2, 3, 6, 3)  # of them in an answer, at most
+NOTHING = ("", "", "- No field is listed for this.", "The documents name no special warning for this.")
+
+
+def offered(question: str, hits: Sequence[Hit], config: AnswerPart) -> list[Part] | None:
+    """What each section may hold, in the order of the document; None where the hits hold no entry."""
+    asked = read_question(question, hits)
+    found = best_entry(asked, hits)
+    if found is None:
+        return None
+    everything = "\n".join(hit.chunk.passage for hit in hits)
+    call = " ".join(calling(found.entry, asked, found.context, everything))
+    parts = _parts(found, asked, call)
+    kept = _sound([text for part in parts for text in part.quotes], question, hits, config)
+    parts = [_kept(part, kept, most, none) for part, most, none in zip(parts, CHOSEN, NOTHING, strict=True)]
+    if not parts[0].quotes:
+        parts[0] = Part(described(found.heading, "", ()))
+    if not parts[1].quotes and not call:
+        parts[1] = Part(f"Read “{found.heading}” in the sources.")
+    return [*parts, *[Part("No more is said.")] * (len(config.sections) - 4)][: len(config.sections)]
+
+
+def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
+    """The four parts with all that the entry has."""
+    entry, said = found.entry, Said.over(found.context)
+    prose = leaning(entry.sentences)
+    rows = {pair: row(pair) for pair in (*entry.fields, *entry.codes)}
+    texts = [*prose, *entry.notes, *entry.steps, *entry.points, *rows.values()]
+    fit = {text: asked.likeness(text) for text in texts}
+    telling = [*prose, *entry.notes, *(text for text in entry.points if not text.endswith(":"))]
+    near = sorted((text for text in rows.values() if fit[text] > 0), key=lambda text: -fit[text])[:2]
+    summary = [*prose[:1], *sorted(telling[1:], key=lambda text: -fit[text])[: OFFERED[0] - 3], *near]
+    how = [text for text in prose if not WARNS.search(text)] or prose
+    fields = listed([rows[pair] for pair in entry.fields], fit, OFFERED[2])
+    fields = fields or said.named(prose, [], 3, fit)
+    alarms = [text for text in prose if ALARM.search(text)]
+    tips = warned([*entry.notes, *alarms], [rows[pair] for pair in entry.codes], fit, OFFERED[3])
+    steps = [f"{n}. {said.ticked(text)}" for n, text in enumerate(entry.steps, 1)][:6]
+    return [
+        Part("", _ticked(said, [text for text in (*telling, *rows.values()) if text in summary])),
+        Part(call, tuple(steps), "\n") if steps else Part(call, _ticked(said, how[: OFFERED[1]])),
+        Part("", tuple(f"- {text}" for text in _ticked(said, fields)), "\n"),
+        Part("", tuple(f"- {text}" for text in _ticked(said, tips or prose[-2:])), "\n"),
+    ]
+
+
+def _ticked(said: Said, texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(said.ticked(text) for text in texts))
+
+
+def _kept(part: Part, kept: set[str], most: int, none: str) -> Part:
+    """The part with the quotes that can stand in an answer; none begins as another one, so that each can end."""
+    quotes = [text for text in part.quotes if text in kept]
+    whole = [text for text in quotes if not any(text != other and text.startswith(other) for other in quotes)]
+    return Part(part.opening or ("" if whole else none), tuple(whole), part.joint, most)
+
+
+def _sound(texts: Sequence[str], question: str, hits: Sequence[Hit], config: AnswerPart) -> set[str]:
+    """Those that can stand in a line of an answer and pass its check, whatever the document holds."""
+
+    def passes(some: Sequence[str]) -> bool:
+        text = "\n".join(some)
+        findings = check(text, [Section("", text)], hits, question, config)
+        return all(finding.kind == "structure" for finding in findings)  # a part of an answer has no headings
+
+    fine = [text for text in dict.fromkeys(texts) if _fits(text)]
+    return set(fine) if passes(fine) else {text for text in fine if passes([text])}
+
+
+def _fits(text: str) -> bool:
+    bare = text.removeprefix("- ").strip()
+    closed = bare.count("`") % 2 == 0
+    return bare.isprintable() and 0 < len(bare) <= LONGEST and closed and not bare.startswith(("#", "|", "```", "~~~"))

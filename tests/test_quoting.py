@@ -1,0 +1,140 @@
+"""Answers put together of quotes: which are offered, that nothing else can be written; the order of passages."""
+
+import random
+import re
+
+import pytest
+import tiny_lm
+from llguidance import LLMatcher
+from pydantic import ValidationError
+
+from copilot.answering.answer import Answerer
+from copilot.answering.quoting import offered
+from copilot.answering.ranking import focused
+from copilot.config import SECTIONS, AnswerPart, Prompt
+from copilot.model.constrain import Vocabulary, longest_names
+from copilot.model.generator import TransformersGenerator
+from copilot.model.load import Loaded, load_model
+from copilot.prompt.quotes import Part, quoting_grammar
+from copilot.prompt.sections import parse
+from copilot.types import Chunk, Hit
+
+DELETE = (
+    "## Delete a contact\n\n`DELETE /v2/contacts/{contactId}` removes a contact.\n\nIt leaves all of its lists.\n\n"
+    "| Parameter | Required | Description |\n|---|---|---|\n| `contactId` | yes | The contact. |\n"
+    "| `erase` | no | `true` wipes all personal data. |\n\n**Warning:** with `erase` there is no way back.\n"
+)
+MORE = "A deleted contact is gone at once. Nobody can bring a deleted contact back."
+RESTORE = "## Restore a contact\n\n`POST /v2/contacts/{contactId}/restore` takes a contact out of the bin."
+GUIDE = "## About contacts\n\nA contact is a person. It has a phone number."
+STEPS = "## Import contacts\n\nBring many contacts in at once.\n\n1. Save the sheet as CSV.\n2. Open the importer.\n"
+QUESTION = "How do I delete a contact?"
+QUOTED = AnswerPart(enforce="quotes", refuse=False)
+
+
+def hit(text: str, title: str, start: int = 0, score: float = 0.5) -> Hit:
+    return Hit(Chunk("contacts.md", "Contacts", f"Contacts › {title}", None, start, start + len(text), text), score)
+
+
+HITS = [
+    hit(RESTORE, "Restore a contact", 900),
+    hit(MORE, "Delete a contact", 600),
+    hit(GUIDE, "About contacts", 1500),
+    hit(DELETE, "Delete a contact"),
+]
+
+
+def test_the_passages_of_the_entry_come_first_as_the_document_has_them() -> None:
+    assert focused(QUESTION, HITS) == [HITS[3], HITS[1], HITS[0], HITS[2]]
+    assert focused(QUESTION, focused(QUESTION, HITS)) == [HITS[3], HITS[1], HITS[0], HITS[2]]
+    assert focused(QUESTION, []) == []
+
+
+def test_what_is_offered_is_the_entrys_own() -> None:
+    summary, how, fields, tips = offered(QUESTION, HITS, QUOTED) or []
+    assert "`DELETE /v2/contacts/{contactId}` removes a contact. It leaves all of its lists." in summary.quotes
+    assert how.opening.startswith("Call `DELETE /v2/contacts/{contactId}`.") and how.joint == " "
+    assert fields.quotes == ("- `contactId`: The contact. Required.", "- `erase`: `true` wipes all personal data.")
+    assert (fields.opening, fields.joint) == ("", "\n")
+    assert "- With `erase` there is no way back." in tips.quotes
+    everything = " ".join(text for part in (summary, how, fields, tips) for text in (part.opening, *part.quotes))
+    assert "restore" not in everything.lower() and "phone number" not in everything
+
+
+def test_steps_come_with_their_numbers_and_what_is_missing_is_said() -> None:
+    parts = offered("How do I import contacts?", [hit(STEPS, "Import contacts")], QUOTED) or []
+    assert parts[1].quotes == ("1. Save the sheet as CSV.", "2. Open the importer.") and parts[1].joint == "\n"
+    assert parts[2] == Part("- No field is listed for this.", (), "\n", 6)
+    bare = offered("What is a lamp?", [hit("## Lamps\n\n```\nx = 1\n```\n", "Lamps")], QUOTED) or []
+    assert [part.quotes for part in bare] == [()] * 4 and all(part.opening for part in bare)
+    assert offered(QUESTION, [], QUOTED) is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 6])
+def test_every_section_has_a_part(count: int) -> None:
+    config = AnswerPart(enforce="quotes", refuse=False, sections=[f"S{n}" for n in range(count)])
+    parts = offered(QUESTION, HITS, config) or []
+    assert len(parts) == count and [part.opening for part in parts[4:]] == ["No more is said."] * max(count - 4, 0)
+
+
+@pytest.mark.parametrize(
+    "text", ["\x1b[2Jred", "### Summary", "| a | b", "a `tick", "x" * 241, "See `POST /v9/other`.", ""]
+)
+def test_what_cannot_stand_in_an_answer_is_not_offered(text: str) -> None:
+    poor = hit(f"## Delete a contact\n\nA contact goes away.\n\n{text}\n\n- {text}\n", "Delete a contact")
+    parts = offered(QUESTION, [poor], QUOTED) or []
+    quotes = [quote for part in parts for quote in part.quotes]
+    assert any("A contact goes away." in quote for quote in quotes)
+    assert not any(quote.removeprefix("- ") == text for quote in quotes if "POST" not in text)
+    assert all(quote.isprintable() and len(quote) <= 242 and quote.count("`") % 2 == 0 for quote in quotes)
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    """A model of random weights, which writes anything."""
+    return load_model(tiny_lm.model_config(tiny_lm.save_model(tmp_path_factory.mktemp("model"))))
+
+
+def test_quotes_are_chosen_in_order_each_once_and_no_more_than_may_be(loaded: Loaded) -> None:
+    vocabulary = Vocabulary(loaded.tokenizer, loaded.model.config.vocab_size, {loaded.tokenizer.eos_token_id})
+    parts = [Part("", ("One.", "Two.", "Three."), " ", 2), Part("Call `x`.", ("- a", "- b"), "\n", 2), Part("None.")]
+    grammar = quoting_grammar(["A", "B", "C"], parts)
+    assert longest_names(grammar, 1) == ["Three."]
+
+    def accepted(first: str, second: str, third: str = "None.") -> bool:
+        matcher = LLMatcher(vocabulary.engine, LLMatcher.grammar_from_lark(grammar))
+        assert not matcher.is_error(), matcher.get_error()[:300]
+        text = f"### A\n{first}\n\n### B\n{second}\n\n### C\n{third}"
+        ids = loaded.tokenizer.encode(text, add_special_tokens=False)
+        return matcher.try_consume_tokens(ids) == len(ids) and matcher.is_accepting()
+
+    call = "Call `x`."
+    for first in ("One.", "Three.", "One. Two.", "One. Three.", "Two. Three."):
+        assert accepted(first, call), first
+    for first in ("", "Two. One.", "One. One.", "One. Two. Three.", "Four.", "One", "One.Two."):
+        assert not accepted(first, call), first
+    for second, fine in (("\n- a", 1), ("\n- a\n- b", 1), ("\n- b", 1), ("\n- b\n- a", 0), (" - a", 0), (" More.", 0)):
+        assert accepted("One.", call + second) == bool(fine), second
+    assert not accepted("One.", "- a") and not accepted("One.", call, "Else.")
+
+
+def test_a_wild_model_can_only_quote(loaded: Loaded) -> None:
+    """Whatever the seed: four sections, and every line is an opening or made of quotes."""
+    parts = offered(QUESTION, HITS, QUOTED) or []
+    known = {text for part in parts for text in (part.opening, *part.quotes) if text}
+    for seed in random.Random(1).sample(range(10_000), 8):
+        config = AnswerPart(enforce="quotes", refuse=False, temperature=2.0, max_new_tokens=500)
+        generator = TransformersGenerator(loaded, config, 2048, seed, 1)
+        answer = Answerer(generator, lambda question: HITS, Prompt(), config, "wild", None).ask(QUESTION)
+        assert parse(answer.text, SECTIONS) and not answer.findings
+        assert answer.sections[1].text.startswith("Call `DELETE /v2/contacts/{contactId}`.")
+        for section in answer.sections:
+            left = section.text
+            for text in sorted(known, key=len, reverse=True):
+                left = left.replace(text, "")
+            assert not re.search(r"\w", left.replace(f"Nothing further is said under “{section.title}”.", "")), left
+
+
+def test_quotes_and_refusals_exclude_each_other() -> None:
+    with pytest.raises(ValidationError, match="enforce: quotes needs refuse: false"):
+        AnswerPart(enforce="quotes")
