@@ -148,6 +148,25 @@ def test_a_section_without_a_new_word_is_filled_and_the_json_tells_which() -> No
     assert bare.filled is None and bare.sections[3].text == f"Nothing further is said under “{SECTIONS[3]}”."
 
 
+def test_what_was_broken_off_is_shown_as_the_answer_holds_it() -> None:
+    passage = "Webhooks are clearly marked. | `durationMs` | part of the address |"
+    bodies = (
+        "It rings. Webhooks are cle",
+        "Webhooks are cle",
+        "- `durationMs`: webhooks are\n- It",
+        "- Send it.\n- The",
+    )
+    text = "\n\n".join(f"### {title}\n{body}" for title, body in zip(SECTIONS, bodies, strict=True))
+    asked, _ = answerer(text, [hit(passage)])
+    pieces: list[str] = []
+    one, (many,) = asked.ask("How?", pieces.append), asked.ask_all(["How?"])
+    kept = ["It rings.", "Webhooks are…", "- `durationMs`: webhooks are…", "- Send it."]
+    assert [part.text for part in one.sections] == kept and one.findings == ()
+    assert "".join(pieces) == one.marked and one.text == many.text and one.marked.replace(" [1]", "") == one.text
+    off = replace(asked, config=AnswerPart(enforce="off")).ask("How?")
+    assert off.text == text, "a text that is not held to anything is shown as it is"
+
+
 def test_prompt_holds_the_hits_in_order_and_none_without_retrieval() -> None:
     asked, said = answerer(response(1))
     asked.ask("How?")

@@ -132,7 +132,8 @@ class Answerer:
         """What a text passes that is held to a grammar: it is shown without what it says twice, and without holes."""
         if self.config.enforce == "off" or self.repair:
             return None
-        return Once(self.fill(question, hits, self.config)) if self.fill else Once()
+        context = "\n".join([*(hit.chunk.passage for hit in hits), question])
+        return Once(self.fill(question, hits, self.config), context) if self.fill else Once(context=context)
 
     def _once(
         self, question: str, made: Generated, prompt: tuple[list[Hit], list[Message]]
