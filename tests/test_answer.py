@@ -118,6 +118,22 @@ def test_an_answer_carries_its_citations_sources_and_findings() -> None:
     assert many.findings == answer.findings
 
 
+def test_numbers_of_passages_that_the_model_writes_are_no_markers() -> None:
+    """The prompt numbers its passages by rank, the list of sources by first use: a number of the model's misleads."""
+    passages = [hit("A bell rings loudly in the evening hours.", "b.txt", "Bells"), hit("`doorId` names a door.")]
+    parts = ("It names `doorId` [2].", "Send it.[1][2] Read `a [1]` [9].", "- Nothing", "- Send `doorId`, see [1, 2]")
+    text = "\n\n".join(f"### {title}\n{part}" for title, part in zip(SECTIONS, parts, strict=True))
+    asked, _ = answerer(text, passages)
+    for free in (asked, replace(asked, config=AnswerPart(enforce="off"))):
+        pieces: list[str] = []
+        one, (many,) = free.ask("How?", pieces.append), free.ask_all(["How?"])
+        wanted = ["It names `doorId`.", "Send it. Read `a [1]` [9].", "- Nothing", "- Send `doorId`, see"]
+        assert [part.text for part in one.sections] == wanted
+        assert one.text == many.text and one.marked == "".join(pieces) == many.marked
+        assert one.marked.count("[1]") == 3 and "`doorId`. [1]\n" in one.marked and "[2]" not in one.marked
+        assert one.usage.completion_tokens == len(text.split())
+
+
 def test_many_answers_equal_single_ones() -> None:
     asked, _ = answerer(response(2))
     told: list[int] = []
@@ -146,6 +162,25 @@ def test_a_section_without_a_new_word_is_filled_and_the_json_tells_which() -> No
     assert free.filled is None and free.text == "\n\n".join(written)
     bare = asked.ask("Why is my number refused?")  # without a rule to fill by
     assert bare.filled is None and bare.sections[3].text == f"Nothing further is said under “{SECTIONS[3]}”."
+
+
+def test_what_was_broken_off_is_shown_as_the_answer_holds_it() -> None:
+    passage = "Webhooks are clearly marked. | `durationMs` | part of the address |"
+    bodies = (
+        "It rings. Webhooks are cle",
+        "Webhooks are cle",
+        "- `durationMs`: webhooks are\n- Is the",
+        "- Send it.\n- The",
+    )
+    text = "\n\n".join(f"### {title}\n{body}" for title, body in zip(SECTIONS, bodies, strict=True))
+    asked, _ = answerer(text, [hit(passage)])
+    pieces: list[str] = []
+    one, (many,) = asked.ask("How?", pieces.append), asked.ask_all(["How?"])
+    kept = ["It rings.", "Webhooks are…", "- `durationMs`: webhooks are…", "- Send it."]
+    assert [part.text for part in one.sections] == kept and one.findings == ()
+    assert "".join(pieces) == one.marked and one.text == many.text and one.marked.replace(" [1]", "") == one.text
+    off = replace(asked, config=AnswerPart(enforce="off")).ask("How?")
+    assert off.text == text, "a text that is not held to anything is shown as it is"
 
 
 def test_prompt_holds_the_hits_in_order_and_none_without_retrieval() -> None:

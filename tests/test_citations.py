@@ -12,7 +12,7 @@ from tiny_lm import hit
 from copilot.answering.answer import loose_sections
 from copilot.answering.citations import Citing, best_hit, content_words
 from copilot.answering.identifiers import in_text, supported
-from copilot.answering.marks import Marker, marked
+from copilot.answering.marks import Marker, Unnumbered, marked
 from copilot.config import SECTIONS
 from copilot.config_file import load_config
 from copilot.knowledge.chunks import split
@@ -117,6 +117,27 @@ def test_markers_at_the_ends_of_sections(text: str, wanted: str) -> None:
             at += size
         marker.end()
         assert "".join(pieces) == wanted, "however it is cut into pieces"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("It rings [1]. It is blue [2, 3].\n- Red [3]\n[1]", "It rings. It is blue.\n- Red\n"),
+        ("It rings.[1][2] Yes", "It rings. Yes"),
+        ("`a[1]` and `b [1]`, list[1], [4], [0]", "`a[1]` and `b [1]`, list[1], [4], [0]"),  # names; no passages
+        ("[1](x) [1]: x [a] [ 1", "[1](x) [1]: x [a] [ 1"),
+        ("```\n [1, 2]\n```\nSo [1]", "```\n [1, 2]\n```\nSo"),
+        ("", ""),
+    ],
+)
+def test_numbers_of_passages_in_prose_are_left_out(text: str, wanted: str) -> None:
+    assert Unnumbered(3).whole(text) == wanted
+    for seed in range(20):
+        bare, out, at, drawn = Unnumbered(3), "", 0, random.Random(seed)
+        while at < len(text):
+            size = drawn.randint(1, 5)
+            out, at = out + bare.feed(text[at : at + size]), at + size
+        assert out + bare.end() == wanted
 
 
 def test_text_comes_as_soon_as_it_can() -> None:

@@ -17,11 +17,12 @@ from copilot.knowledge.documents import load_documents
 from copilot.model.dataset import prompt_tokens, tokenize
 from copilot.model.generator import TransformersGenerator
 from copilot.model.load import Loaded, load_model
+from copilot.model.tokens import Tokens
 from copilot.plain import clean, escaped, inert
 from copilot.prompt.render import render
 from copilot.prompt.sections import parse
 from copilot.terminal import Terminal
-from copilot.types import Answer, Usage
+from copilot.types import Answer, Finding, Source, Usage
 
 CHAT = (
     "{{ bos_token }}{% for m in messages %}<|start|>{{ m['role'] }}\n{{ m['content'] }}<|eot_id|>{% endfor %}"
@@ -52,6 +53,14 @@ def test_special_tokens_that_a_text_spells_stay_text() -> None:
     added = set(tok.added_tokens_decoder)
     assert [i for i in ids if i in added] == [i for i in clean_ids if i in added]  # the template's own alone
     assert tok.decode(ids).count(SPELT) == 2 and "<tool>" in tok.decode(ids)  # and the text is as it was
+
+
+def test_they_stay_text_without_transformers_too(tmp_path: Path) -> None:
+    """As `copilot ask` reads them on a CPU: the same tokens."""
+    tok = chat_tokenizer()
+    tok.save_pretrained(tmp_path)
+    messages = render(f"How? {SPELT} <tool>", [f"alpha {SPELT}", INSTRUCTIONS], Prompt(), AnswerPart())
+    assert Tokens(tmp_path).prompt(messages) == prompt_tokens(messages, tok)
 
 
 def test_training_rows_read_them_as_asking_does() -> None:
@@ -122,8 +131,21 @@ def test_orders_and_fake_headings_cannot_break_the_structure(loaded: Loaded, whe
 def hostile_answer() -> Answer:
     text = "\n\n".join(f"### {title}\n{ESCAPES} {MARKDOWN} `<b>`" for title in SECTIONS)
     hits = (tiny_lm.hit(ESCAPES + MARKDOWN, f"evil{ESCAPES}.md", f"Head {MARKDOWN}"),)
-    terms = ((f"term{ESCAPES}", MARKDOWN),)
-    return Answer("Q " + MARKDOWN, text, (), hits, "m", None, Usage(1, 1, 0, 0), marked=text, glossary=terms)
+    source = Source(f"evil{ESCAPES}.md", f"Head {MARKDOWN}", None, 3, f"/docs/evil{ESCAPES}.md", (0,), True)
+    return Answer(
+        "Q " + MARKDOWN,
+        text,
+        (),
+        hits,
+        "m",
+        None,
+        Usage(1, 1, 0, 0),
+        sources=(source,),
+        findings=(Finding("url", f"http://evil.example/{ESCAPES}", f"S {ESCAPES}"),),
+        marked=text,
+        glossary=((f"term{ESCAPES}", MARKDOWN),),
+        note=f"failed {ESCAPES}",
+    )
 
 
 @pytest.mark.parametrize("streamed", [True, False])

@@ -73,3 +73,69 @@ def test_a_section_without_text_is_filled_and_what_fills_it_counts_as_said() -> 
     assert shown == f"### S\n{A}\n\n### T\n- {B}\n- `a`: one\n\n### U\n{NONE_U}"
     assert [place for place, _ in asked] == [1, 2] and asked[0][1] == f"### S\n{A}\n\n### T"
     assert said.filled == ["T", "U"]
+
+
+CONTEXT = """`maxRings` is how often the bell rings. Test webhooks are clearly marked and signed like real ones.
+| `bellId` | part of the address |
+A bell that is rung too often in one night by all of the guests of the house is switched off until morning.
+"""
+RUNG = "A bell that is rung too often in one night by"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"### S\n{A}\n- `bellId`: part of", f"### S\n{A}"),
+        (f"### S\n{A}\n- `bellId`: part of\n\n### T\n{B}", f"### S\n{A}\n\n### T\n{B}"),
+        (f"### S\n{A} Test webhooks are cle\n\n### T\n{B}", f"### S\n{A}\n\n### T\n{B}"),
+        ("### S\n- `bellId`: part of", "### S\n- `bellId`: part of…"),  # there is nothing else
+        ("### S\nTest webhooks are cle", "### S\nTest webhooks are…"),
+        ("### S\n- `x`: test webhooks are cle\n- `y`: one", "### S\n- `x`: test webhooks are…\n- `y`: one"),
+        (f"### S\n{A}\n- `bellId`: how often the bell", f"### S\n{A}\n- `bellId`: how often the bell…"),
+        (f"### S\n{A} {RUNG} al\n\n### T\n{B}", f"### S\n{A} {RUNG}…\n\n### T\n{B}"),
+        (f"### S\n{A} {RUNG}\n\n### T\n{B}", f"### S\n{A} {RUNG}…\n\n### T\n{B}"),
+        (f"### S\n- {A} {RUNG} all of the gue", f"### S\n- {A} {RUNG} all of the…"),
+        (f"### S\n- {A} Required\n- {B} the\n- `c`: x", f"### S\n- {A} Required\n- {B}\n- `c`: x"),
+        (f"### S\n- The bell\n- {A}", f"### S\n- The bell…\n- {A}"),
+        (f"### S\n- {A}\n- The bell \n- {B}", f"### S\n- {A}\n- {B}"),
+        ("### S\n- `bellId`: part of the address", "### S\n- `bellId`: part of the address"),
+        (f"### S\n{A} Then, \n", f"### S\n{A}"),
+        ("the bell", "the bell"),  # no section
+    ],
+)
+def test_a_sentence_that_was_broken_off(text: str, shown: str) -> None:
+    """It has an ellipsis after a whole word, or is left out behind another one; streamed and as a whole."""
+    assert Once(context=CONTEXT).whole(text) == shown
+    for seed in range(20):
+        said, out, at, chance = Once(context=CONTEXT), "", 0, random.Random(seed)
+        while at < len(text):
+            step = chance.randint(1, 9)
+            out, at = out + said.feed(text[at : at + step]), at + step
+            assert shown.startswith(out)
+        assert out + said.end() == shown == said.text
+
+
+def test_however_an_answer_is_broken_it_streams_as_it_stands() -> None:
+    parts = [
+        *CONTEXT.split(" "),
+        *A.split(" "),
+        "cle",
+        "ri",
+        ".",
+        ",",
+        "\n",
+        "\n- ",
+        "\n1. ",
+        "`bellId`:",
+        "\n\n### T\n",
+    ]
+    for seed in range(400):
+        chance = random.Random(seed)
+        text = "### S\n" + "".join(chance.choice(parts) + chance.choice((" ", "")) for _ in range(60))
+        whole = Once(context=CONTEXT).whole(text)
+        said, out, at = Once(context=CONTEXT), "", 0
+        while at < len(text):
+            step = chance.randint(1, 7)
+            out, at = out + said.feed(text[at : at + step]), at + step
+            assert whole.startswith(out), seed
+        assert out + said.end() == whole, seed

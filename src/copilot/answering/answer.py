@@ -9,7 +9,7 @@ from copilot.answering.check import check
 from copilot.answering.citations import Citing
 from copilot.answering.glossary import Term, explained
 from copilot.answering.identifiers import quotable, sayable
-from copilot.answering.marks import FENCE, Marker, marked
+from copilot.answering.marks import FENCE, Marker, Unnumbered, marked
 from copilot.answering.quoting import offered
 from copilot.answering.refusal import abstained, refusal
 from copilot.answering.repair import Repaired, ask_again, repair_messages, to_repair
@@ -52,12 +52,13 @@ class Answerer:
         citing = Citing(hits, self.files)
         marker = Marker(citing.cite, on_text)
         refused = self._refused(question)
-        said = None if refused else self._said(question, hits)
+        said, bare = None if refused else self._said(question, hits), Unnumbered(len(hits))
         pieces: list[str] = []  # as they were written
         shown: list[str] = []
         first = 0.0
         for piece in self._stream(question, hits, messages):
             pieces.append(piece)
+            piece = bare.feed(piece)
             shown.append(said.feed(piece) if said else piece)
             if not first and _begun("".join(shown)):
                 first = time.monotonic() - began
@@ -65,8 +66,9 @@ class Answerer:
                 marker.feed(shown[-1])
             else:  # a text that may be taken back is not shown
                 on_text("")
-        if said:
-            shown.append(said.end())
+        rest = bare.end()
+        shown.append(said.feed(rest) + said.end() if said else rest)
+        if not self.repair:
             marker.feed(shown[-1])
         text = "".join(shown).strip()
         read = 0 if refused else self.generator.count(messages)
@@ -113,8 +115,9 @@ class Answerer:
             if isinstance(made, CopilotError):
                 results[n] = Repaired(text, note=f"A better answer was asked for in vain: {made.message}")
                 continue
-            better = len(self._found(question, made.text, hits)) <= len(before[n])
-            results[n] = Repaired(made.text if better else text, made.prompt_tokens, made.completion_tokens)
+            again = Unnumbered(len(hits)).whole(made.text)
+            better = len(self._found(question, again, hits)) <= len(before[n])
+            results[n] = Repaired(again if better else text, made.prompt_tokens, made.completion_tokens)
         return results
 
     def _found(self, question: str, text: str, hits: Sequence[Hit]) -> list[Finding]:
@@ -133,16 +136,18 @@ class Answerer:
         """What a text passes that is held to a grammar: it is shown without what it says twice, and without holes."""
         if self.config.enforce == "off" or self.repair:
             return None
-        return Once(self.fill(question, hits, self.config)) if self.fill else Once()
+        context = "\n".join([*(hit.chunk.passage for hit in hits), question])
+        return Once(self.fill(question, hits, self.config), context) if self.fill else Once(context=context)
 
     def _once(
         self, question: str, made: Generated, prompt: tuple[list[Hit], list[Message]]
     ) -> tuple[str, tuple[str, ...] | None]:
         """(what is shown of a whole text, which sections of it were filled by rule)."""
+        written = Unnumbered(len(prompt[0])).whole(made.text)
         said = None if self._refused(question) else self._said(question, prompt[0])
         if said is None:
-            return made.text, None
-        text = said.whole(made.text).strip()
+            return written.strip(), None
+        text = said.whole(written).strip()
         return text, tuple(said.filled) if self.fill else None
 
     def _batch(

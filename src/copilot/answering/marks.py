@@ -1,11 +1,63 @@
-"""An answer piece by piece in, the same with [n] at the end of each section out, as soon as a section has ended."""
+"""An answer piece by piece in, the same with [n] at the end of each section out, as soon as a section has ended.
 
+What a model writes in that form itself is left out before: it numbers passages as its prompt does, not as sources are.
+"""
+
+import re
 from collections.abc import Callable
 
 from copilot.prompt.sections import MARK
 from copilot.types import Citation
 
 FENCE = "```"
+_NUMBER = re.compile(r"(?: |(?<![\w`)}\]]))\[\d{1,2}(?:, ?\d{1,2})*\](?:\[\d{1,2}\])*(?![\w(:`\[])")
+_MAY_NUMBER = re.compile(r" ?(?:\[[\d, \[\]]*)?$")
+
+
+class Unnumbered:
+    """Passes text on without the numbers of passages that stand in its prose."""
+
+    def __init__(self, passages: int) -> None:
+        """`passages` is how many the prompt had, numbered from 1."""
+        self.passages = passages
+        self.waiting, self.line = "", ""  # what may be a number; what of its line has been read before that
+        self.fenced = False
+
+    def feed(self, piece: str) -> str:
+        """The next piece of the answer."""
+        *whole, part = (self.waiting + piece).split("\n")
+        out = "".join(self._line(line) for line in whole)
+        sure = len(part) - len(_MAY_NUMBER.search(part)[0])  # type: ignore[index]  # it matches the empty end
+        self.waiting = part[sure:]
+        return out + self._read(part[:sure])
+
+    def end(self) -> str:
+        """What is left; the answer is complete."""
+        rest, self.waiting = self.waiting, ""
+        return self._read(rest)
+
+    def whole(self, text: str) -> str:
+        """A text that is there as a whole."""
+        return self.feed(text) + self.end()
+
+    def _line(self, rest: str) -> str:
+        out = self._read(rest) + "\n"
+        self.fenced ^= self.line.lstrip().startswith(FENCE)
+        self.line = ""
+        return out
+
+    def _read(self, text: str) -> str:
+        """A part of a line, after what was read of it."""
+        at = len(self.line)
+        self.line += text
+        if self.fenced or self.line.lstrip().startswith(FENCE):
+            return text
+        out = ""
+        for match in _NUMBER.finditer(self.line, at):
+            prose = self.line.count("`", 0, match.start()) % 2 == 0
+            if prose and all(1 <= int(n) <= self.passages for n in re.findall(r"\d+", match[0])):
+                out, at = out + self.line[at : match.start()], match.end()
+        return out + self.line[at:]
 
 
 class Marker:

@@ -2,19 +2,23 @@
 
 A small model that has nothing more to say says a sentence again. Held to other words it writes nonsense, so it may
 say it, and the reader is not shown it twice. A section that is left without text is filled by rule (`filling.py`).
+A sentence that was broken off (`endings.py`) ends in an ellipsis, or is left out where its section has said another.
 """
 
 import re
 from collections.abc import Callable
 
+from copilot.answering.endings import Endings
 from copilot.prompt.sections import MARK
 
 LONG = 6  # words of a sentence that is not shown again in any section
 SHORT = 3  # words of one that is not shown again in the same section
+HELD = 8  # words of one that is not shown before it has ended, where the section has said another; see `_sentence`
 _MARKER = re.compile(r" *+(?:[-*] |\d{1,2}[.)] )?+")
 _UNSURE = re.compile(r"#.*| *[-*\d.)]* *")  # may begin a heading or be a marker
 _PART = re.compile(rf"\n|{_MARKER.pattern}[^\n]*?[.!?](?=[ \n])|[^\n]+(?=\n)")  # a line's end, or a sentence
 _ITEM = re.compile(r" *[-*] ")
+_LISTS = re.compile(r" *(?:[-*] |\d{1,2}[.)] )")
 _DEFINES = re.compile(r" *(?:[-*] )?`([^`\n]+)`(?: \([^()\n]*\))?(?::| [-–—] )")  # a line that says what a name is
 _MAY_DEFINE = re.compile(r" *(?:[-*] ?)?(?:`[^`\n]*(?:`(?: ?\([^()\n]*\)?)? ?[-–—]?)?)?")
 
@@ -24,8 +28,9 @@ Fill = Callable[[int, str], str]  # (place of a section, what is shown before it
 class Once:
     """Passes text on as soon as it differs from every sentence before."""
 
-    def __init__(self, fill: Fill = lambda place, shown: "") -> None:
-        self.fill = fill
+    def __init__(self, fill: Fill = lambda place, shown: "", context: str = "") -> None:
+        """`context` is what the answer was written from."""
+        self.fill, self.endings = fill, Endings(context)
         self.filled: list[str] = []  # titles of the sections that hold no word of the model
         self.text = ""  # all that is shown
         self.waiting, self.passed = "", ""  # of the sentence at hand: what is not shown yet, and what is
@@ -34,6 +39,7 @@ class Once:
         self.leads = True  # whether it is the first of its line to be shown
         self.marker: str | None = None  # of its line, when the sentences so far were left out
         self.skips = False  # whether the rest of its line is left out
+        self.lists = False  # whether it is an item of a list, or says what a name is
         self.ever: set[str] = set()  # sentences of all sections
         self.items: set[str] = set()  # how their bullets begin
         self.here: set[str] = set()  # sentences of this section
@@ -50,8 +56,8 @@ class Once:
             self.waiting = self.waiting[match.end() :]
             out += self._line_end() if match[0] == "\n" else self._sentence(match[0])
         if self._differs():
-            shown = self.waiting.rstrip(".!?")  # what follows tells whether they end the sentence
-            out += self._show(shown)
+            shown = self.endings.visible(self.passed + self.waiting)[len(self.passed) :]
+            out += self._show(shown) if shown else ""
             self.passed, self.waiting = self.passed + shown, self.waiting[len(shown) :]
         return out
 
@@ -71,6 +77,8 @@ class Once:
         if not key or self.skips:
             return False
         if not self.passed:
+            if self.shown and len(key.split()) <= HELD:
+                return False
             defines = _DEFINES.match(self.waiting) if self.leads else None
             if _UNSURE.fullmatch(self.waiting) or (defines and defines[1] in self.defined):
                 return False
@@ -79,7 +87,11 @@ class Once:
         return not any(old.startswith(key) for old in (*self.ever, *self.here, *self.items))
 
     def _sentence(self, rest: str) -> str:
-        """The end of a sentence, unless it was said before."""
+        """The end of a sentence, unless it was said before or was broken off early.
+
+        What is left out was never shown in part: a broken sentence of more than HELD words, and the first of a section,
+        get an ellipsis. The text is the same however it comes in pieces.
+        """
         whole = self.passed + rest
         if whole.startswith(MARK):
             out = self._filled() + self._show(rest)
@@ -87,8 +99,15 @@ class Once:
             self.place, self.title = self.place + 1, whole.removeprefix(MARK).strip()
             return out
         if not self.passed and self._again(whole):
-            self.left_out = True
-            return ""
+            return self._leave_out(whole)
+        defines = self.leads and _DEFINES.match(whole)
+        self.lists = self.lists or bool(defines or (self.leads and _LISTS.match(whole)))
+        if self.place >= 0 and self.endings.broken(whole, self.lists):
+            early = self.shown and not self.passed and len(_key(whole).split()) <= HELD
+            if early and (not defines or self.endings.says_little(whole)):
+                return self._leave_out(whole)
+            whole = self.endings.cut(whole)
+            rest = whole[len(self.passed) :]
         self._keep(whole)
         out = self._show(rest)
         self.passed, self.leads = "", False
@@ -104,11 +123,14 @@ class Once:
         words, cut = len(key.split()), not whole.rstrip(" `*)\"'").endswith((".", "!", "?", ":"))
         begun = cut and words >= SHORT and any(old.startswith(key) for old in (*self.ever, *self.here))
         item = self.leads and _ITEM.match(whole) and key in self.items
-        if not (begun or item or (words >= LONG and key in self.ever) or (words >= SHORT and key in self.here)):
-            return False
-        if self.begins and self.marker is None:
+        return begun or bool(item) or (words >= LONG and key in self.ever) or (words >= SHORT and key in self.here)
+
+    def _leave_out(self, whole: str) -> str:
+        """Nothing to show; what follows on the line begins it, with its marker."""
+        self.left_out = True
+        if self.begins and self.marker is None and not self.skips:
             self.marker = _MARKER.match(whole)[0]  # type: ignore[index]  # it matches anything
-        return True
+        return ""
 
     def _keep(self, whole: str) -> None:
         """Remember a sentence that is shown."""
@@ -127,6 +149,7 @@ class Once:
             self.space += "\n"
         # the end of a line that was left out is left out too
         self.begins, self.leads, self.marker, self.skips = True, True, None, False
+        self.lists = False
         return out
 
     def _show(self, text: str) -> str:
