@@ -92,6 +92,7 @@ def test_prose_of_the_passages_passes(vocabulary: Vocabulary, loaded: Loaded, li
         "Set x=y.",
         "Write X-Evil-Header too.",
         "Write Retry-Q too.",
+        "Write mistakes\u07c3-nu too.",
         "Keep 24 `graceHours` days.",
         "Keep 24 good `graceHours` days.",
         "Keep 24 graceHours days.",

@@ -30,7 +30,7 @@ _PAIRED = re.compile(r"`([^`]+)`([^`]+)`([^`]+)`")
 
 _UNSEEN = r"\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # control characters, invisible ones
 _HIDDEN = r"\x00-\x1f" + _UNSEEN
-_LETTER = rf"[^\x00-\x60\x7b-\x7e{_UNSEEN}\u00b2\u00b3\u00b9\u00bc-\u00be\u0660-\u0669\u06f0-\u06f9\uff00-\uff5e]"
+_LETTER = rf"[^\x00-\x60\x7b-\x7e{_UNSEEN}\p{{N}}\uff00-\uff5e]"
 _OPEN, _SHUT, _POINT = "[\"'(*“‘]{0,4}", "[)\"'*”’]{0,4}", "([.,:;!?…–—]|[.]{3}|[?]!)"  # before and after a word
 _CLOSE = f"{_SHUT}({_POINT}([)\"'*”’]{{1,4}}{_POINT}?)?)?"  # no mark right after a mark
 _STOP = f"[*]{{0,4}}([)\"'”’]{_CLOSE}|{_POINT}{_SHUT})"  # of _CLOSE, what parts a number from the word after it
