@@ -68,6 +68,8 @@ def test_steps_come_with_their_numbers_and_what_is_missing_is_said() -> None:
     bare = offered("What is a lamp?", [hit("## Lamps\n\n```\nx = 1\n```\n", "Lamps")], QUOTED) or []
     assert [part.quotes for part in bare] == [()] * 4 and all(part.opening for part in bare)
     assert offered(QUESTION, [], QUOTED) is None
+    heading = hit("# How do I delete a contact?", "How do I delete a contact?", score=0.9)
+    assert offered(QUESTION, [heading, *HITS], QUOTED) == offered(QUESTION, HITS, QUOTED)
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 6])

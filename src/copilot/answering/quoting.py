@@ -22,12 +22,24 @@ NOTHING = ("", "", "- No field is listed for this.", "The documents name no spec
 
 
 def offered(question: str, hits: Sequence[Hit], config: AnswerPart) -> list[Part] | None:
-    """What each section may hold, in the order of the document; None where the hits hold no entry."""
-    asked = read_question(question, hits)
-    found = best_entry(asked, hits)
-    if found is None:
-        return None
+    """What each section may hold, in the order of the document; None where the hits hold no entry.
+
+    An entry that has nothing to quote, such as a heading alone, is passed over where another has.
+    """
+    asked, left, first = read_question(question, hits), list(hits), None
     everything = "\n".join(hit.chunk.passage for hit in hits)
+    while found := best_entry(asked, left):
+        parts = _offered(found, asked, everything, question, hits, config)
+        if any(part.quotes for part in parts):
+            return parts
+        first, left = first or parts, [hit for hit in left if hit not in found.hits]
+    return first
+
+
+def _offered(
+    found: Found, asked: Asked, everything: str, question: str, hits: Sequence[Hit], config: AnswerPart
+) -> list[Part]:
+    """The same of one entry; `everything` is all passages."""
     call = " ".join(calling(found.entry, asked, found.context, everything))
     parts = _parts(found, asked, call)
     kept = _sound([text for part in parts for text in part.quotes], question, hits, config)
