@@ -108,11 +108,11 @@ def test_looking_up_loads_neither_torch_nor_scipy() -> None:
 
 
 def test_a_hybrid_ranks_by_both_and_stays_in_order_among_equals() -> None:
-    cosines = np.array([0.9, 0.1, 0.5, 0.5], dtype=np.float32)
+    cosines = np.array([0.9, 0.1, 0.6, 0.5], dtype=np.float32)
     lexical = np.array([0.0, 8.0, 8.0, 0.0], dtype=np.float32)
     assert ranked(cosines, lexical, WEIGHTS["dense"]).tolist() == [0, 2, 3, 1]
     assert ranked(cosines, lexical, WEIGHTS["lexical"]).tolist() == [2, 1, 0, 3], "the cosine decides among equals"
-    assert ranked(cosines, lexical, WEIGHTS["hybrid"]).tolist() == [2, 0, 1, 3]
+    assert ranked(cosines, lexical, WEIGHTS["hybrid"]).tolist() == [2, 0, 3, 1]
     assert ranked(cosines, np.zeros(4, dtype=np.float32), WEIGHTS["hybrid"]).tolist() == [0, 2, 3, 1]
     one = np.array([0.5], dtype=np.float32)
     assert ranked(one, one, WEIGHTS["hybrid"]).tolist() == [0]

@@ -67,7 +67,7 @@ class Work:
         parts = [config.prompt.model_dump(), config.model.model_dump(exclude=_HOW_REACHED)]
         parts.append(config.train.model_dump(exclude=_WITHOUT_EFFECT))
         data, retriever = _sha_or_none(config.train.data), config.retriever.model_dump()
-        return fingerprint("train-4", data, self.base(), parts, config.answer.sections, retriever, config.seed)
+        return fingerprint("train-5", data, self.base(), parts, config.answer.sections, retriever, config.seed)
 
     def key(self, stage: str) -> str:
         """Fingerprint of everything that makes a stage's result, or `abstention.json`, the earlier stages included."""
@@ -80,7 +80,7 @@ class Work:
                     embedder["adapter"] = [(file.name, file_sha256(file)) for file in tuned]
                 return fingerprint("index-2", list(self.files().items()), config.chunks.model_dump(), embedder)
             case "train" if config.model.extractive:
-                return fingerprint("extractive-3", self.key("index"), config.retriever.model_dump())
+                return fingerprint("extractive-4", self.key("index"), config.retriever.model_dump())
             case "train":
                 return fingerprint(self.key("index"), self._lent() if self.lender else self.recipe())
             case "abstention":
