@@ -5,11 +5,12 @@
 
 The notebook's way is its imports and calls: HuggingFaceEmbeddings and FAISS of langchain_community (where that is
 installed; else langchain_core's own store), AutoModelForCausalLM with its PEFT adapter, `generate`. All three have the
-same weights, passages, number of passages, prompt and longest answer, and run in turns. Cold is a new process, timed
-from outside: to the first byte on its standard output, to the first word below the first heading, and to its end. The
-heading alone proves little: `copilot ask` on ONNX knows it from the grammar and prints it before the prompt is read,
-the others write it after. Warm is a further question to a process that has answered one, timed inside, to the first
-word below the heading. The notebook's way prints each word as it comes, which the notebook itself did not.
+same weights, chunks, number of passages, prompt around them and longest answer, and run in turns; the notebook's way
+finds its passages by the untuned embeddings alone, so its prompt has another length (the table has it). Cold is a new
+process, timed from outside: to the first byte on its standard output, to the first word below the first heading, and
+to its end. The heading alone proves little: `copilot ask` on ONNX knows it from the grammar and prints it before the
+prompt is read, the others write it after. Warm is a further question to a process that has answered one, timed inside,
+to the first word below the heading. The notebook's way prints each word as it comes, which the notebook itself did not.
 """
 
 import argparse
