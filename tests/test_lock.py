@@ -98,6 +98,8 @@ def test_prose_of_the_passages_passes(vocabulary: Vocabulary, loaded: Loaded, li
         "Keep 24 graceHours days.",
         "Keep 24 graceHours",
         "Keep 24",
+        "Keep `24` good hours.",
+        "Keep `24`",
         "Write to me@evil.example now.",
         "<b>Bold</b> text",
         "[text](https://api.tide.example/docs)",

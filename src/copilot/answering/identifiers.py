@@ -87,7 +87,8 @@ def quotable(context: str) -> tuple[str, ...]:
     words = dict.fromkeys(token.strip("()" + _AROUND) for token in re.split(r"[\s|`]+", plain))
     whole = {word for word in words if _PLAIN_WORD.fullmatch(word)}
     others = [name for name in in_text(context) if _can_stand(name) or _is_sign(name)]
-    others += [name for name in (*_PARAMETER.findall(plain), *words) if _can_stand(name)]
+    counted = _counted(context) - set(others)  # a number that stands with a unit only: another could follow the span
+    others += [name for name in (*_PARAMETER.findall(plain), *words) if _can_stand(name) and name not in counted]
     held = (name for name in others if name in whole or supported(name, context))
     return tuple(dict.fromkeys([*nameable(context), *held]))
 
@@ -103,9 +104,7 @@ def sayable(context: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """
     plain = context.replace("`", " ")
     stated = list(amounts(context))
-    bare = {amount.number for amount in stated if not amount.kind}
-    numbers = list(dict.fromkeys(_NUMBER.findall(plain)))
-    counted = {number for number in numbers if Fraction(re.sub(r",", "", number)) not in bare}
+    numbers, counted = list(dict.fromkeys(_NUMBER.findall(plain))), _counted(context)
     found: list[str] = []
     for token in re.split(r"[\s|]+|\]\(", plain):
         inner = token.strip(_AROUND)
@@ -122,6 +121,13 @@ def sayable(context: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         word for word in known if not _PLAIN_WORD.fullmatch(word) and (re.search(r"\w", word) or _SIGN.fullmatch(word))
     ]
     return tuple(word for word in words if word not in counted), tuple(n for n in numbers if n in counted)
+
+
+def _counted(context: str) -> set[str]:
+    """The numbers that stand with a unit only, as written."""
+    bare = {amount.number for amount in amounts(context) if not amount.kind}
+    numbers = _NUMBER.findall(context.replace("`", " "))
+    return {number for number in numbers if Fraction(re.sub(r",", "", number)) not in bare}
 
 
 def _together(context: str) -> Iterator[str]:
