@@ -9,6 +9,7 @@ the question's own product, in the order in which `copilot ask` would show them,
 import argparse
 import json
 import multiprocessing
+import sys
 from itertools import groupby
 from pathlib import Path
 
@@ -19,7 +20,10 @@ from train import DEVICE, embed
 from copilot.answering.ranking import focused
 from copilot.knowledge.lexical import Lexical
 from copilot.knowledge.retriever import WEIGHTS, ranked
-from copilot.types import Chunk, Hit
+from copilot.types import Hit
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "pretrain"))
+from asked import APART, chunk
 
 FOUND, READ = 8, 5  # passages of a row; those that `focused` orders
 
@@ -34,18 +38,13 @@ def found(job: Job) -> list[Row]:
     rows = []
     for (question, right), line in zip(questions, cosines, strict=True):
         order = [int(i) for i in ranked(line, lexical.scores(question), WEIGHTS["hybrid"])[:FOUND]]
-        hits = [Hit(_chunk(i, *passages[i]), float(line[i])) for i in order[:READ]]
-        order = [hit.chunk.start // 10_000 for hit in focused(question, hits)] + order[READ:]
+        hits = [Hit(chunk(i, *passages[i]), float(line[i])) for i in order[:READ]]
+        order = [hit.chunk.start // APART for hit in focused(question, hits)] + order[READ:]
         if right is not None and all(passages[i][0] != passages[right][0] for i in order):
             order.append(right)
         places = [n for n, i in enumerate(order) if right is not None and passages[i][0] == passages[right][0]]
         rows.append((question, places, [passages[i] for i in order]))
     return rows
-
-
-def _chunk(place: int, heading: str, text: str) -> Chunk:
-    title, _, path = heading.partition(" › ")
-    return Chunk("page.md", title, path, None, place * 10_000, place * 10_000 + len(text), text)
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from copilot.answering.extractive import compose
 from copilot.types import Chunk, Hit
 
 MOST = (2, 5, 5, 3)  # lines of each section
+APART = 10_000  # characters from the start of a passage to that of the next
 LONGEST = 260  # characters of a line; a row with a longer one is no example
 NAME = re.compile(r"(?<![\w./{-])(?:[a-z]+[A-Z]\w*|[A-Z][a-z0-9]+[A-Z]\w*|[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+)(?![\w/])")
 WORSE = 0.25  # share with two passages changing places: these questions taught the retriever, which knows them too well
@@ -38,14 +39,15 @@ def pool() -> list[tuple[str, list[int], list[list[str]]]]:
 def bodies(row: int, places: tuple[int, ...]) -> tuple[str, ...] | None:
     """The four texts of a row's answer from these passages; None where the rules have none that is short and whole."""
     question, _, passages = pool()[row]
-    made = compose(question, [Hit(_chunk(n, *passages[n]), 0.5) for n in places], False)
+    made = compose(question, [Hit(chunk(n, *passages[n]), 0.5) for n in places], False)
     parts = tuple("\n".join(part.split("\n")[:most]) for part, most in zip(made or (), MOST, strict=False))
     return None if not parts or any(len(line) > LONGEST for part in parts for line in part.split("\n")) else parts
 
 
-def _chunk(n: int, heading: str, text: str) -> Chunk:
+def chunk(n: int, heading: str, text: str) -> Chunk:
+    """A passage as the n-th of its document; `chunk.start // APART` is n."""
     title, _, path = heading.partition(" › ")
-    return Chunk("page.md", title, path, None, n * 10_000, n * 10_000 + len(text), text)
+    return Chunk("page.md", title, path, None, n * APART, n * APART + len(text), text)
 
 
 Drawn = tuple[str, list[list[str]], list[int], tuple[str, ...] | None]

@@ -47,7 +47,6 @@ class Sample:
     answerable: bool
     shape: str  # the kind of question
     headings: tuple[str, ...] = HEADINGS  # of the answer
-    right: tuple[int, ...] = ()  # places of the passages that hold the answer
 
     @property
     def user(self) -> str:
@@ -369,8 +368,7 @@ def answered(rng: Random, product: Product, other: Product) -> Sample | None:
     if rng.random() < 0.15:
         question = f"{question[:-1]} in {product.name}?" if question.endswith("?") else question
     text, names = answer(rng, e, shape, subject, context, own, group)
-    places = tuple(i for i, c in enumerate(chunks) if any(c is own_one for own_one in right))
-    return Sample(context, question, text, e.call, names, True, f"{e.kind}/{shape}", right=places)
+    return Sample(context, question, text, e.call, names, True, f"{e.kind}/{shape}")
 
 
 def asked(rng: Random) -> Sample | None:
@@ -378,7 +376,7 @@ def asked(rng: Random) -> Sample | None:
     drawn = draw(rng)
     if drawn is None:
         return None
-    question, passages, right, texts = drawn
+    question, passages, _, texts = drawn
     context = context_of([Chunk(heading, text, "") for heading, text in passages])
     if texts is None:
         near = [last for heading, _ in passages if re.fullmatch(r"[A-Za-z ]{8,60}", last := heading.split(" › ")[-1].lower())]
@@ -386,7 +384,7 @@ def asked(rng: Random) -> Sample | None:
     text = "\n\n".join(f"{h}\n{b}" for h, b in zip(HEADINGS, texts, strict=True))
     call = next((name for name in re.findall(r"`([A-Z]+ /[^`]*)`", texts[1])), "")
     names = re.findall(r"^- `([^`]+)`: ", texts[2], re.MULTILINE)
-    return Sample(context, question, text, call, names, True, "asked/real", right=tuple(right))
+    return Sample(context, question, text, call, names, True, "asked/real")
 
 
 def unanswered(rng: Random, product: Product, other: Product) -> Sample | None:

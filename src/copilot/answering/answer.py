@@ -136,7 +136,7 @@ class Answerer:
         """What a text passes that is held to a grammar: it is shown without what it says twice, and without holes."""
         if self.config.enforce == "off" or self.repair:
             return None
-        context = "\n".join([*(hit.chunk.passage for hit in hits), question])
+        context = _context(question, hits)
         return Once(self.fill(question, hits, self.config), context) if self.fill else Once(context=context)
 
     def _once(
@@ -185,7 +185,7 @@ class Answerer:
             return answer_grammar(self.config.sections, None, may_refuse)
         if self.config.enforce == "quotes" and (parts := offered(question, hits, self.config)):
             return quoting_grammar(self.config.sections, parts)
-        context = "\n".join([*(hit.chunk.passage for hit in hits), question])
+        context = _context(question, hits)
         names: Sequence[str] = quotable(context)
         words, numbers = sayable(context)
         return answer_grammar(self.config.sections, names, may_refuse, words, numbers)
@@ -197,6 +197,11 @@ class Answerer:
         terms = explained("\n".join(section.text for section in made.sections), self.glossary, cited)
         refused = self._refused(question) or made.abstained
         return replace(made, glossary=terms, abstained=refused, note=final.note, filled=final.filled)
+
+
+def _context(question: str, hits: Sequence[Hit]) -> str:
+    """All that an answer may take its names and words from."""
+    return "\n".join([*(hit.chunk.passage for hit in hits), question])
 
 
 def _begun(text: str) -> bool:

@@ -22,6 +22,11 @@ _BARE = re.compile(
 )
 
 
+def passes(text: str, hits: Sequence[Hit], question: str, config: AnswerPart) -> bool:
+    """Whether a part of an answer has no finding; it has no headings, so its shape does not count."""
+    return all(f.kind == "structure" for f in check(text, [Section("", text)], hits, question, config))
+
+
 def check(
     text: str, sections: Sequence[Section], hits: Sequence[Hit] | None, question: str, config: AnswerPart
 ) -> tuple[Finding, ...]:

@@ -8,15 +8,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from copilot.answering.check import check
+from copilot.answering.check import passes
 from copilot.answering.citations import best_hit
 from copilot.answering.identifiers import in_text, is_pair
 from copilot.answering.ranking import Asked, Found, best_entry, read_question
 from copilot.answering.refusal import abstained
-from copilot.answering.wording import WARNS, Said, leaning, row
+from copilot.answering.wording import WARNS, Said, can_stand, leaning, row
 from copilot.config import AnswerPart
 from copilot.prompt.sections import MARK
-from copilot.types import Hit, Section
+from copilot.types import Hit
 
 SUMMARY, HOW, FIELDS, TIPS = range(4)  # places of sections; those after them are filled as the last
 MOST = (1, 5, 5, 3)  # items of each
@@ -60,16 +60,13 @@ class Filling:
         def choose(texts: Iterable[str], most: int) -> list[str]:
             chosen: list[str] = []
             for text in texts:
-                if len(chosen) < most and _sound(text) and not _known(text, said) and self._held(text):
+                fits = can_stand(text.strip(), LONGEST) and not _known(text, said)
+                if len(chosen) < most and fits and passes(text, self.hits, self.question, self.config):
                     chosen.append(text)
                     said.update(_runs(text))
             return chosen
 
         return choose
-
-    def _held(self, text: str) -> bool:
-        found = check(text, [Section("", text)], self.hits, self.question, self.config)
-        return all(finding.kind == "structure" for finding in found)  # a part of an answer has no headings
 
 
 def _entries(asked: Asked, hits: Sequence[Hit], told: str) -> list[Found]:
@@ -119,13 +116,6 @@ def _rest(found: Found) -> Iterator[str]:
     """Whatever else an entry says in sentences."""
     said = Said.over(found.context)
     yield from (said.ticked(text) for text in (*found.entry.notes, *leaning(found.entry.sentences), *found.entry.steps))
-
-
-def _sound(text: str) -> bool:
-    """Whether it can stand in a line of an answer, whatever the document holds."""
-    bare = text.strip()
-    closed = bare.count("`") % 2 == 0
-    return bare.isprintable() and len(bare) <= LONGEST and closed and not bare.startswith(("#", "|", "```", "~~~"))
 
 
 def _known(text: str, said: set[tuple[str, ...]]) -> bool:

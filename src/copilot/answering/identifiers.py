@@ -7,7 +7,7 @@ from fractions import Fraction
 from functools import lru_cache
 from http import HTTPStatus
 
-from copilot.answering.numbers import amounts
+from copilot.answering.numbers import Amount, amounts
 from copilot.prompt.grammar import UNITS, VERBS, begins_with_path, ends_in_verb
 
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~).*$", re.M)
@@ -99,11 +99,10 @@ def sayable(context: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     Words: those that are no plain ones (camelCase, digits, slashes, underscores ...), without the punctuation around
     them; quantities with their unit ("30 days"); numbers that stand somewhere without one, which any unit may follow,
     as where a table says elsewhere what it counts; what `nameable` finds, if it is one word; a verb with the path or
-    span after it, backticks and all. Numbers: those that stand
-    with a unit only. At most LONGEST characters each.
+    span after it, backticks and all. Numbers: those that stand with a unit only. At most LONGEST characters each.
     """
     plain = context.replace("`", " ")
-    stated = list(amounts(context))
+    stated = _stated(context)
     numbers, counted = list(dict.fromkeys(_NUMBER.findall(plain))), _counted(context)
     found: list[str] = []
     for token in re.split(r"[\s|]+|\]\(", plain):
@@ -123,9 +122,15 @@ def sayable(context: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(word for word in words if word not in counted), tuple(n for n in numbers if n in counted)
 
 
+@lru_cache(maxsize=4)  # asked for names and for words
+def _stated(context: str) -> tuple[Amount, ...]:
+    """Its amounts, in order."""
+    return tuple(amounts(context))
+
+
 def _counted(context: str) -> set[str]:
     """The numbers that stand with a unit only, as written."""
-    bare = {amount.number for amount in amounts(context) if not amount.kind}
+    bare = {amount.number for amount in _stated(context) if not amount.kind}
     numbers = _NUMBER.findall(context.replace("`", " "))
     return {number for number in numbers if Fraction(re.sub(r",", "", number)) not in bare}
 

@@ -8,12 +8,12 @@ nothing are written by the program.
 
 from collections.abc import Sequence
 
-from copilot.answering.check import check
+from copilot.answering.check import passes
 from copilot.answering.ranking import Asked, Found, best_entry, read_question
-from copilot.answering.wording import ALARM, WARNS, Said, calling, described, leaning, listed, row, warned
+from copilot.answering.wording import ALARM, WARNS, Said, calling, can_stand, described, leaning, listed, row, warned
 from copilot.config import AnswerPart
 from copilot.prompt.quotes import Part
-from copilot.types import Hit, Section
+from copilot.types import Hit
 
 LONGEST = 240  # characters of a quote
 OFFERED = (8, 5, 9, 6)  # quotes of a section to choose from, at most
@@ -88,17 +88,8 @@ def _kept(part: Part, kept: set[str], most: int, none: str) -> Part:
 
 def _sound(texts: Sequence[str], question: str, hits: Sequence[Hit], config: AnswerPart) -> set[str]:
     """Those that can stand in a line of an answer and pass its check, whatever the document holds."""
-
-    def passes(some: Sequence[str]) -> bool:
-        text = "\n".join(some)
-        findings = check(text, [Section("", text)], hits, question, config)
-        return all(finding.kind == "structure" for finding in findings)  # a part of an answer has no headings
-
-    fine = [text for text in dict.fromkeys(texts) if _fits(text)]
-    return set(fine) if passes(fine) else {text for text in fine if passes([text])}
-
-
-def _fits(text: str) -> bool:
-    bare = text.removeprefix("- ").strip()
-    closed = bare.count("`") % 2 == 0
-    return bare.isprintable() and 0 < len(bare) <= LONGEST and closed and not bare.startswith(("#", "|", "```", "~~~"))
+    bare = {text: text.removeprefix("- ").strip() for text in texts}
+    fine = [text for text, said in bare.items() if said and can_stand(said, LONGEST)]
+    if passes("\n".join(fine), hits, question, config):
+        return set(fine)
+    return {text for text in fine if passes(text, hits, question, config)}

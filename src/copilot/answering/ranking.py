@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from copilot.answering.entries import Entry, join, read_entry
@@ -89,7 +90,7 @@ def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
         context = "\n".join(hit.chunk.passage for hit in own)
         shares = [sum(asked.weight.get(word, 0.0) for word in stems(text)) / total for text in (title, context)]
         named = sum(supported(name, context) for name in asked.names)
-        entry = _read([hit.chunk for hit in own])
+        entry = _read(tuple(hit.chunk for hit in own))
         score = max(hit.score for hit in parts) + 0.1 * shares[0] + 0.3 * shares[1] + 0.3 * named - 0.05 * first[key]
         score += 0.05 * bool(entry.calls) + 0.2 * bool(entry.sentences or entry.fields or entry.steps)
         found.append(Found(entry, title, own, min(1.0, shares[1] + named), score))
@@ -123,7 +124,8 @@ def stems(text: str) -> list[str]:
     return list(dict.fromkeys(_ENDING.sub("", word) for word in words if word not in _STOP))
 
 
-def _read(chunks: Sequence[Chunk]) -> Entry:
+@lru_cache(maxsize=64)  # hits are put in order, then quoted from, then filled from
+def _read(chunks: tuple[Chunk, ...]) -> Entry:
     """The chunks of one entry: those of each section put together, what they share once."""
     sections: dict[str, list[Chunk]] = {}
     for chunk in chunks:

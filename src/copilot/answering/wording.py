@@ -96,6 +96,12 @@ class Said:
         return next((n for n in ticked if n in self.names and "/" not in n and not re.fullmatch(VERBS, n)), "")
 
 
+def can_stand(text: str, longest: int) -> bool:
+    """Whether it can stand in a line of an answer of so many characters, whatever the document holds."""
+    closed = text.count("`") % 2 == 0
+    return text.isprintable() and len(text) <= longest and closed and not text.startswith(("#", "|", "```", "~~~"))
+
+
 def _key(text: str) -> str:
     return " ".join(re.findall(r"\w+", text.lower()))
 

@@ -31,6 +31,8 @@ _PAIRED = re.compile(r"`([^`]+)`([^`]+)`([^`]+)`")
 _UNSEEN = r"\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"  # control characters, invisible ones
 _HIDDEN = r"\x00-\x1f" + _UNSEEN
 _LETTER = rf"[^\x00-\x60\x7b-\x7e{_UNSEEN}\p{{N}}\uff00-\uff5e]"
+_WORD = rf"([A-Z]+{_LETTER}*(-{_LETTER}+)*|{_LETTER}+(-{_LETTER}+|-[A-Z]+)*)|--?"  # that needs no other shape
+_SPACE = r"/\** +\**/"
 _OPEN, _SHUT, _POINT = "[\"'(*“‘]{0,4}", "[)\"'*”’]{0,4}", "([.,:;!?…–—]|[.]{3}|[?]!)"  # before and after a word
 _CLOSE = f"{_SHUT}({_POINT}([)\"'*”’]{{1,4}}{_POINT}?)?)?"  # no mark right after a mark
 _STOP = f"[*]{{0,4}}([)\"'”’]{_CLOSE}|{_POINT}{_SHUT})"  # of _CLOSE, what parts a number from the word after it
@@ -114,7 +116,7 @@ def _locked(words: Sequence[str], numbers: Sequence[str]) -> list[str]:
     gap = rf"/{_CLOSE} +{_OPEN}|['(]/"
     word, counted = "(PLAIN | WORD)", "(OTHER | WORD)"
     rules = [
-        rf"PLAIN: /([A-Z]+{_LETTER}*(-{_LETTER}+)*|{_LETTER}+(-{_LETTER}+|-[A-Z]+)*)|--?/",
+        f"PLAIN: /{_WORD}/",
         "WORD: " + _choice([*words, "e.g", "i.e", "and/or"]),
         f"GAP: {gap}",
     ]
@@ -126,10 +128,9 @@ def _locked(words: Sequence[str], numbers: Sequence[str]) -> list[str]:
             rf"STOP: /{_STOP} +{_OPEN}/",
             f"HALT: /{_STOP}/",
         ]
-        space = r"/\** +\**/"
-        after = f"{space} {counted} (STOP | {space} {counted} GAP)"  # nor two words on: "30 more minutes"
+        after = f"{_SPACE} {counted} (STOP | {_SPACE} {counted} GAP)"  # nor two words on: "30 more minutes"
         step = f"({word} GAP | NUMBER ({after} | STOP))"
-        last = f"({word} | NUMBER ({space} {counted} ({space} {counted} | HALT) | HALT))"  # a span may be a unit too
+        last = f"({word} | NUMBER ({_SPACE} {counted} ({_SPACE} {counted} | HALT) | HALT))"  # a span may be a unit too
     end = rf"/{_CLOSE}( +{_OPEN})?/"
     return [
         *rules,
@@ -151,9 +152,7 @@ def begins_with_path(text: str) -> bool:
     return _BEGINS_WITH_PATH.match(text) is not None
 
 
-def _paired(
-    words: Sequence[str], numbers: Sequence[str], names: Sequence[str], may_refuse: bool
-) -> list[str]:
+def _paired(words: Sequence[str], numbers: Sequence[str], names: Sequence[str], may_refuse: bool) -> list[str]:
     """Lines of locked prose and spans where no path comes after a verb of another pair.
 
     Terminals that begin with FREE go on after anything but a verb, those with BOUND after a verb: no path comes first.
@@ -162,9 +161,8 @@ def _paired(
     """
     pairs = [match for word in words if (match := _PAIRED.fullmatch(word))]
     words = [word for word in words if not word.startswith("`")]
-    paths = [name for name in names if begins_with_path(name) and not ends_in_verb(name)]
-    verbs = [name for name in names if ends_in_verb(name) and not begins_with_path(name)]
-    others = [name for name in names if not begins_with_path(name) and not ends_in_verb(name)]
+    paths, verbs, others = _parted(names)
+    routes, calls, plainer = _parted(words)
     rules, spans = [], {}
     for rule, texts in (("NAME", others), ("PATH", paths), ("VERBAL", verbs)):
         if texts:
@@ -198,7 +196,7 @@ def _paired(
     ]
     if not may_refuse:
         the, documents = NO_ANSWER.split()
-        route = " | ROUTE" if any(begins_with_path(word) and not ends_in_verb(word) for word in words) else ""
+        route = " | ROUTE" if routes else ""
         rules += [
             "opening: first (GAP | DONE)? | first GAP FREE span0? | first GAP? span0 | first GAP FREEVERB"
             " | CALL span0? | LEAD FREE span0? | LEAD FREEVERB | LEAD? span0",
@@ -208,7 +206,17 @@ def _paired(
             f"SECOND: PLAIN & ~/{documents}.*/ | WORD{route}",
             "CALL: (VERB GAP)+ BOUND",
         ]
-    return rules + _prose(words, numbers)
+    return rules + _prose(routes, calls, plainer, numbers)
+
+
+def _parted(texts: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
+    """(those that begin with a path, those that end in a verb, the others); what does both can stand nowhere."""
+    kinds = [(begins_with_path(text), ends_in_verb(text), text) for text in texts]
+    return (
+        [text for path, verb, text in kinds if path and not verb],
+        [text for path, verb, text in kinds if verb and not path],
+        [text for path, verb, text in kinds if not path and not verb],
+    )
 
 
 def _by_verb(pairs: Sequence[re.Match[str]]) -> list[tuple[str, list[str]]]:
@@ -219,38 +227,28 @@ def _by_verb(pairs: Sequence[re.Match[str]]) -> list[tuple[str, list[str]]]:
     return list(held.items())
 
 
-def _prose(words: Sequence[str], numbers: Sequence[str]) -> list[str]:
+def _prose(routes: Sequence[str], verbs: Sequence[str], others: Sequence[str], numbers: Sequence[str]) -> list[str]:
     """As `_locked`, in parts: what begins with no path (BOUND) or may, and what ends in a verb or does not."""
-    routes = [word for word in words if begins_with_path(word) and not ends_in_verb(word)]
-    verbs = [word for word in words if ends_in_verb(word) and not begins_with_path(word)]
-    others = [word for word in words if not begins_with_path(word) and not ends_in_verb(word)]
-    locked = _locked(others, numbers)
     shared = ("GAP:", "NUMBER:", "STOP:", "HALT:", "LEAD:", "JOIN:", "SHUT:", "WORD:")
-    kept = [rule for rule in locked if rule.startswith(shared)]
+    kept = [rule for rule in _locked(others, numbers) if rule.startswith(shared)]
     verb = rf"/({_LETTER}+(-{_LETTER}+|-[A-Z]+)*-)?({VERBS})/"  # no longer than PLAIN may be: any word can end
     rules = [
         *kept,
-        rf"ANY: /([A-Z]+{_LETTER}*(-{_LETTER}+)*|{_LETTER}+(-{_LETTER}+|-[A-Z]+)*)|--?/",
+        f"ANY: /{_WORD}/",
         rf"PLAIN: ANY & ~/(?s:.*-)?({VERBS})/",
         f"VERB: {verb}" + (f" | {_choice(verbs)}" if verbs else ""),
     ]
-    routed = "WORD"
+    word = "OTHER | WORD"  # after a number
     if routes:
         rules.append("ROUTE: " + _choice(routes))
-        routed = "WORD | ROUTE"
+        word += " | ROUTE"
     step, last, calls, called = "(PLAIN | WORD) GAP", "(PLAIN | WORD)", "VERB GAP", "VERB"
     if numbers:
-        space = r"/\** +\**/"
         rules.append(f"OTHER: PLAIN & ~/(?i:{UNITS})/")
-        step += (
-            f" | NUMBER ({space} ((OTHER | {routed}) (STOP | {space} (OTHER | {routed}) GAP)"
-            f" | VERB {space} OTHER GAP) | STOP)"
-        )
-        last += (
-            f" | NUMBER ({space} ((OTHER | {routed}) ({space} (OTHER | {routed}) | HALT) | VERB {space} OTHER) | HALT)"
-        )
-        calls += f" | NUMBER {space} (OTHER {space} VERB GAP | VERB STOP)"
-        called += f" | NUMBER {space} (OTHER {space})? VERB"
+        step += f" | NUMBER ({_SPACE} (({word}) (STOP | {_SPACE} ({word}) GAP) | VERB {_SPACE} OTHER GAP) | STOP)"
+        last += f" | NUMBER ({_SPACE} (({word}) ({_SPACE} ({word}) | HALT) | VERB {_SPACE} OTHER) | HALT)"
+        calls += f" | NUMBER {_SPACE} (OTHER {_SPACE} VERB GAP | VERB STOP)"
+        called += f" | NUMBER {_SPACE} (OTHER {_SPACE})? VERB"
     tied = f"({calls})*"
     route, at = (" | ROUTE GAP", " | ROUTE") if routes else ("", "")
     end = rf"/{_CLOSE}( +{_OPEN})?/"
