@@ -130,7 +130,7 @@ def test_save_and_load(tmp_path: Path) -> None:
     assert loaded.chunks == tuple(CHUNKS) and loaded.dimension == 26
     for mode in ("dense", "lexical", "hybrid"):
         assert found(loaded, "eeee aaaa", 4, mode) == found(build(), "eeee aaaa", 4, mode)
-    assert (manifest["note"], manifest["format"], manifest["dimension"], manifest["chunks"]) == (1, 2, 26, 4)
+    assert (manifest["note"], manifest["format"], manifest["dimension"], manifest["chunks"]) == (1, 3, 26, 4)
     files = sorted(p.name for p in (tmp_path / "index").iterdir())
     assert files == ["chunks.jsonl", "index.faiss", "lexical.npz", "manifest.json"]
     for name in files[:3]:
@@ -175,7 +175,7 @@ def test_damage_is_refused_with_the_remedy(tmp_path: Path, name: str) -> None:
         Index.load(folder, "run copilot index")
 
 
-@pytest.mark.parametrize("version", [0, 1, 3])
+@pytest.mark.parametrize("version", [0, 1, 2, 4])
 def test_another_version_is_refused(tmp_path: Path, version: int) -> None:
     build().save(tmp_path / "index", {})
     file = tmp_path / "index/manifest.json"

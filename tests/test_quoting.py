@@ -52,7 +52,8 @@ def test_the_passages_of_the_entry_come_first_as_the_document_has_them() -> None
 
 def test_what_is_offered_is_the_entrys_own() -> None:
     summary, how, fields, tips = offered(QUESTION, HITS, QUOTED) or []
-    assert "`DELETE /v2/contacts/{contactId}` removes a contact. It leaves all of its lists." in summary.quotes
+    assert summary.opening == "`DELETE /v2/contacts/{contactId}` removes a contact. It leaves all of its lists."
+    assert not any("removes a contact" in text for part in (summary, how, fields, tips) for text in part.quotes)
     assert how.opening.startswith("Call `DELETE /v2/contacts/{contactId}`.") and how.joint == " "
     assert fields.quotes == ("- `contactId`: The contact. Required.", "- `erase`: `true` wipes all personal data.")
     assert (fields.opening, fields.joint) == ("", "\n")
@@ -72,6 +73,16 @@ def test_steps_come_with_their_numbers_and_what_is_missing_is_said() -> None:
     assert offered(QUESTION, [heading, *HITS], QUOTED) == offered(QUESTION, HITS, QUOTED)
 
 
+def test_an_entry_of_one_sentence_says_it_and_a_warning_that_stands_alone_is_kept_for_the_last_section() -> None:
+    lamp = hit("## Lamps\n\nA lamp is a light.\n", "Lamps")
+    summary, how, fields, tips = offered("What is a lamp?", [lamp], QUOTED) or []
+    assert summary == Part("A lamp is a light.", (), " ", 1) and not any(part.quotes for part in (how, fields, tips))
+    assert how.opening == "Read “Lamps” in the sources." and tips.opening.startswith("The documents name no special")
+    text = "## Lamps\n\nA lamp is a light. Screw it in. Never touch a lamp while it is hot.\n"
+    summary, _, _, tips = offered("What is a lamp?", [hit(text, "Lamps")], QUOTED) or []
+    assert tips.quotes == ("- Never touch a lamp while it is hot.",) and "Never" not in " ".join(summary.quotes)
+
+
 @pytest.mark.parametrize("count", [1, 2, 4, 6])
 def test_every_section_has_a_part(count: int) -> None:
     config = AnswerPart(enforce="quotes", refuse=False, sections=[f"S{n}" for n in range(count)])
@@ -85,7 +96,7 @@ def test_every_section_has_a_part(count: int) -> None:
 def test_what_cannot_stand_in_an_answer_is_not_offered(text: str) -> None:
     poor = hit(f"## Delete a contact\n\nA contact goes away.\n\n{text}\n\n- {text}\n", "Delete a contact")
     parts = offered(QUESTION, [poor], QUOTED) or []
-    quotes = [quote for part in parts for quote in part.quotes]
+    quotes = [quote for part in parts for quote in (part.opening, *part.quotes)]
     assert any("A contact goes away." in quote for quote in quotes)
     assert not any(quote.removeprefix("- ") == text for quote in quotes if "POST" not in text)
     assert all(quote.isprintable() and len(quote) <= 242 and quote.count("`") % 2 == 0 for quote in quotes)

@@ -45,8 +45,8 @@ def open_floor(work: Work, retrieve: IndexRetriever, say: Callable[[str], None])
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["fingerprint"] == key:
-            first, second = data["floor"].pop("known")
-            return Floor(known=(tuple(first), tuple(second)), **data["floor"])
+            known = tuple(map(tuple, data["floor"].pop("known")))
+            return Floor(known=known, **data["floor"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass  # none, or damaged: it is made again
     rows = labelled(work)

@@ -1,11 +1,13 @@
-"""Passages and questions about them in; a LoRA adapter for all-MiniLM-L6-v2 that ranks them better, out. One GPU, 20 s.
+"""Passages and questions about them in; an adapter for all-MiniLM-L6-v2 that ranks and judges them better, out.
 
-    python tools/embedder/train.py MINILM passages.json tools/embedder/questions.jsonl OUT
+    python tools/embedder/train.py MINILM passages.json tools/embedder/questions.jsonl OUT     # one GPU, 4 minutes
 
-MINILM is the sentence-transformers folder. A question should be nearer to its passage than to those of the other
-questions of its batch and to four other sections of the same product that the untuned model takes for near (InfoNCE
-with hard negatives: Karpukhin and others 2020, Dense Passage Retrieval). Every tenth product is left out; its figures
-are printed for each pass: MRR, first right, recall at 5 among the product's own passages.
+MINILM is the sentence-transformers folder. A LoRA adapter and a projection of token vectors are taught three things at
+once: a question's vector is nearer to that of its passage than to others (InfoNCE with hard negatives: Karpukhin and
+others 2020, Dense Passage Retrieval); so is what late interaction finds (Khattab and Zaharia 2020, ColBERT); and of a
+near miss nothing is found, so that a constant, `null`, outweighs every passage, as it does where a question's own
+passage is left out. Negatives are passages that a former adapter, or the untuned model, takes for near. Every tenth
+product is left out; its figures are printed for each pass.
 """
 
 import argparse
@@ -18,45 +20,100 @@ from typing import Any
 import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import save_file
 from tokenizers import Tokenizer
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy, normalize, softplus
 from transformers import BertModel
 
+from copilot.knowledge.late import ABOUT
+from copilot.knowledge.lexical import Lexical
+from copilot.knowledge.onnx_encoder import TOKENS
+from copilot.knowledge.retriever import WEIGHTS, ranked
+
 WINDOW = 254  # tokens of a passage that are read at once, as the product reads them
-RANK, RATE, PASSES, BATCH, NEGATIVES, TEMPERATURE = 16, 1e-3, 4, 64, 4, 0.05
-FORGOTTEN = 0.05  # share of a question's tokens that are left out, anew each time
+WINDOWS = 2  # of a passage, at most
+RANK, RATE, PASSES, BATCH, NEGATIVES, NEAREST = 32, 5e-4, 3, 48, 6, 8
+WIDTH = 32  # of a token's vector
+TEMPERATURE, POOLED = 0.05, 0.5  # of the whole texts' loss, and what it weighs
+FORGOTTEN, GONE = 0.04, 0.1  # share of a question's tokens, and of right passages, that are left out, anew each time
 HELD = 3  # products whose number ends in it are left out
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 Ids = list[int]
+Encoded = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-def summed(model: Any, windows: list[Ids]) -> torch.Tensor:
-    """The sum of each window's token vectors, (n, dim)."""
-    longest = max(map(len, windows)) + 2
-    ids = torch.zeros(len(windows), longest, dtype=torch.long)
+def states(model: Any, windows: list[Ids]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The vectors of each window's tokens, (n, t, dim), and where there are any, (n, t)."""
+    longest = -(-(max(map(len, windows)) + 2) // 16) * 16
+    ids = np.zeros((len(windows), longest), dtype=np.int64)
     for row, window in enumerate(windows):
-        ids[row, : len(window) + 2] = torch.tensor([101, *window, 102])
-    mask = (ids != 0).to(DEVICE)
+        ids[row, : len(window) + 2] = [101, *window, 102]
+    given = torch.from_numpy(ids).to(DEVICE)
+    mask = given != 0
     with torch.autocast(DEVICE, dtype=torch.bfloat16, enabled=DEVICE == "cuda"):
-        states = model(input_ids=ids.to(DEVICE), attention_mask=mask.long()).last_hidden_state
-    return (states.float() * mask[..., None]).sum(1)
+        found = model(input_ids=given, attention_mask=mask.long()).last_hidden_state
+    return found.float(), mask
+
+
+def cut(text: Ids) -> list[Ids]:
+    """The windows of a text."""
+    return [text[at : at + WINDOW] for at in range(0, max(len(text), 1), WINDOW)]
 
 
 @torch.no_grad()
 def embed(model: Any, texts: list[Ids]) -> np.ndarray:
     """As `copilot index` embeds: the windows of a text added up."""
     model.eval()
-    parts = sorted(
-        ((n, t[at : at + WINDOW]) for n, t in enumerate(texts) for at in range(0, max(len(t), 1), WINDOW)),
-        key=lambda part: len(part[1]),
-    )
+    parts = sorted(((n, window) for n, text in enumerate(texts) for window in cut(text)), key=lambda part: len(part[1]))
     total = torch.zeros(len(texts), 384, device=DEVICE)
     for at in range(0, len(parts), 512):
         some = parts[at : at + 512]
-        total.index_add_(0, torch.tensor([n for n, _ in some], device=DEVICE), summed(model, [w for _, w in some]))
+        found, mask = states(model, [window for _, window in some])
+        total.index_add_(0, torch.tensor([n for n, _ in some], device=DEVICE), (found * mask[..., None]).sum(1))
     model.train()
     return normalize(total, dim=-1).cpu().numpy()
+
+
+class Late(torch.nn.Module):
+    """The encoder with an adapter, the projection, and the two numbers that turn a score into a logit."""
+
+    def __init__(self, bert: Any) -> None:
+        super().__init__()
+        lora = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=["query", "key", "value", "dense"])
+        self.bert = get_peft_model(bert, lora)
+        self.projection = torch.nn.Linear(384, WIDTH + 1, bias=False)  # its last row says how much a token weighs
+        torch.nn.init.orthogonal_(self.projection.weight)
+        torch.nn.init.zeros_(self.projection.weight[-1])
+        self.scale = torch.nn.Parameter(torch.tensor(math.log(25.0)))
+        self.null = torch.nn.Parameter(torch.tensor(0.5))
+
+    def encode(self, texts: list[Ids]) -> Encoded:
+        """Token vectors and mask of each window, their weights, whole texts' vectors, each text's windows."""
+        windows = [cut(text)[:WINDOWS] for text in texts]
+        found, mask = states(self.bert, [window for some in windows for window in some])
+        said = self.projection(found)
+        weights = softplus(said[..., -1] + 0.5413) * mask
+        owner = torch.tensor([n for n, some in enumerate(windows) for _ in some], device=DEVICE)
+        whole = torch.zeros(len(texts), 384, device=DEVICE).index_add(0, owner, (found * mask[..., None]).sum(1))
+        ends = np.cumsum([len(some) for some in windows])
+        places = torch.tensor([(end - len(some), end - 1) for some, end in zip(windows, ends, strict=True)])
+        weights = weights / weights.sum(1, keepdim=True)
+        return normalize(said[..., :-1], dim=-1), mask, weights, normalize(whole, dim=-1), places.to(DEVICE)
+
+    def compare(self, questions: Encoded, passages: Encoded) -> tuple[torch.Tensor, torch.Tensor]:
+        """(what tokens and whole texts find, the whole texts' cosines), each (questions, passages)."""
+        like = torch.einsum("aid,bjd->abij", questions[0].bfloat16(), passages[0].bfloat16())
+        best = like.masked_fill(~passages[1][None, :, None, :], -1).amax(-1).float()  # (questions, windows, tokens)
+        first, last = passages[4].T
+        cosines = questions[3] @ passages[3].T
+        return (torch.maximum(best[:, first], best[:, last]) * questions[2][:, None]).sum(-1) + ABOUT * cosines, cosines
+
+
+def auc(good: list[float], bad: list[float]) -> float:
+    """The share of pairs in which the good one is higher."""
+    a, b = np.array(good)[:, None], np.array(bad)
+    return float(((a > b) + 0.5 * (a == b)).mean())
 
 
 def main() -> None:
@@ -64,6 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("minilm", "passages", "questions", "out"):
         parser.add_argument(name, type=Path)
+    parser.add_argument("--former", type=Path, help="an adapter by which the hard negatives are chosen")
     given = parser.parse_args()
     rng = random.Random(1)
     torch.manual_seed(1)
@@ -76,8 +134,8 @@ def main() -> None:
 
     products = json.loads(given.passages.read_text(encoding="utf-8"))
     headings = [[heading for heading, _ in passages] for _, _, passages in products]
-    texts = [encode([f"{heading}\n{text}" for heading, text in passages]) for _, _, passages in products]
-    rows: list[tuple[int, int, str]] = []
+    passages = [[f"{heading}\n{text}" for heading, text in some] for _, _, some in products]
+    rows: list[tuple[int, int | None, str]] = []  # product, right passage, question
     for line in given.questions.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         product, place = row["passage"]
@@ -86,63 +144,90 @@ def main() -> None:
                 f"passage {product}.{place} is not {row['heading']!r}: other pools than those of the questions"
             )
         rows += [(product, place, question) for question in row["questions"]]
+        rows += [(product, None, question) for question in row["near_misses"]]
     asked = encode([question for _, _, question in rows])
+    texts = {product: encode(passages[product]) for product in sorted({product for product, _, _ in rows})}
+
+    def bert() -> Any:
+        return BertModel.from_pretrained(given.minilm, add_pooling_layer=False, dtype=torch.float32).to(DEVICE)
+
+    former = bert()
+    if given.former:
+        from peft import PeftModel
+
+        former = PeftModel.from_pretrained(former, given.former).merge_and_unload()
+    right: list[list[int]] = [[] for _ in rows]  # its passage, and others of that section which a search finds
+    wrong: list[list[int]] = [[] for _ in rows]
+    for product, own in texts.items():
+        mine = [n for n, row in enumerate(rows) if row[0] == product]
+        lexical = Lexical(passages[product])
+        cosines = embed(former, [asked[n] for n in mine]) @ embed(former, own).T
+        for n, line in zip(mine, cosines, strict=True):
+            _, place, question = rows[n]
+            section = None if place is None else headings[product][place]
+            order = [int(i) for i in ranked(line, lexical.scores(question), WEIGHTS["hybrid"])[:12]]
+            if place is not None:
+                right[n] = [i for i in order if headings[product][i] == section] or [place]
+            wrong[n] = [i for i in order if headings[product][i] != section][:10]
+    model = Late(bert()).to(DEVICE).train()
     taught = [n for n, (product, _, _) in enumerate(rows) if product % 10 != HELD]
     held = [n for n, (product, _, _) in enumerate(rows) if product % 10 == HELD]
 
-    def others(model: Any, wanted: list[int]) -> dict[int, list[int]]:
-        """The passages of each question's product, nearest first."""
-        found = {}
-        for product in sorted({rows[n][0] for n in wanted}):
-            mine = [n for n in wanted if rows[n][0] == product]
-            cosines = embed(model, [asked[n] for n in mine]) @ embed(model, texts[product]).T
-            found |= {n: [int(i) for i in np.argsort(-line)] for n, line in zip(mine, cosines, strict=True)}
-        return found
+    @torch.no_grad()
+    def say(what: str) -> None:
+        model.eval()
+        good, bad, first = [], [], []
+        for n in held:
+            product = rows[n][0]
+            places = [*right[n][:1], *wrong[n]][:5]
+            found, _ = model.compare(model.encode([asked[n]]), model.encode([texts[product][i] for i in places]))
+            (good if right[n] else bad).append(float(found.max()))
+            if right[n]:
+                first.append(int(found.argmax()) == 0)
+        model.train()
+        print(f"{what}: first of five {np.mean(first):.3f}, AUC {auc(good, bad):.3f}", flush=True)
 
-    def section(n: int) -> tuple[int, str]:
-        return rows[n][0], headings[rows[n][0]][rows[n][1]]
-
-    def say(model: Any, what: str) -> None:
-        figures = []
-        for n, order in others(model, held).items():
-            right = [headings[rows[n][0]][i] == section(n)[1] for i in order[:5]]
-            figures.append((1 / (1 + right.index(True)) if any(right) else 0.0, right[0], any(right)))
-        print(what, " ".join(f"{value:.3f}" for value in np.mean(figures, axis=0)), flush=True)
-
-    bert = BertModel.from_pretrained(given.minilm, add_pooling_layer=False, dtype=torch.float32).to(DEVICE)
-    say(bert, "untuned")
-    hard = {
-        n: [i for i in order if headings[rows[n][0]][i] != section(n)[1]][:10]
-        for n, order in others(bert, taught).items()
-    }
-    lora = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=["query", "key", "value", "dense"])
-    model = get_peft_model(bert, lora).train()
     weights = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=RATE, weight_decay=0.0)
+    groups = [{"params": [p for p in weights if p.ndim]}, {"params": [model.scale, model.null]}]
+    optimizer = torch.optim.AdamW(groups, lr=RATE, weight_decay=0.0)
     steps, step = PASSES * (len(taught) // BATCH), 0
+    say("untuned")
     for turn in range(PASSES):
         rng.shuffle(taught)
         for at in range(0, len(taught) - BATCH + 1, BATCH):
+            rate = RATE * min(1, (step + 1) / (0.08 * steps)) * 0.5 * (1 + math.cos(math.pi * step / steps))
+            optimizer.param_groups[0]["lr"], optimizer.param_groups[1]["lr"] = rate, 5 * rate
             some = taught[at : at + BATCH]
-            for group in optimizer.param_groups:
-                group["lr"] = RATE * min(1, (step + 1) / (0.1 * steps)) * 0.5 * (1 + math.cos(math.pi * step / steps))
-            right = [texts[rows[n][0]][rows[n][1]] for n in some]
-            wrong = [texts[rows[n][0]][i] for n in some for i in rng.sample(hard[n], min(NEGATIVES, len(hard[n])))]
+            read: list[Ids] = []
+            owner: list[int] = []
+            label: list[int] = []  # the right passage's place among all, -1 without one
+            for j, n in enumerate(some):
+                near = rng.sample(wrong[n][:NEAREST], min(NEGATIVES, len(wrong[n][:NEAREST])))
+                own = [rng.choice(right[n])] if right[n] and (not near or rng.random() >= GONE) else []
+                label.append(len(read) if own else -1)
+                read += [texts[rows[n][0]][i] for i in (*own, *near)]
+                owner += [j] * (len(own) + len(near))
             questions = [[t for t in asked[n] if rng.random() > FORGOTTEN] or asked[n] for n in some]
-            mine = normalize(summed(model, [q[:WINDOW] for q in questions]), dim=-1)
-            theirs = normalize(summed(model, [t[:WINDOW] for t in right + wrong]), dim=-1)
-            scores = mine @ theirs.T / TEMPERATURE
-            same = [[a != b and section(a) == section(b) for b in some] for a in some]  # right for both: no negative
-            scores[:, :BATCH] = scores[:, :BATCH].masked_fill(torch.tensor(same, device=DEVICE), -1e4)
-            labels = torch.arange(BATCH, device=DEVICE)
-            loss = cross_entropy(scores, labels) + 0.3 * cross_entropy(scores[:, :BATCH].T, labels)
+            score, cosines = model.compare(model.encode(questions), model.encode(read))
+            scale = model.scale.exp()
+            product = np.array([rows[n][0] for n in some])
+            mine = torch.tensor(np.array(owner)[None] == np.arange(len(some))[:, None], device=DEVICE)
+            alien = torch.tensor(product[owner][None] != product[:, None], device=DEVICE)
+            target = torch.tensor(label, device=DEVICE)
+            has = target >= 0
+            null = (model.null * scale).expand(len(some), 1)
+            verdict = torch.cat([(score * scale).masked_fill(~mine, -1e4), null], 1)
+            loss = cross_entropy(verdict, torch.where(has, target, len(read)))
+            for logits, weight in ((score * scale, 1.0), (cosines / TEMPERATURE, POOLED)):
+                loss = loss + weight * cross_entropy(logits.masked_fill(~(mine | alien), -1e4)[has], target[has])
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
             optimizer.step()
             step += 1
-        say(model, f"pass {turn + 1}")
-    model.half().save_pretrained(given.out)
+        say(f"pass {turn + 1}, null {model.null.item():.3f}")
+    model.bert.half().save_pretrained(given.out)
+    save_file({"projection": model.projection.weight.detach().half().contiguous()}, given.out / TOKENS)
 
 
 if __name__ == "__main__":

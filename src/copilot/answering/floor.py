@@ -1,8 +1,9 @@
 """Questions with and without an answer in the documents in; what tells them apart, and whether to go by it, out.
 
-The evidence of a question is how near the nearest passage is and how many of its words the documents hold. A question
-is refused when hardly any question that can be answered is as far from the documents, so that the share of questions
-refused wrongly is bounded whatever the embedder, the language or the documents.
+The evidence of a question is what late interaction finds in the nearest passage; without that, how near it is and how
+many of the question's words the documents hold. A question is refused when few questions that can be answered are as
+far from the documents, so that the share of questions refused wrongly is bounded whatever the embedder, the language
+or the documents.
 """
 
 from bisect import bisect_right
@@ -11,18 +12,18 @@ from dataclasses import dataclass
 
 from copilot.types import Abstention
 
-WRONGLY = 0.03  # of the questions that can be answered, refused at most
+WRONGLY = 0.1  # of the questions that can be answered, refused at most
 FEWEST = (30, 10)  # questions that can be answered and that cannot, to learn from
 SEED, RESAMPLES = 0, 1000  # of the bootstrap
 
-Evidence = tuple[float, float]  # highest cosine in [-1, 1], share of the question's words that the documents hold
+Evidence = tuple[float, ...]  # late interaction's score; or highest cosine, share of the words that the documents hold
 
 
 @dataclass(frozen=True, slots=True)
 class Floor:
     """What was learnt, as `abstention.json` holds it."""
 
-    known: tuple[tuple[float, ...], tuple[float, ...]]  # both evidences of the answerable questions, ascending
+    known: tuple[tuple[float, ...], ...]  # each evidence of the answerable questions, ascending
     threshold: float  # a score below it is refused
     answerable: int
     unanswerable: int
@@ -41,9 +42,11 @@ class Floor:
     def score(self, evidence: Evidence) -> float:
         """Share in (0, 1] of the answerable questions that are as far from the documents, by the worse evidence.
 
-        A conformal p-value, so a threshold t refuses about t of them, at most twice as many for the two evidences.
+        A conformal p-value, so a threshold t refuses about t of them, at most twice as many for two evidences.
         Source: Vovk, Gammerman and Shafer 2005, Algorithmic Learning in a Random World, 2.2.
         """
+        if not self.known:
+            return 1.0
         return min(
             (1 + bisect_right(values, mine)) / (1 + len(values))
             for values, mine in zip(self.known, evidence, strict=True)
@@ -54,10 +57,14 @@ class Floor:
         score = self.score(evidence)
         if not self.trusted or score >= self.threshold:
             return None
-        reason = (
-            f"the nearest passage has a cosine of {evidence[0]:.2f} and the documents hold {evidence[1]:.0%} of the "
-            f"question's words by weight; of {self.answerable} questions with an answer {score:.1%} are as far away"
-        )
+        match evidence:
+            case (cosine, share):
+                words = f"the documents hold {share:.0%} of the question's words by weight"
+                far = f"has a cosine of {cosine:.2f} and {words}"
+            case (late, *_):
+                far = f"says {late:.2f} of what is asked"
+        said = f"of {self.answerable} questions with an answer {score:.1%} are as far away"
+        reason = f"the nearest passage {far}; {said}"
         return Abstention("evidence", round(score, 6), self.threshold, reason)
 
     def describe(self) -> str:
@@ -75,14 +82,18 @@ class Floor:
 
 
 def learn(evidence: Sequence[Evidence], answerable: Sequence[bool]) -> Floor:
-    """What tells the questions apart. Its figures are of questions that each were left out when it was measured."""
+    """What tells the questions apart. Its figures are of questions that each were left out when it was measured.
+
+    The threshold is where the share refused rightly exceeds that refused wrongly most (Youden 1950), below WRONGLY.
+    """
     good = [e for e, yes in zip(evidence, answerable, strict=True) if yes]
     bad = [e for e, yes in zip(evidence, answerable, strict=True) if not yes]
-    first, second = ([e[i] for e in good] for i in (0, 1))
-    floor = Floor((tuple(sorted(first)), tuple(sorted(second))), 0.0, len(good), len(bad), 0.0, 0.0, None, None, None)
+    known = tuple(tuple(sorted(values)) for values in zip(*good, strict=True))
+    floor = Floor(known, 0.0, len(good), len(bad), 0.0, 0.0, None, None, None)
     left_out = [_without(floor, e) for e in good]
     below = [floor.score(e) for e in bad]
-    threshold = sorted(left_out)[int(WRONGLY * len(good))] if good else 0.0
+    possible = sorted(left_out)[: int(WRONGLY * len(good)) + 1] or [0.0]
+    threshold = max(possible, key=lambda t: (_share(below, t) - _share(left_out, t), -t))
     area = _auc(left_out, below) if good and bad else (None, None, None)
     refused = [_share(scores, threshold) for scores in (left_out, below)]
     return Floor(floor.known, threshold, len(good), len(bad), refused[0], refused[1], *area)

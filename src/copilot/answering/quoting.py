@@ -6,7 +6,7 @@ and the candidates are those of the extractive baseline; the headings, the entry
 nothing are written by the program.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from copilot.answering.check import passes
 from copilot.answering.ranking import Asked, Found, best_entry, read_question
@@ -17,7 +17,7 @@ from copilot.types import Hit
 
 LONGEST = 240  # characters of a quote
 OFFERED = (8, 5, 9, 6)  # quotes of a section to choose from, at most
-CHOSEN = (2, 3, 6, 3)  # of them in an answer, at most
+CHOSEN = (1, 3, 6, 3)  # of them in an answer, at most
 NOTHING = ("", "", "- No field is listed for this.", "The documents name no special warning for this.")
 
 
@@ -30,7 +30,7 @@ def offered(question: str, hits: Sequence[Hit], config: AnswerPart) -> list[Part
     everything = "\n".join(hit.chunk.passage for hit in hits)
     while found := best_entry(asked, left):
         parts = _offered(found, asked, everything, question, hits, config)
-        if any(part.quotes for part in parts):
+        if any(part.quotes for part in parts) or parts[0].opening != described(found.heading, "", ()):
             return parts
         first, left = first or parts, [hit for hit in left if hit not in found.hits]
     return first
@@ -41,34 +41,36 @@ def _offered(
 ) -> list[Part]:
     """The same of one entry; `everything` is all passages."""
     call = " ".join(calling(found.entry, asked, found.context, everything))
-    parts = _parts(found, asked, call)
+    parts = _parts(found, asked, call, lambda texts: _sound(texts, question, hits, config))
     kept = _sound([text for part in parts for text in part.quotes], question, hits, config)
     parts = [_kept(part, kept, most, none) for part, most, none in zip(parts, CHOSEN, NOTHING, strict=True)]
-    if not parts[0].quotes:
-        parts[0] = Part(described(found.heading, "", ()))
     if not parts[1].quotes and not call:
         parts[1] = Part(f"Read “{found.heading}” in the sources.")
     return [*parts, *[Part("No more is said.")] * (len(config.sections) - 4)][: len(config.sections)]
 
 
-def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
-    """The four parts with all that the entry has."""
+def _parts(found: Found, asked: Asked, call: str, sound: Callable[[list[str]], set[str]]) -> list[Part]:
+    """The four parts with all that the entry has; the summary begins with its first sentence, which none repeats."""
     entry, said = found.entry, Said.over(found.context)
     prose = leaning(entry.sentences)
+    opening = next(iter(sound([described(found.heading, said.ticked(text), ()) for text in prose[:1]])), "")
+    prose = prose[1:] if opening else prose
     rows = {pair: row(pair) for pair in (*entry.fields, *entry.codes)}
     texts = [*prose, *entry.notes, *entry.steps, *entry.points, *rows.values()]
     fit = {text: asked.likeness(text) for text in texts}
     telling = [*prose, *entry.notes, *(text for text in entry.points if not text.endswith(":"))]
     near = sorted((text for text in rows.values() if fit[text] > 0), key=lambda text: -fit[text])[:2]
-    summary = [*prose[:1], *sorted(telling[1:], key=lambda text: -fit[text])[: OFFERED[0] - 3], *near]
+    summary = [*sorted(telling, key=lambda text: -fit[text])[: OFFERED[0] - 3], *near]
     how = [text for text in prose if not WARNS.search(text)] or prose
     fields = listed([rows[pair] for pair in entry.fields], fit, OFFERED[2])
     fields = fields or said.named(prose, [], 3, fit)
     alarms = [text for text in prose if ALARM.search(text)]
     tips = warned([*entry.notes, *alarms], [rows[pair] for pair in entry.codes], fit, OFFERED[3])
     steps = [f"{n}. {said.ticked(text)}" for n, text in enumerate(entry.steps, 1)][:6]
+    alone = [text for texts in (how if not steps else [], tips or prose[-2:]) if len(texts) == 1 for text in texts]
+    summary = [text for text in (*telling, *rows.values()) if text in summary and text not in alone]
     return [
-        Part("", _ticked(said, [text for text in (*telling, *rows.values()) if text in summary])),
+        Part(opening or described(found.heading, "", ()), _ticked(said, summary)),
         Part(call, tuple(steps), "\n") if steps else Part(call, _ticked(said, how[: OFFERED[1]])),
         Part("", tuple(f"- {text}" for text in _ticked(said, fields)), "\n"),
         Part("", tuple(f"- {text}" for text in _ticked(said, tips or prose[-2:])), "\n"),

@@ -1,15 +1,16 @@
-"""Chunks and an embedder in; a folder of vectors, words, chunks and manifest out; cosines and BM25 scores from it."""
+"""Chunks and an embedder in; a folder of vectors, words, chunks and manifest out; cosines and other scores from it."""
 
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from copilot.errors import CopilotError, StaleError
+from copilot.knowledge.late import Tokens
 from copilot.knowledge.lexical import Lexical
 from copilot.runs import read_manifest, sha256_file, swapped_folder
 from copilot.types import Chunk
@@ -18,16 +19,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from copilot.knowledge.embeddings import Embedder
+    from copilot.knowledge.minilm import MiniLM
 
-FORMAT = 2
+FORMAT = 3
 FILES = ("chunks.jsonl", "index.faiss", "lexical.npz")
+LATE = "tokens.npz"  # also, where the embedder gives tokens vectors
 
 
 class Index:
     """Chunks, their L2-normalised vectors, whose inner product is the cosine, and the words of their passages."""
 
-    def __init__(self, chunks: Sequence[Chunk], vectors: "NDArray[np.float32]") -> None:
-        """`vectors` is (n, dim), one row per chunk."""
+    def __init__(self, chunks: Sequence[Chunk], vectors: "NDArray[np.float32]", tokens: Tokens | None = None) -> None:
+        """`vectors` is (n, dim), one row per chunk; `tokens` are those of each passage's tokens."""
         import faiss
 
         if len(chunks) != len(vectors):
@@ -36,6 +39,7 @@ class Index:
         self.store: Any = faiss.IndexFlatIP(vectors.shape[1])
         self.store.add(np.ascontiguousarray(_unit(vectors)))
         self.lexical = Lexical([chunk.passage for chunk in self.chunks])
+        self.tokens = tokens
 
     @property
     def dimension(self) -> int:
@@ -51,11 +55,17 @@ class Index:
         if not rows:
             raise CopilotError("the documents yield no chunks", "check `documents.paths` and `documents.include`")
         vectors: list[list[float]] = []
+        tokens: list[NDArray[np.int8]] = []
         for at in range(0, len(rows), batch):
-            part = rows[at : at + batch]
-            vectors += embeddings.embed_documents([chunk.passage for chunk in part])
-            step(len(part))
-        return cls(rows, np.asarray(vectors, dtype=np.float32))
+            texts = [chunk.passage for chunk in rows[at : at + batch]]
+            if late := late_encoder(embeddings):
+                for vector, own in late.encode_documents(texts):
+                    vectors.append(vector)
+                    tokens.append(own)
+            else:
+                vectors += embeddings.embed_documents(texts)
+            step(len(texts))
+        return cls(rows, np.asarray(vectors, dtype=np.float32), Tokens.of(tokens) if tokens else None)
 
     def cosines(self, vector: Sequence[float]) -> "NDArray[np.float32]":
         """The cosine of a question's vector with each chunk's, (chunks,), in [-1, 1]."""
@@ -81,7 +91,9 @@ class Index:
             (fresh / "chunks.jsonl").write_text(lines, encoding="utf-8")
             (fresh / "index.faiss").write_bytes(faiss.serialize_index(self.store).tobytes())
             (fresh / "lexical.npz").write_bytes(self.lexical.to_bytes())
-            whole["sha256"] = {name: sha256_file(fresh / name) for name in FILES}
+            if self.tokens:
+                (fresh / LATE).write_bytes(self.tokens.to_bytes())
+            whole["sha256"] = {file.name: sha256_file(file) for file in sorted(fresh.iterdir())}
 
     @classmethod
     def load(cls, folder: Path, remedy: str) -> tuple["Index", dict[str, Any]]:
@@ -93,9 +105,11 @@ class Index:
             raise StaleError(f"no index at {folder}", remedy)
         if manifest.get("format") != FORMAT:
             raise StaleError(f"{folder} was written by another version", f"{remedy} --force")
-        data = {name: (folder / name).read_bytes() if (folder / name).is_file() else b"" for name in FILES}
+        sums = manifest.get("sha256", {})
+        names = [*FILES, LATE] if LATE in sums else FILES
+        data = {name: (folder / name).read_bytes() if (folder / name).is_file() else b"" for name in names}
         for name, content in data.items():
-            if hashlib.sha256(content).hexdigest() != manifest.get("sha256", {}).get(name):
+            if hashlib.sha256(content).hexdigest() != sums.get(name):
                 if read_manifest(folder) != manifest:  # swapped for a new one while it was read
                     return cls.load(folder, remedy)
                 raise StaleError(f"{folder / name} is damaged", f"{remedy} --force")
@@ -104,6 +118,7 @@ class Index:
         index.chunks = tuple(Chunk(**json.loads(line)) for line in lines)
         index.store = faiss.deserialize_index(np.frombuffer(data["index.faiss"], dtype=np.uint8))
         index.lexical = Lexical.from_bytes(data["lexical.npz"])
+        index.tokens = Tokens.from_bytes(data[LATE]) if LATE in data else None
         return index, manifest
 
 
@@ -112,3 +127,8 @@ def _unit(vectors: "NDArray[np.float32]") -> "NDArray[np.float32]":
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: NDArray[np.float32] = (vectors / np.maximum(norms, 1e-12)).astype(np.float32)
     return unit
+
+
+def late_encoder(embeddings: "Embedder") -> "MiniLM | None":
+    """The embedder, where it gives tokens vectors as well."""
+    return cast("MiniLM", embeddings) if getattr(embeddings, "late", False) else None

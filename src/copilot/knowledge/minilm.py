@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from copilot.errors import CopilotError
-from copilot.knowledge.onnx_encoder import VERSION, encoder_folder, open_encoder
+from copilot.knowledge.late import passage_tokens, question_tokens
+from copilot.knowledge.onnx_encoder import TOKENS, VERSION, encoder_folder, open_encoder
 from copilot.runs import fingerprint, sha256_file
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ class MiniLM:
 
     A text longer than the model's window is embedded in windows whose token means are averaged by length, so that
     no token is left out. Source: Reimers and Gurevych 2019 (Sentence-BERT), mean pooling. Each window runs by itself,
-    without padding, so a vector does not depend on the texts beside it.
+    without padding, so a vector does not depend on the texts beside it. An adapter with a projection of tokens
+    (`adapter_tokens.safetensors`) gives each token a vector too, for late interaction (late.py).
     """
 
     def __init__(
@@ -48,12 +50,20 @@ class MiniLM:
         self.tokenizer.no_padding()
         self.max_tokens = min(max_tokens, int(positions))
         self.long_texts = 0  # texts that needed more than one window
+        self.late = bool(adapter and (adapter / TOKENS).is_file())  # whether tokens have vectors
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """L2-normalised vectors, (n, dim)."""
-        if self.session is None:
-            self.session = open_encoder(self.weights, many=True)
-        return self._embed(texts, self.session)
+        return [vector for vector, _ in self._embed(texts, self._kept_open())]
+
+    def encode_documents(self, texts: list[str]) -> list[tuple[list[float], "NDArray[np.int8]"]]:
+        """Each text's vector as `embed_documents` gives it, and those of its tokens; only where `late`."""
+        return [(vector, passage_tokens(said)) for vector, said in self._embed(texts, self._kept_open())]
+
+    def encode_queries(self, texts: list[str]) -> list[tuple[list[float], "NDArray[np.float32]"]]:
+        """Each question's vector as `embed_query` gives it, and those of its tokens; only where `late`."""
+        found = self._embed(texts, open_encoder(self.weights, many=False))
+        return [(vector, question_tokens(said)) for vector, said in found]
 
     def embed_query(self, text: str) -> list[float]:
         """The question's vector, (dim,)."""
@@ -61,25 +71,26 @@ class MiniLM:
 
     def embed_queries(self, texts: list[str]) -> list[list[float]]:
         """Each question's vector, (n, dim), to the bit what `embed_query` gives; the weights are left at once."""
-        return self._embed(texts, open_encoder(self.weights, many=False))
+        return [vector for vector, _ in self._embed(texts, open_encoder(self.weights, many=False))]
 
-    def _embed(self, texts: list[str], session: Any) -> list[list[float]]:
+    def _kept_open(self) -> Any:
+        if self.session is None:
+            self.session = open_encoder(self.weights, many=True)
+        return self.session
+
+    def _embed(self, texts: list[str], session: Any) -> list[tuple[list[float], Any]]:
+        """Each text's vector, and what is said of its tokens: None where they have no vectors."""
         room = self.max_tokens - 2  # [CLS] and [SEP]
-        vectors = []
+        found = []
         for encoding in self.tokenizer.encode_batch(texts):
             first, *inner, last = encoding.ids
             parts = [inner[at : at + room] for at in range(0, max(len(inner), 1), room)]
             self.long_texts += len(parts) > 1
-            total = np.sum([_token_sum(session, [first, *part, last]) for part in parts], axis=0)  # (dim,)
-            vectors.append((total / np.linalg.norm(total)).astype(np.float32).tolist())
-        return vectors
-
-
-def _token_sum(session: Any, window: list[int]) -> "NDArray[np.float64]":
-    """Sum of the vectors of a window's tokens, (dim,)."""
-    (summed,) = session.run(None, {"ids": np.array([window], dtype=np.int64)})
-    total: NDArray[np.float64] = summed.astype(np.float64)
-    return total
+            windows = [session.run(None, {"ids": np.array([[first, *part, last]], dtype=np.int64)}) for part in parts]
+            total = np.sum([window[0].astype(np.float64) for window in windows], axis=0)  # (dim,)
+            said = np.concatenate([window[1] for window in windows]) if self.late else None
+            found.append(((total / np.linalg.norm(total)).astype(np.float32).tolist(), said))
+        return found
 
 
 def _weights_of(adapter: Path) -> str:

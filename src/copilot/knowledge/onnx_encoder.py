@@ -13,6 +13,7 @@ from typing import Any
 from copilot.errors import CopilotError, StaleError, first_line
 from copilot.runs import read_manifest, sha256_file, swapped_folder
 
+TOKENS = "adapter_tokens.safetensors"  # a projection of token vectors, beside an adapter
 VERSION = "bert-onnx-1"  # of the export: raise it when its vectors change
 AGAIN = "copy or download the folder again"
 
@@ -47,6 +48,8 @@ def encoder_folder(folder: Path, sha256: str, adapter: Path | None = None, tuned
 
 def open_encoder(kept: Path, many: bool) -> Any:
     """A session of `ids` (1, t) to the sum over t of the last hidden states (dim,), fp32.
+
+    With a projection of tokens also to the projected states, (t, its rows).
 
     For `many` texts the weights are copied in the order that their kernels read (60 ms, a third faster from then on);
     for one they stay in the file (6 ms). The vectors differ by rounding, 1e-7.
@@ -125,15 +128,19 @@ def _write(folder: Path, file: Path, adapter: Path | None) -> None:
             why = f"{adapter}: does not fit {folder.name}: {first_line(error)}"
             raise CopilotError(why, "mend `embeddings.adapter`") from None
 
+    projection = _projection(adapter, bert.config.hidden_size) if adapter and (adapter / TOKENS).is_file() else None
+
     class Summed(torch.nn.Module):
-        """The sum of a window's token vectors."""
+        """The sum of a window's token vectors, and they projected."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.bert = bert
+            self.bert, self.projection = bert, projection
 
         def forward(self, ids: Any) -> Any:
-            return self.bert(input_ids=ids).last_hidden_state.sum((0, 1))
+            states = self.bert(input_ids=ids).last_hidden_state
+            sums = states.sum((0, 1))
+            return sums if self.projection is None else (sums, states[0] @ self.projection.T)
 
     length = torch.export.Dim("length", min=2, max=int(bert.config.max_position_embeddings))
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -144,9 +151,23 @@ def _write(folder: Path, file: Path, adapter: Path | None) -> None:
             (torch.ones(1, 9, dtype=torch.long),),
             str(file),
             input_names=["ids"],
-            output_names=["sums"],
+            output_names=["sums"] if projection is None else ["sums", "tokens"],
             dynamic_shapes=({1: length},),
             dynamo=True,
             external_data=False,
             verbose=False,
         )
+
+
+def _projection(adapter: Path, width: int) -> Any:
+    """The projection of an adapter's token vectors, (rows, width). Raises CopilotError when it does not fit."""
+    from safetensors.torch import load_file
+
+    try:
+        weights = load_file(adapter / TOKENS)["projection"].float()
+    except Exception as error:  # safetensors raises what its Rust code meets in a damaged file
+        raise CopilotError(f"{adapter / TOKENS}: cannot be loaded: {first_line(error)}", AGAIN) from None
+    if weights.ndim != 2 or weights.shape[0] < 2 or weights.shape[1] != width:
+        why = f"{adapter / TOKENS}: does not fit: {tuple(weights.shape)}, not (2 or more, {width})"
+        raise CopilotError(why, "mend `embeddings.adapter`")
+    return weights

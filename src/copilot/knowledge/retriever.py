@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from copilot.config import Retriever
+from copilot.knowledge.index import Index, late_encoder
+from copilot.knowledge.late import score
 from copilot.types import Hit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from copilot.knowledge.embeddings import Embedder
-    from copilot.knowledge.index import Index
 
 Retrieve = Callable[[str], list[Hit]]
 Order = Callable[[str, list[Hit]], list[Hit]]  # a question and what was found for it, best first → in another order
@@ -21,54 +22,85 @@ Order = Callable[[str, list[Hit]], list[Hit]]  # a question and what was found f
 
 # What the cosine weighs against BM25. Of a hybrid: chosen on the training rows and the development set (docs/log.md).
 WEIGHTS = {"dense": 1.0, "hybrid": 0.7, "lexical": 0.0}
+REREAD = 20  # passages that are looked at token by token, where the index holds their tokens
+LATE = 0.4  # what that weighs beside the hybrid, both spread over 0 to 1
 REMEMBERED = 1000  # vectors of questions
+
+Encoded = tuple[list[float], "NDArray[np.float32] | None"]  # a question's vector and those of its tokens
 
 
 @dataclass(frozen=True, slots=True)
 class IndexRetriever:
     """`retrieve(question) -> hits`, best first, at most `k`; training and asking use the same one."""
 
-    index: "Index"
+    index: Index
     embeddings: "Embedder"
     config: Retriever
     order: Order = lambda question, hits: hits
-    known: dict[str, list[float]] = field(default_factory=dict)  # vectors of questions that were or are to be asked
+    known: dict[str, Encoded] = field(default_factory=dict)  # questions that were or are to be asked
 
     def __call__(self, question: str) -> list[Hit]:
         """The hits of one question; whatever ranks them, their score is the cosine."""
-        cosines = self.index.cosines(self._vector(question))
+        vector, tokens = self._encoded(question)
+        cosines = self.index.cosines(vector)
         lexical = self.index.lexical.scores(question)
-        order = ranked(cosines, lexical, WEIGHTS[self.config.mode])[: self.config.k]
-        return self.order(question, [Hit(self.index.chunks[row], float(cosines[row])) for row in order])
+        weight = WEIGHTS[self.config.mode]
+        order = ranked(cosines, lexical, weight)
+        if tokens is not None and self.index.tokens and self.config.mode == "hybrid":
+            order = order[:REREAD]
+            late = _spread(score(self.index.tokens.found(tokens, order), cosines[order]))
+            order = order[_best_first(_fused(cosines, lexical, weight)[order] + LATE * late, cosines[order])]
+        best = order[: self.config.k]
+        return self.order(question, [Hit(self.index.chunks[row], float(cosines[row])) for row in best])
 
-    def evidence(self, question: str) -> tuple[float, float]:
-        """(highest cosine of any chunk, share of the question's words that the documents hold)."""
-        return float(self.index.cosines(self._vector(question)).max()), self.index.lexical.coverage(question)
+    def evidence(self, question: str) -> tuple[float, ...]:
+        """How much of the question the nearest chunk answers, by late interaction.
+
+        Without that: (highest cosine of any chunk, share of the question's words that the documents hold).
+        """
+        vector, tokens = self._encoded(question)
+        cosines = self.index.cosines(vector)
+        if tokens is None or not self.index.tokens:
+            return float(cosines.max()), self.index.lexical.coverage(question)
+        rows = np.argsort(-cosines, kind="stable")[:REREAD]
+        return (float(score(self.index.tokens.found(tokens, rows), cosines[rows]).max()),)
 
     def embed(self, questions: Sequence[str], batch_size: int) -> None:
         """Embed many questions ahead, `batch_size` in one request to a provider."""
         wanted = list(dict.fromkeys(question for question in questions if question not in self.known))
         for at in range(0, len(wanted), batch_size):
             part = wanted[at : at + batch_size]
-            self.known.update(zip(part, self.embeddings.embed_queries(part), strict=True))
+            if late := late_encoder(self.embeddings):
+                self.known.update(zip(part, late.encode_queries(part), strict=True))
+            else:
+                vectors = self.embeddings.embed_queries(part)
+                self.known.update((question, (v, None)) for question, v in zip(part, vectors, strict=True))
 
-    def _vector(self, question: str) -> list[float]:
+    def _encoded(self, question: str) -> Encoded:
         if question not in self.known:
             if len(self.known) >= REMEMBERED:
                 del self.known[next(iter(self.known))]
-            self.known[question] = self.embeddings.embed_query(question)
+            late = late_encoder(self.embeddings)
+            once = late.encode_queries([question])[0] if late else (self.embeddings.embed_query(question), None)
+            self.known[question] = once
         return self.known[question]
 
 
 def ranked(cosines: "NDArray[np.float32]", lexical: "NDArray[np.float32]", weight: float) -> "NDArray[np.int64]":
-    """Rows of the chunks, best first, `weight` in [0, 1] being that of the cosine; among equals the higher cosine.
+    """Rows of the chunks, best first, `weight` in [0, 1] being that of the cosine; among equals the higher cosine."""
+    return _best_first(_fused(cosines, lexical, weight), cosines)
 
-    Both scores are spread over 0 to 1, weighed and added.
+
+def _fused(cosines: "NDArray[np.float32]", lexical: "NDArray[np.float32]", weight: float) -> "NDArray[np.float32]":
+    """Both scores spread over 0 to 1, weighed and added.
 
     Source: the convex combination of Bruch, Gai and Ingber 2023, An Analysis of Fusion Functions for Hybrid Retrieval.
     """
-    both = weight * _spread(cosines) + (1 - weight) * _spread(lexical)
-    order: NDArray[np.int64] = np.lexsort((-cosines, -both))
+    return weight * _spread(cosines) + (1 - weight) * _spread(lexical)
+
+
+def _best_first(scores: "NDArray[np.float32]", cosines: "NDArray[np.float32]") -> "NDArray[np.int64]":
+    order: NDArray[np.int64] = np.lexsort((-cosines, -scores))
     return order
 
 

@@ -1,0 +1,85 @@
+"""What an encoder says of each token of a question and of a passage in; how well the passage answers it, out.
+
+Late interaction: each token of the question looks for the token of the passage that is most like it, and what they find
+is added up. A whole text's one vector tells what it is about; this tells whether each thing that is asked stands there.
+
+Source: Khattab and Zaharia 2020, ColBERT; the tokens of a question are weighed, which is ours.
+"""
+
+import io
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ABOUT = 0.5  # of the whole texts' cosine beside what the tokens find; the projection was taught with it
+_LEVELS = 127  # of an int8
+_EVEN = 0.5413  # softplus of it is 1: a token's weight before any was learnt
+
+
+class Tokens:
+    """The token vectors of many passages, int8, one after the other."""
+
+    def __init__(self, starts: "NDArray[np.int64]", vectors: "NDArray[np.int8]") -> None:
+        """`starts` is (passages + 1,), `vectors` (tokens, dim): those of passage i are starts[i] to starts[i + 1]."""
+        self.starts, self.vectors = starts, vectors
+
+    @classmethod
+    def of(cls, passages: Sequence["NDArray[np.int8]"]) -> "Tokens":
+        """Those of each passage, (tokens, dim), put together."""
+        starts = np.cumsum([0, *(len(vectors) for vectors in passages)], dtype=np.int64)
+        return cls(starts, np.concatenate(passages))
+
+    def found(self, question: "NDArray[np.float32]", rows: Iterable[int]) -> "NDArray[np.float32]":
+        """For each of the passages `rows` the sum of what the question's tokens find there, (rows,), in [-1, 1].
+
+        `question` is (tokens, dim), as `question_tokens` gives it.
+        """
+        best = []
+        for row in rows:
+            vectors = self.vectors[self.starts[row] : self.starts[row + 1]].astype(np.float32)
+            best.append((vectors @ question.T).max(0).sum() / _LEVELS)
+        return np.array(best, dtype=np.float32)
+
+    def to_bytes(self) -> bytes:
+        """An .npz file."""
+        file = io.BytesIO()
+        np.savez(file, starts=self.starts, vectors=self.vectors)
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Tokens":
+        """What `to_bytes` made."""
+        with np.load(io.BytesIO(data)) as held:
+            return cls(held["starts"], held["vectors"])
+
+
+def score(found: "NDArray[np.float32]", cosines: "NDArray[np.float32]") -> "NDArray[np.float32]":
+    """What tokens find and whole texts' cosines together, in [-1, 1]; the higher, the likelier it answers."""
+    both: NDArray[np.float32] = ((found + ABOUT * cosines) / (1 + ABOUT)).astype(np.float32)
+    return both
+
+
+def passage_tokens(said: "NDArray[np.float32]") -> "NDArray[np.int8]":
+    """What an encoder says of a passage's tokens, (tokens, dim + 1), as unit vectors times 127, (tokens, dim)."""
+    unit: NDArray[np.int8] = np.rint(_unit(said) * _LEVELS).astype(np.int8)
+    return unit
+
+
+def question_tokens(said: "NDArray[np.float32]") -> "NDArray[np.float32]":
+    """What it says of a question's tokens, (tokens, dim + 1), as vectors as long as they weigh, (tokens, dim).
+
+    The last column is how much a token weighs; the weights sum to 1.
+    """
+    weights = np.logaddexp(0, said[:, -1:] + _EVEN)
+    weighed: NDArray[np.float32] = (_unit(said) * (weights / weights.sum())).astype(np.float32)
+    return weighed
+
+
+def _unit(said: "NDArray[np.float32]") -> "NDArray[np.float32]":
+    vectors = said[:, :-1]
+    unit: NDArray[np.float32] = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return unit
