@@ -67,7 +67,9 @@ class Embeddings(Part):
         description="`provider:name`; providers: azure_openai, openai, huggingface, offline",
     )
     adapter: str | None = Field(
-        None, description="a LoRA adapter (PEFT folder) that is merged into a local BERT model: offline, or a folder"
+        None,
+        description="a LoRA adapter (PEFT folder) that is merged into a local BERT model: offline, or a folder; "
+        "with `adapter_tokens.safetensors` in it passages are also looked at token by token (late interaction)",
     )
     batch_size: Positive = Field(32, description="texts embedded or sent at once")
     endpoint: str | None = Field(None, description="base URL of the provider; null: its own environment variable")
@@ -97,7 +99,9 @@ class Retriever(Part):
     """What is brought to the model."""
 
     k: Positive = Field(5, description="chunks brought to the prompt")
-    mode: Literal["hybrid", "dense", "lexical"] = Field("hybrid", description="dense: by meaning; lexical: by BM25")
+    mode: Literal["hybrid", "dense", "lexical"] = Field(
+        "hybrid", description="dense: by meaning; lexical: by words (BM25)"
+    )
 
 
 class Prompt(Part):
