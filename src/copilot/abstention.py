@@ -1,7 +1,8 @@
 """A run and its retriever in; what tells questions that the documents do not answer, learnt once and kept, out.
 
 `abstention.json` stands beside the index. It is learnt when a question is first asked, and again when the index or the
-rows have changed; the evaluation questions are never among the rows.
+rows have changed; the evaluation questions are never among the rows. Where there are too few rows about the documents,
+one that was learnt on others and came with the embeddings' adapter serves: what late interaction finds compares.
 """
 
 import json
@@ -42,19 +43,29 @@ def open_doubt(work: Work, retrieve: IndexRetriever, say: Callable[[str], None])
 def open_floor(work: Work, retrieve: IndexRetriever, say: Callable[[str], None]) -> Floor:
     """The floor of `abstention.json` when it fits, else learnt, kept and told of by `say`."""
     path, key = work.folder / "abstention.json", work.key("abstention")
+    if (kept := _read(path, key)) is not None:
+        return kept
+    rows = labelled(work)
+    retrieve.embed(list(rows), work.config.embeddings.batch_size)
+    floor, told = learn([retrieve.evidence(question) for question in rows], list(rows.values())), ""
+    if not floor.enough and retrieve.index.tokens and work.config.embeddings.adapter:
+        shipped = _read(Path(work.config.embeddings.adapter) / path.name, None)
+        floor, told = (shipped, "learnt on other documents: ") if shipped else (floor, "")
+    write_json(path, {"fingerprint": key, "made": now(), "trusted": floor.trusted, "floor": asdict(floor)})
+    say(f"abstention: {told}{floor.describe()}")
+    return floor
+
+
+def _read(path: Path, key: str | None) -> Floor | None:
+    """What stands in the file, of whatever key for None; None where there is none, or it is damaged."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        if data["fingerprint"] == key:
+        if key in (None, data["fingerprint"]):
             known = tuple(map(tuple, data["floor"].pop("known")))
             return Floor(known=known, **data["floor"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        pass  # none, or damaged: it is made again
-    rows = labelled(work)
-    retrieve.embed(list(rows), work.config.embeddings.batch_size)
-    floor = learn([retrieve.evidence(question) for question in rows], list(rows.values()))
-    write_json(path, {"fingerprint": key, "made": now(), "trusted": floor.trusted, "floor": asdict(floor)})
-    say(f"abstention: {floor.describe()}")
-    return floor
+        pass
+    return None
 
 
 def labelled(work: Work) -> dict[str, bool]:

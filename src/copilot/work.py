@@ -78,19 +78,20 @@ class Work:
                 if config.embeddings.adapter:
                     tuned = sorted(Path(config.embeddings.adapter).glob("adapter_*"))
                     embedder["adapter"] = [(file.name, file_sha256(file)) for file in tuned]
-                return fingerprint("index-2", list(self.files().items()), config.chunks.model_dump(), embedder)
+                return fingerprint("index-3", list(self.files().items()), config.chunks.model_dump(), embedder)
             case "train" if config.model.extractive:
-                return fingerprint("extractive-4", self.key("index"), config.retriever.model_dump())
+                return fingerprint("extractive-5", self.key("index"), config.retriever.model_dump())
             case "train":
                 return fingerprint(self.key("index"), self._lent() if self.lender else self.recipe())
             case "abstention":
                 rows = [_sha_or_none(path) for path in (config.train.data, *config.answer.abstain_rows)]
-                return fingerprint("abstention-1", self.key("index"), rows)
+                shipped = _sha_or_none(str(Path(config.embeddings.adapter or ".") / "abstention.json"))
+                return fingerprint("abstention-2", self.key("index"), rows, shipped)
             case "evaluate":
                 sha, limit = _sha_or_none(config.evaluation.questions), config.evaluation.limit
-                return fingerprint("evaluate-5", self.key("train"), self._answer(), sha, limit)
+                return fingerprint("evaluate-6", self.key("train"), self._answer(), sha, limit)
             case _:
-                return fingerprint("demo-4", self.key("train"), self._answer(), config.demo.questions)
+                return fingerprint("demo-5", self.key("train"), self._answer(), config.demo.questions)
 
     def _answer(self) -> list[Any]:
         """What makes an answer of what the model was taught; rows count by their content."""

@@ -34,10 +34,14 @@ class Floor:
     auc_high: float | None
 
     @property
+    def enough(self) -> bool:
+        """Whether it was learnt from enough questions."""
+        return self.answerable >= FEWEST[0] and self.unanswerable >= FEWEST[1]
+
+    @property
     def trusted(self) -> bool:
         """Whether it is better than chance on enough questions, so that anything is refused by it."""
-        enough = self.answerable >= FEWEST[0] and self.unanswerable >= FEWEST[1]
-        return enough and self.auc_low is not None and self.auc_low > 0.5
+        return self.enough and self.auc_low is not None and self.auc_low > 0.5
 
     def score(self, evidence: Evidence) -> float:
         """Share in (0, 1] of the answerable questions that are as far from the documents, by the worse evidence.
@@ -70,7 +74,7 @@ class Floor:
     def describe(self) -> str:
         """What was learnt, in one line."""
         good, bad = f"{self.answerable} questions with an answer", f"{self.unanswerable} without"
-        if self.answerable < FEWEST[0] or self.unanswerable < FEWEST[1]:
+        if not self.enough:
             return f"nothing is refused by the evidence: {good}, {bad}; at least {FEWEST[0]} and {FEWEST[1]} are needed"
         if not self.trusted:
             return f"nothing is refused by the evidence, which is no better than chance ({self._area()})"
