@@ -1,20 +1,27 @@
 """Token vectors in; what a question finds in a passage, the order and the evidence that follow, and bytes, out."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from test_embeddings import ADAPTER, TEXTS
+from test_index import Console, make_project
 
+from copilot.abstention import open_doubt
 from copilot.answering.floor import learn
 from copilot.config import Embeddings, Retriever
+from copilot.config_file import load_config
 from copilot.errors import CopilotError, StaleError
 from copilot.knowledge.embeddings import load_embeddings
 from copilot.knowledge.index import Index
 from copilot.knowledge.late import Tokens, passage_tokens, question_tokens, score
 from copilot.knowledge.minilm import MiniLM, offline_folder
 from copilot.knowledge.retriever import IndexRetriever
+from copilot.opened import open_retriever
+from copilot.pipeline import run_index
 from copilot.types import Chunk
+from copilot.work import Work
 
 MEANT = {"spin": "turn", "rotate": "turn", "drop": "delete", "remove": "delete"}  # one vector for both
 PASSAGES = ["rotate the wheel", "remove the wheel", "paint the wheel", "wheel wheel wheel"]
@@ -150,3 +157,18 @@ def test_a_projection_that_does_not_fit_is_one_sentence(tmp_path: Path, monkeypa
     (tmp_path / "adapter_tokens.safetensors").write_bytes(b"{}")
     with pytest.raises(CopilotError, match=r"adapter_tokens\.safetensors: cannot be loaded"):
         load_embeddings(config)
+
+
+def test_without_rows_of_its_own_a_run_refuses_by_what_came_with_the_adapter(tmp_path: Path) -> None:
+    make_project(tmp_path)
+    sets = [f"embeddings.adapter={ADAPTER}"]
+    config, console = load_config(tmp_path / "copilot.yaml", sets), Console()
+    run_index(config, console)
+    doubt = open_doubt(Work(config), open_retriever(config, ""), console.say)
+    assert doubt is not None and console.said[-1].startswith("abstention: learnt on other documents: what is far from")
+    assert doubt("How do I boil an egg?") is not None and doubt("How do I ring the bell?") is None
+    kept = json.loads((Work(config).folder / "abstention.json").read_text(encoding="utf-8"))
+    assert kept["floor"] == json.loads((ADAPTER / "abstention.json").read_text(encoding="utf-8"))["floor"]
+    plain, console = load_config(tmp_path / "copilot.yaml", ["run.name=plain"]), Console()
+    run_index(plain, console)
+    assert open_doubt(Work(plain), open_retriever(plain, ""), console.say) is None, "cosines do not compare"

@@ -83,6 +83,14 @@ def test_the_pipeline_runs_through(ran: tuple[Path, "subprocess.CompletedProcess
     assert run["answers"][0]["adapter"] == run["adapter"]["fingerprint"]
 
 
+def test_what_came_with_the_adapter_is_learnt_here(ran: tuple[Path, "subprocess.CompletedProcess[str]"]) -> None:
+    """Copied from there to data/models/embedder: after a new adapter, do so again."""
+    files = (ran[0] / "tiny" / "abstention.json", ROOT / "data/models/embedder/abstention.json")
+    made, shipped = (json.loads(file.read_text(encoding="utf-8"))["floor"] for file in files)
+    assert made["threshold"] == pytest.approx(shipped["threshold"], abs=0.02)
+    assert made["known"][0] == pytest.approx(shipped["known"][0], abs=0.005) and made["auc"] > 0.9
+
+
 def test_the_figures_pass_their_gates(ran: tuple[Path, "subprocess.CompletedProcess[str]"]) -> None:
     summary = json.loads((ran[0] / "tiny" / "evaluation.json").read_text(encoding="utf-8"))["summary"]
     assert not failed(Evaluation(gates=GATES), summary)

@@ -16,7 +16,7 @@ from copilot.prompt.quotes import Part
 from copilot.types import Hit
 
 LONGEST = 240  # characters of a quote
-OFFERED = (8, 5, 9, 6)  # quotes of a section to choose from, at most
+OFFERED = (5, 5, 9, 6)  # quotes of a section to choose from, at most
 CHOSEN = (1, 3, 6, 3)  # of them in an answer, at most
 NOTHING = ("", "", "- No field is listed for this.", "The documents name no special warning for this.")
 
@@ -59,8 +59,7 @@ def _parts(found: Found, asked: Asked, call: str, sound: Callable[[list[str]], s
     texts = [*prose, *entry.notes, *entry.steps, *entry.points, *rows.values()]
     fit = {text: asked.likeness(text) for text in texts}
     telling = [*prose, *entry.notes, *(text for text in entry.points if not text.endswith(":"))]
-    near = sorted((text for text in rows.values() if fit[text] > 0), key=lambda text: -fit[text])[:2]
-    summary = [*sorted(telling, key=lambda text: -fit[text])[: OFFERED[0] - 3], *near]
+    summary = sorted(telling, key=lambda text: -fit[text])[: OFFERED[0]]
     how = [text for text in prose if not WARNS.search(text)] or prose
     fields = listed([rows[pair] for pair in entry.fields], fit, OFFERED[2])
     fields = fields or said.named(prose, [], 3, fit)
@@ -68,7 +67,7 @@ def _parts(found: Found, asked: Asked, call: str, sound: Callable[[list[str]], s
     tips = warned([*entry.notes, *alarms], [rows[pair] for pair in entry.codes], fit, OFFERED[3])
     steps = [f"{n}. {said.ticked(text)}" for n, text in enumerate(entry.steps, 1)][:6]
     alone = [text for texts in (how if not steps else [], tips or prose[-2:]) if len(texts) == 1 for text in texts]
-    summary = [text for text in (*telling, *rows.values()) if text in summary and text not in alone]
+    summary = [text for text in telling if text in summary and text not in alone]
     return [
         Part(opening or described(found.heading, "", ()), _ticked(said, summary)),
         Part(call, tuple(steps), "\n") if steps else Part(call, _ticked(said, how[: OFFERED[1]])),
