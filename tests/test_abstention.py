@@ -205,11 +205,15 @@ def test_rows_say_it_themselves_or_by_their_response(tmp_path: Path) -> None:
         {"question": "One?", "answerable": False},
         {"prompt": "Five?", "completion": refusing},
         {"response": "no question"},
+        {"question": "Six?", "answerable": True, "source": {"document": "other.md", "heading": "Six"}},
+        {"question": "Seven?", "answerable": True, "source": [{"document": "other.md"}, {"document": "doors.md"}]},
+        {"question": "Eight?", "answerable": False, "source": "by hand"},
     ]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     with (tmp_path / "copilot.yaml").open("a", encoding="utf-8") as file:
         file.write("train: {data: rows.jsonl}\n")
-    assert labelled(opened(tmp_path)) == {"One?": True, "Two?": False, "Three?": True, "Five?": False}
+    told = {"One?": True, "Two?": False, "Three?": True, "Five?": False, "Seven?": True, "Eight?": False}
+    assert labelled(opened(tmp_path)) == told
     assert labelled(opened(tmp_path, "train.data=missing.jsonl")) == {}
     with pytest.raises(CopilotError, match=r"no file at .*missing\.jsonl"):
         labelled(opened(tmp_path, "answer.abstain_rows=[missing.jsonl]"))

@@ -14,6 +14,7 @@ from typing import Any
 
 from copilot.answering.floor import Floor, learn
 from copilot.answering.refusal import abstained
+from copilot.knowledge.documents import find_files
 from copilot.knowledge.retriever import REMEMBERED, IndexRetriever
 from copilot.model.dataset import read_jsonl
 from copilot.model.formats import question_and_response
@@ -72,18 +73,27 @@ def labelled(work: Work) -> dict[str, bool]:
     """Question → whether the documents answer it, of the training rows and `answer.abstain_rows`, each once.
 
     `answerable` says so, or else the response, which may begin by saying that the documents do not say. A row with a
-    context of its own says nothing of the documents, nor do the rows of an adapter that is another run's. Raises
-    CopilotError for a file named there that is missing.
+    context of its own says nothing of the documents, nor does one whose `source` is another document, nor do the rows of
+    an adapter that is another run's. Raises CopilotError for a file named there that is missing.
     """
+    documents = {name for name, _ in find_files(work.config.documents)}
     data = work.config.train.data
     found: dict[str, bool] = {}
     own = [data] if Path(data).is_file() and not work.lender else []
     for path in [*own, *work.config.answer.abstain_rows]:
         for _, row in read_jsonl(Path(path)):
             question, response = question_and_response(row)
-            if question and not row.get("retrieved_context"):
+            if question and not row.get("retrieved_context") and _about(row, documents):
                 found.setdefault(question, _answerable(row, response))
     return found
+
+
+def _about(row: dict[str, Any], documents: set[str]) -> bool:
+    given = row.get("source") or []
+    sources = [
+        part.get("document") for part in (given if isinstance(given, list) else [given]) if isinstance(part, dict)
+    ]
+    return not sources or not documents.isdisjoint(sources)
 
 
 def _answerable(row: dict[str, Any], response: str) -> bool:
