@@ -73,8 +73,8 @@ def labelled(work: Work) -> dict[str, bool]:
     """Question → whether the documents answer it, of the training rows and `answer.abstain_rows`, each once.
 
     `answerable` says so, or else the response, which may begin by saying that the documents do not say. A row with a
-    context of its own says nothing of the documents, nor does one whose `source` is another document, nor do the rows of
-    an adapter that is another run's. Raises CopilotError for a file named there that is missing.
+    context of its own says nothing of the documents, nor does one whose `source` is another document, nor the rows
+    of an adapter that is another run's. Raises CopilotError for a file named there that is missing.
     """
     documents = {name for name, _ in find_files(work.config.documents)}
     data = work.config.train.data
