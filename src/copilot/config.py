@@ -266,7 +266,7 @@ class AnswerPart(Part):
         "auto", description="auto: questions far from the documents are refused, where rows show that this helps"
     )
     abstain_rows: list[str] = Field(
-        [], description="JSONL rows besides train.data to learn that from: question, answerable (true or false)"
+        [], description="JSONL rows besides train.data to learn that from: question, answerable, source (if known)"
     )
 
     @model_validator(mode="before")
