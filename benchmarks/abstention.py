@@ -26,8 +26,8 @@ from copilot.config_file import load_config
 from copilot.knowledge.chunks import split
 from copilot.knowledge.documents import load_documents
 from copilot.knowledge.embeddings import Embedder, load_embeddings
-from copilot.knowledge.index import Index, late_encoder
-from copilot.knowledge.late import score
+from copilot.knowledge.index import Index
+from copilot.knowledge.late import late_encoder, score
 from copilot.knowledge.lexical import terms
 from copilot.knowledge.retriever import REREAD, WEIGHTS, IndexRetriever, ranked
 from copilot.model.dataset import read_questions

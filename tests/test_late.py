@@ -97,8 +97,17 @@ def test_an_index_keeps_them(tmp_path: Path) -> None:
     loaded, _ = Index.load(tmp_path / "index", "run copilot index")
     again = IndexRetriever(loaded, retrieve.embeddings, retrieve.config)
     assert again("drop wheel") == retrieve("drop wheel") and again.evidence("spin") == retrieve.evidence("spin")
-    (tmp_path / "index" / "tokens.npz").unlink()
-    with pytest.raises(StaleError, match=r"tokens\.npz is missing or damaged"):
+    assert isinstance(loaded.tokens and loaded.tokens.vectors, np.memmap)
+    for name in ("tokens.npy", "token_starts.npy"):
+        file = tmp_path / "index" / name
+        whole = file.read_bytes()
+        for broken in (whole[:-1] + b"x", b"x" * len(whole)):
+            file.write_bytes(broken)
+            with pytest.raises(StaleError, match=f"{name} is damaged"):
+                Index.load(tmp_path / "index", "run copilot index")
+        file.write_bytes(whole)
+    file.unlink()
+    with pytest.raises(StaleError, match=f"{name} is missing or damaged"):
         Index.load(tmp_path / "index", "run copilot index")
 
 

@@ -51,7 +51,8 @@ def open_floor(work: Work, retrieve: IndexRetriever, say: Callable[[str], None])
     floor, told = learn([retrieve.evidence(question) for question in rows], list(rows.values())), ""
     if not floor.enough and retrieve.index.tokens and work.config.embeddings.adapter:
         shipped = _read(Path(work.config.embeddings.adapter) / path.name, None)
-        floor, told = (shipped, "learnt on other documents: ") if shipped else (floor, "")
+        fits = shipped is not None and len(shipped.known) == 1  # late interaction's evidence
+        floor, told = (shipped, "learnt on other documents: ") if shipped and fits else (floor, "")
     write_json(path, {"fingerprint": key, "made": now(), "trusted": floor.trusted, "floor": asdict(floor)})
     say(f"abstention: {told}{floor.describe()}")
     return floor

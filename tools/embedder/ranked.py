@@ -3,7 +3,7 @@
     python tools/embedder/ranked.py MINILM ADAPTER passages.json tools/embedder/questions.jsonl asked.json
 
 Each row is [question, places of the right passages (none for a near miss), passages as [heading path, text]]: eight of
-the question's own product, in the order in which `copilot ask` would show them, those of the best entry first.
+the question's own product, as cosine and words rank them, those of the best entry first.
 """
 
 import argparse

@@ -6,7 +6,7 @@ and the candidates are those of the extractive baseline; the headings, the entry
 nothing are written by the program.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from copilot.answering.check import passes
 from copilot.answering.ranking import Asked, Found, best_entry, read_question
@@ -41,7 +41,9 @@ def _offered(
 ) -> list[Part]:
     """The same of one entry; `everything` is all passages."""
     call = " ".join(calling(found.entry, asked, found.context, everything))
-    parts = _parts(found, asked, call, lambda texts: _sound(texts, question, hits, config))
+    first = [Said.over(found.context).ticked(text) for text in leaning(found.entry.sentences)[:1]]
+    opening = "".join(_sound([described(found.heading, text, ()) for text in first], question, hits, config))
+    parts = _parts(found, asked, call, opening)
     kept = _sound([text for part in parts for text in part.quotes], question, hits, config)
     parts = [_kept(part, kept, most, none) for part, most, none in zip(parts, CHOSEN, NOTHING, strict=True)]
     if not parts[1].quotes and not call:
@@ -49,12 +51,10 @@ def _offered(
     return [*parts, *[Part("No more is said.")] * (len(config.sections) - 4)][: len(config.sections)]
 
 
-def _parts(found: Found, asked: Asked, call: str, sound: Callable[[list[str]], set[str]]) -> list[Part]:
-    """The four parts with all that the entry has; the summary begins with its first sentence, which none repeats."""
+def _parts(found: Found, asked: Asked, call: str, opening: str) -> list[Part]:
+    """The four parts with all that the entry has; `opening` is its first sentence, if it can stand: none repeats it."""
     entry, said = found.entry, Said.over(found.context)
-    prose = leaning(entry.sentences)
-    opening = next(iter(sound([described(found.heading, said.ticked(text), ()) for text in prose[:1]])), "")
-    prose = prose[1:] if opening else prose
+    prose = leaning(entry.sentences)[1 if opening else 0 :]
     rows = {pair: row(pair) for pair in (*entry.fields, *entry.codes)}
     texts = [*prose, *entry.notes, *entry.steps, *entry.points, *rows.values()]
     fit = {text: asked.likeness(text) for text in texts}

@@ -5,12 +5,13 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from copilot.errors import CopilotError, StaleError
-from copilot.knowledge.late import Tokens
+from copilot.knowledge.late import FILES as LATE
+from copilot.knowledge.late import Tokens, late_encoder
 from copilot.knowledge.lexical import Lexical
 from copilot.runs import read_manifest, sha256_file, swapped_folder
 from copilot.types import Chunk
@@ -19,11 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from copilot.knowledge.embeddings import Embedder
-    from copilot.knowledge.minilm import MiniLM
 
 FORMAT = 3
 FILES = ("chunks.jsonl", "index.faiss", "lexical.npz")
-LATE = "tokens.npz"  # also, where the embedder gives tokens vectors
 
 
 class Index:
@@ -92,7 +91,7 @@ class Index:
             (fresh / "index.faiss").write_bytes(faiss.serialize_index(self.store).tobytes())
             (fresh / "lexical.npz").write_bytes(self.lexical.to_bytes())
             if self.tokens:
-                (fresh / LATE).write_bytes(self.tokens.to_bytes())
+                self.tokens.save(fresh)
             whole["sha256"] = {file.name: sha256_file(file) for file in sorted(fresh.iterdir())}
 
     @classmethod
@@ -106,10 +105,13 @@ class Index:
         if manifest.get("format") != FORMAT:
             raise StaleError(f"{folder} was written by another version", f"{remedy} --force")
         sums = manifest.get("sha256", {})
-        names = [*FILES, LATE] if LATE in sums else FILES
-        data = {name: (folder / name).read_bytes() if (folder / name).is_file() else b"" for name in names}
-        for name, content in data.items():
-            if hashlib.sha256(content).hexdigest() != sums.get(name):
+        data = {name: (folder / name).read_bytes() if (folder / name).is_file() else b"" for name in FILES}
+        found = {name: hashlib.sha256(content).hexdigest() for name, content in data.items()}
+        tokens = Tokens.load(folder) if LATE[0] in sums else None
+        if LATE[0] in sums:
+            found |= {name: sha256_file(folder / name) if (folder / name).is_file() else "" for name in LATE}
+        for name, sha256 in found.items():
+            if sha256 != sums.get(name):
                 if read_manifest(folder) != manifest:  # swapped for a new one while it was read
                     return cls.load(folder, remedy)
                 raise StaleError(f"{folder / name} is damaged", f"{remedy} --force")
@@ -118,7 +120,7 @@ class Index:
         index.chunks = tuple(Chunk(**json.loads(line)) for line in lines)
         index.store = faiss.deserialize_index(np.frombuffer(data["index.faiss"], dtype=np.uint8))
         index.lexical = Lexical.from_bytes(data["lexical.npz"])
-        index.tokens = Tokens.from_bytes(data[LATE]) if LATE in data else None
+        index.tokens = tokens
         return index, manifest
 
 
@@ -127,8 +129,3 @@ def _unit(vectors: "NDArray[np.float32]") -> "NDArray[np.float32]":
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: NDArray[np.float32] = (vectors / np.maximum(norms, 1e-12)).astype(np.float32)
     return unit
-
-
-def late_encoder(embeddings: "Embedder") -> "MiniLM | None":
-    """The embedder, where it gives tokens vectors as well."""
-    return cast("MiniLM", embeddings) if getattr(embeddings, "late", False) else None

@@ -6,9 +6,9 @@ is added up. A whole text's one vector tells what it is about; this tells whethe
 Source: Khattab and Zaharia 2020, ColBERT; the tokens of a question are weighed, which is ours.
 """
 
-import io
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ABOUT = 0.5  # of the whole texts' cosine beside what the tokens find; the projection was taught with it
+FILES = ("token_starts.npy", "tokens.npy")
 _LEVELS = 127  # of an int8
 _EVEN = 0.5413  # softplus of it is 1: a token's weight before any was learnt
 
@@ -44,17 +45,39 @@ class Tokens:
             best.append((vectors @ question.T).max(0).sum() / _LEVELS)
         return np.array(best, dtype=np.float32)
 
-    def to_bytes(self) -> bytes:
-        """An .npz file."""
-        file = io.BytesIO()
-        np.savez(file, starts=self.starts, vectors=self.vectors)
-        return file.getvalue()
+    def save(self, folder: Path) -> None:
+        """Write FILES."""
+        np.save(folder / FILES[0], self.starts)
+        np.save(folder / FILES[1], self.vectors)
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "Tokens":
-        """What `to_bytes` made."""
-        with np.load(io.BytesIO(data)) as held:
-            return cls(held["starts"], held["vectors"])
+    def load(cls, folder: Path) -> "Tokens | None":
+        """What `save` wrote; the vectors stay in their file, and a question reads those of a few passages.
+
+        None where the files are none of its own.
+        """
+        try:
+            starts, vectors = (np.load(folder / name, mmap_mode="r") for name in FILES)
+        except (OSError, ValueError, EOFError):
+            return None
+        return cls(starts, vectors)
+
+
+class LateEncoder(Protocol):
+    """An embedder that gives tokens vectors as well."""
+
+    def encode_documents(self, texts: list[str]) -> list[tuple[list[float], "NDArray[np.int8]"]]:
+        """Each text's vector and those of its tokens, (tokens, dim), as `passage_tokens` makes them."""
+        ...
+
+    def encode_queries(self, texts: list[str]) -> list[tuple[list[float], "NDArray[np.float32]"]]:
+        """Each question's vector and those of its tokens, (tokens, dim), as `question_tokens` makes them."""
+        ...
+
+
+def late_encoder(embeddings: object) -> LateEncoder | None:
+    """The embedder, where it is one of these: its `late` says so."""
+    return cast(LateEncoder, embeddings) if getattr(embeddings, "late", False) else None
 
 
 def score(found: "NDArray[np.float32]", cosines: "NDArray[np.float32]") -> "NDArray[np.float32]":

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from copilot.config import Retriever
-from copilot.knowledge.index import Index, late_encoder
-from copilot.knowledge.late import score
+from copilot.knowledge.index import Index
+from copilot.knowledge.late import late_encoder, score
 from copilot.types import Hit
 
 if TYPE_CHECKING:
