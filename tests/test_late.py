@@ -1,6 +1,7 @@
 """Token vectors in; what a question finds in a passage, the order and the evidence that follow, and bytes, out."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,9 @@ def test_other_words_for_the_same_thing_are_found_where_nothing_else_tells() -> 
     retrieve = retriever(k=4)
     assert first(retrieve, "spin") == PASSAGES[0] and first(retrieve, "drop") == PASSAGES[1]
     assert len(retrieve("spin")) == 4
+    many = [Chunk("a.md", "", "", None, n, n + 1, text) for n, text in enumerate(PASSAGES * 8)]
+    index = Index.build(many, retrieve.embeddings, 3)
+    assert len({hit.chunk.start for hit in replace(retrieve, index=index, config=Retriever(k=30))("spin")}) == 30
     for mode in ("dense", "lexical"):
         assert first(retriever(k=1, mode=mode), "spin") == PASSAGES[0] == first(retriever(k=1, mode=mode), "drop"), mode
 

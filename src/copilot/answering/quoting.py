@@ -7,6 +7,7 @@ nothing are written by the program.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from copilot.answering.check import passes
 from copilot.answering.ranking import Asked, Found, best_entry, read_question
@@ -41,20 +42,21 @@ def _offered(
 ) -> list[Part]:
     """The same of one entry; `everything` is all passages."""
     call = " ".join(calling(found.entry, asked, found.context, everything))
-    first = [Said.over(found.context).ticked(text) for text in leaning(found.entry.sentences)[:1]]
-    opening = "".join(_sound([described(found.heading, text, ()) for text in first], question, hits, config))
-    parts = _parts(found, asked, call, opening)
-    kept = _sound([text for part in parts for text in part.quotes], question, hits, config)
+    parts = _parts(found, asked, call)
+    told = [parts[0].opening, *(text for part in parts for text in part.quotes)]
+    kept = _sound(told, question, hits, config)
+    if parts[0].opening not in kept:
+        parts[0] = replace(parts[0], opening=described(found.heading, "", ()))
     parts = [_kept(part, kept, most, none) for part, most, none in zip(parts, CHOSEN, NOTHING, strict=True)]
     if not parts[1].quotes and not call:
         parts[1] = Part(f"Read “{found.heading}” in the sources.")
     return [*parts, *[Part("No more is said.")] * (len(config.sections) - 4)][: len(config.sections)]
 
 
-def _parts(found: Found, asked: Asked, call: str, opening: str) -> list[Part]:
-    """The four parts with all that the entry has; `opening` is its first sentence, if it can stand: none repeats it."""
+def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
+    """The four parts with all that the entry has; the summary opens with its first sentence, which none repeats."""
     entry, said = found.entry, Said.over(found.context)
-    prose = leaning(entry.sentences)[1 if opening else 0 :]
+    first, *prose = leaning(entry.sentences) or [""]
     rows = {pair: row(pair) for pair in (*entry.fields, *entry.codes)}
     texts = [*prose, *entry.notes, *entry.steps, *entry.points, *rows.values()]
     fit = {text: asked.likeness(text) for text in texts}
@@ -69,7 +71,7 @@ def _parts(found: Found, asked: Asked, call: str, opening: str) -> list[Part]:
     alone = [text for texts in (how if not steps else [], tips or prose[-2:]) if len(texts) == 1 for text in texts]
     summary = [text for text in telling if text in summary and text not in alone]
     return [
-        Part(opening or described(found.heading, "", ()), _ticked(said, summary)),
+        Part(described(found.heading, said.ticked(first), ()), _ticked(said, summary)),
         Part(call, tuple(steps), "\n") if steps else Part(call, _ticked(said, how[: OFFERED[1]])),
         Part("", tuple(f"- {text}" for text in _ticked(said, fields)), "\n"),
         Part("", tuple(f"- {text}" for text in _ticked(said, tips or prose[-2:])), "\n"),

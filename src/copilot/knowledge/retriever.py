@@ -47,9 +47,10 @@ class IndexRetriever:
         weight = WEIGHTS[self.config.mode]
         order = ranked(cosines, lexical, weight)
         if tokens is not None and self.index.tokens and self.config.mode == "hybrid":
-            order = order[:REREAD]
-            late = _spread(score(self.index.tokens.found(tokens, order), cosines[order]))
-            order = order[_best_first(_fused(cosines, lexical, weight)[order] + LATE * late, cosines[order])]
+            first, rest = order[:REREAD], order[REREAD:]
+            late = _spread(score(self.index.tokens.found(tokens, first), cosines[first]))
+            first = first[_best_first(_fused(cosines, lexical, weight)[first] + LATE * late, cosines[first])]
+            order = np.concatenate([first, rest])
         best = order[: self.config.k]
         return self.order(question, [Hit(self.index.chunks[row], float(cosines[row])) for row in best])
 
