@@ -15,7 +15,7 @@ from copilot.abstention import labelled, open_doubt, open_floor
 from copilot.answering.check import check
 from copilot.answering.floor import FEWEST, WRONGLY, Floor, learn
 from copilot.answering.identifiers import in_text
-from copilot.answering.refusal import abstained, refusal
+from copilot.answering.refusal import abstained, refusal, shaped
 from copilot.config import SECTIONS, AnswerPart
 from copilot.config_file import load_config
 from copilot.errors import CopilotError
@@ -141,9 +141,28 @@ def test_a_doubted_question_never_reaches_the_model() -> None:
 def test_a_refusal_of_the_models_own_is_told_apart() -> None:
     text = response(1).replace(response(1).splitlines()[1], "The documents do not say how.", 1)
     asked, _ = answerer(text)
-    answer = asked.ask("How?")
+    pieces: list[str] = []
+    answer = asked.ask("How?", pieces.append)
     assert answer.abstained is not None and (answer.abstained.by, answer.abstained.score) == ("model", None)
+    assert answer.text == "".join(pieces) == refusal(HITS, (), SECTIONS) == asked.ask_all(["How?"])[0].text
     assert answerer(response(1))[0].ask("How?").abstained is None
+    for kept in (replace(asked, config=AnswerPart(enforce="off")), replace(asked, retrieve=None)):
+        assert kept.ask("How?").text == text == kept.ask_all(["How?"])[0].text
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_only_the_first_sentence_is_held_back_to_see_whether_it_refuses(size: int) -> None:
+    def came(text: str) -> list[str]:
+        cut = (text[at : at + size] for at in range(0, len(text), size))
+        return list(shaped(cut, HITS, SECTIONS))
+
+    for text in (response(1), "### Summary\nNo end", "Free words.", "", "### Other\nA bell. It rings."):
+        assert "".join(came(text)) == text
+    text = "### Summary\nOne `a`. The documents do not say the rest.\n\n### More"
+    assert "".join(came(text)) == text, "an answer with a gap is none"
+    for text in ("### Summary\nThe documents do not say. But `x`.", "### Summary\nThe documents do not say"):
+        assert "".join(came(text)) == refusal(HITS, (), SECTIONS)
+    assert size > 1 or came(response(1))[11:13] == ["### Summary\n", ""], "a heading waits for no sentence"
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from copilot.answering.glossary import Term, explained
 from copilot.answering.identifiers import quotable, sayable
 from copilot.answering.marks import FENCE, Marker, Unnumbered, marked
 from copilot.answering.quoting import offered
-from copilot.answering.refusal import abstained, refusal
+from copilot.answering.refusal import abstained, refusal, shaped
 from copilot.answering.repair import Repaired, ask_again, repair_messages, to_repair
 from copilot.answering.said import Fill, Once
 from copilot.config import AnswerPart, Prompt
@@ -130,7 +130,12 @@ class Answerer:
         if refused := self._refused(question):
             yield refusal(hits, refused.unknown, self.config.sections)
         else:
-            yield from self.generator.stream(messages, self._grammar(question, hits))
+            yield from self._shaped(question, hits, self.generator.stream(messages, self._grammar(question, hits)))
+
+    def _shaped(self, question: str, hits: Sequence[Hit], pieces: Iterator[str]) -> Iterator[str]:
+        """The pieces of an answer, its refusal in our words where it is one and the model may refuse."""
+        may = self.retrieve and self.config.refuse and self.config.enforce != "off" and not self._refused(question)
+        return shaped(pieces, hits, self.config.sections) if may else pieces
 
     def _said(self, question: str, hits: Sequence[Hit]) -> Once | None:
         """What a text passes that is held to a grammar: it is shown without what it says twice, and without holes."""
@@ -143,7 +148,8 @@ class Answerer:
         self, question: str, made: Generated, prompt: tuple[list[Hit], list[Message]]
     ) -> tuple[str, tuple[str, ...] | None]:
         """(what is shown of a whole text, which sections of it were filled by rule)."""
-        written = Unnumbered(len(prompt[0])).whole(made.text)
+        written = "".join(self._shaped(question, prompt[0], iter([made.text])))
+        written = Unnumbered(len(prompt[0])).whole(written)
         said = None if self._refused(question) else self._said(question, prompt[0])
         if said is None:
             return written.strip(), None

@@ -1,13 +1,17 @@
-"""Hits and section titles in, an answer that says the documents do not say out; a text in, whether it refuses, out."""
+"""Hits and section titles in, an answer that says the documents do not say out; a text in, whether it refuses, out.
+
+A refusal that a model writes gets the same shape: what it goes on to say cannot be from the documents.
+"""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from copilot.answering.identifiers import in_text
 from copilot.prompt.sections import MARK
 from copilot.types import Hit
 
 TOPICS = 3  # named in a refusal
+_FIRST = re.compile(r"[^\n]*\n\s*[^\n]*?(?:[.!?](?=\s)|\n)")  # a heading and a whole sentence below it
 
 _DOCS = (
     r"(?:documents|documentation|docs|context|passages?|excerpts?|knowledge base"
@@ -47,6 +51,27 @@ def refusal(hits: Sequence[Hit], unknown: Sequence[str], titles: Sequence[str]) 
     while len(bodies) > len(titles):  # fewer sections: the first ones say more
         bodies[:2] = ["\n\n".join(bodies[:2])]
     return "\n\n".join(f"{MARK}{title}\n{body}" for title, body in zip(titles, bodies, strict=True))
+
+
+def shaped(pieces: Iterator[str], hits: Sequence[Hit], titles: Sequence[str]) -> Iterator[str]:
+    """What a model writes; where its first sentence says that the documents do not say, the refusal in its place.
+
+    Held back is that sentence alone, and it gives "" meanwhile; the model is left as soon as it refuses.
+    """
+    heading, held, sent, whole = f"{MARK}{titles[0]}\n", "", 0, None
+    for piece in pieces:
+        held += piece
+        if whole := _FIRST.match(held):
+            if abstained(whole[0]):
+                break
+            yield held[sent:]
+            yield from pieces
+            return
+        passed = len(heading) if held.startswith(heading) else 0
+        yield held[sent:passed]
+        sent = max(sent, passed)
+    refused = abstained(whole[0] if whole else held)
+    yield (refusal(hits, (), titles) if refused else held)[sent:]
 
 
 def _topic(hit: Hit) -> str:
