@@ -27,7 +27,7 @@ from copilot.knowledge.chunks import split
 from copilot.knowledge.documents import load_documents
 from copilot.knowledge.embeddings import Embedder, load_embeddings
 from copilot.knowledge.index import Index
-from copilot.knowledge.late import late_encoder, score
+from copilot.knowledge.late import late_encoder
 from copilot.knowledge.lexical import terms
 from copilot.knowledge.retriever import REREAD, WEIGHTS, IndexRetriever, ranked
 from copilot.model.dataset import read_questions
@@ -115,9 +115,9 @@ class Signals:
         encoder = late_encoder(self.embeddings)
         if encoder is None or self.index.tokens is None:
             return 0.0
-        rows = [int(row) for row in np.argsort(-cosines, kind="stable") if kept[row]][:REREAD]
+        rows = np.array([row for row in np.argsort(-cosines, kind="stable") if kept[row]][:REREAD])
         _, tokens = encoder.encode_queries([question])[0]
-        return float(score(self.index.tokens.found(tokens, rows), cosines[rows]).max())
+        return float(self.index.tokens.scores(tokens, cosines, rows).max())
 
 
 def asked_of(path: Path, keys: Sequence[Key]) -> list[tuple[str, str, set[Key]]]:

@@ -49,17 +49,18 @@ def open_floor(work: Work, retrieve: IndexRetriever, say: Callable[[str], None])
     rows = labelled(work)
     retrieve.embed(list(rows), work.config.embeddings.batch_size)
     floor, told = learn([retrieve.evidence(question) for question in rows], list(rows.values())), ""
-    if not floor.enough and retrieve.index.tokens and work.config.embeddings.adapter:
-        shipped = _read(Path(work.config.embeddings.adapter) / path.name, None)
-        fits = shipped is not None and len(shipped.known) == 1  # late interaction's evidence
-        floor, told = (shipped, "learnt on other documents: ") if shipped and fits else (floor, "")
+    shipped = None if floor.enough or not retrieve.index.tokens else _read(work.shipped_floor, None)
+    if shipped and len(shipped.known) == 1:  # late interaction's evidence
+        floor, told = shipped, "learnt on other documents: "
     write_json(path, {"fingerprint": key, "made": now(), "trusted": floor.trusted, "floor": asdict(floor)})
     say(f"abstention: {told}{floor.describe()}")
     return floor
 
 
-def _read(path: Path, key: str | None) -> Floor | None:
+def _read(path: Path | None, key: str | None) -> Floor | None:
     """What stands in the file, of whatever key for None; None where there is none, or it is damaged."""
+    if path is None:
+        return None
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if key in (None, data["fingerprint"]):

@@ -40,6 +40,12 @@ class Work:
         name = self.config.train.adapter_from
         return None if name == self.config.run.name or self.config.model.provider else name
 
+    @property
+    def shipped_floor(self) -> Path | None:
+        """Where the embeddings' adapter may bring what tells questions without an answer; None without an adapter."""
+        adapter = self.config.embeddings.adapter
+        return Path(adapter) / "abstention.json" if adapter else None
+
     def command(self, name: str) -> str:
         """What to type to make a stage."""
         if name in ("train", "export") and self.lender:
@@ -85,7 +91,7 @@ class Work:
                 return fingerprint(self.key("index"), self._lent() if self.lender else self.recipe())
             case "abstention":
                 rows = [_sha_or_none(path) for path in (config.train.data, *config.answer.abstain_rows)]
-                shipped = _sha_or_none(str(Path(config.embeddings.adapter or ".") / "abstention.json"))
+                shipped = _sha_or_none(str(self.shipped_floor)) if self.shipped_floor else None
                 return fingerprint("abstention-2", self.key("index"), rows, shipped)
             case "evaluate":
                 sha, limit = _sha_or_none(config.evaluation.questions), config.evaluation.limit

@@ -130,11 +130,11 @@ class Answerer:
         if refused := self._refused(question):
             yield refusal(hits, refused.unknown, self.config.sections)
         else:
-            yield from self._shaped(question, hits, self.generator.stream(messages, self._grammar(question, hits)))
+            yield from self._shaped(hits, self.generator.stream(messages, self._grammar(question, hits)))
 
-    def _shaped(self, question: str, hits: Sequence[Hit], pieces: Iterator[str]) -> Iterator[str]:
-        """The pieces of an answer, its refusal in our words where it is one and the model may refuse."""
-        may = self.retrieve and self.config.refuse and self.config.enforce != "off" and not self._refused(question)
+    def _shaped(self, hits: Sequence[Hit], pieces: Iterator[str]) -> Iterator[str]:
+        """The pieces of what a model writes; a refusal in our words, where it may refuse."""
+        may = self.retrieve and self.config.refuse and self.config.enforce != "off"
         return shaped(pieces, hits, self.config.sections) if may else pieces
 
     def _said(self, question: str, hits: Sequence[Hit]) -> Once | None:
@@ -148,9 +148,10 @@ class Answerer:
         self, question: str, made: Generated, prompt: tuple[list[Hit], list[Message]]
     ) -> tuple[str, tuple[str, ...] | None]:
         """(what is shown of a whole text, which sections of it were filled by rule)."""
-        written = "".join(self._shaped(question, prompt[0], iter([made.text])))
-        written = Unnumbered(len(prompt[0])).whole(written)
-        said = None if self._refused(question) else self._said(question, prompt[0])
+        hits, refused = prompt[0], self._refused(question)
+        written = made.text if refused else "".join(self._shaped(hits, iter([made.text])))
+        written = Unnumbered(len(hits)).whole(written)
+        said = None if refused else self._said(question, hits)
         if said is None:
             return written.strip(), None
         text = said.whole(written).strip()

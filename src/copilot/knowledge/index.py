@@ -105,11 +105,11 @@ class Index:
         if manifest.get("format") != FORMAT:
             raise StaleError(f"{folder} was written by another version", f"{remedy} --force")
         sums = manifest.get("sha256", {})
+        late = LATE if LATE[0] in sums else ()
         data = {name: (folder / name).read_bytes() if (folder / name).is_file() else b"" for name in FILES}
         found = {name: hashlib.sha256(content).hexdigest() for name, content in data.items()}
-        tokens = Tokens.load(folder) if LATE[0] in sums else None
-        if LATE[0] in sums:
-            found |= {name: sha256_file(folder / name) if (folder / name).is_file() else "" for name in LATE}
+        tokens = Tokens.load(folder) if late else None
+        found |= {name: sha256_file(folder / name) if (folder / name).is_file() else "" for name in late}
         for name, sha256 in found.items():
             if sha256 != sums.get(name):
                 if read_manifest(folder) != manifest:  # swapped for a new one while it was read

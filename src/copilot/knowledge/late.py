@@ -45,6 +45,12 @@ class Tokens:
             best.append((vectors @ question.T).max(0).sum() / _LEVELS)
         return np.array(best, dtype=np.float32)
 
+    def scores(
+        self, question: "NDArray[np.float32]", cosines: "NDArray[np.float32]", rows: "NDArray[np.int64]"
+    ) -> "NDArray[np.float32]":
+        """How well each of the passages `rows` answers, (rows,), in [-1, 1]; `cosines` are those of all passages."""
+        return score(self.found(question, rows), cosines[rows])
+
     def save(self, folder: Path) -> None:
         """Write FILES."""
         np.save(folder / FILES[0], self.starts)

@@ -8,7 +8,7 @@ import numpy as np
 
 from copilot.config import Retriever
 from copilot.knowledge.index import Index
-from copilot.knowledge.late import late_encoder, score
+from copilot.knowledge.late import late_encoder
 from copilot.types import Hit
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class IndexRetriever:
         order = ranked(cosines, lexical, weight)
         if tokens is not None and self.index.tokens and self.config.mode == "hybrid":
             first, rest = order[:REREAD], order[REREAD:]
-            late = _spread(score(self.index.tokens.found(tokens, first), cosines[first]))
+            late = _spread(self.index.tokens.scores(tokens, cosines, first))
             first = first[_best_first(_fused(cosines, lexical, weight)[first] + LATE * late, cosines[first])]
             order = np.concatenate([first, rest])
         best = order[: self.config.k]
@@ -64,7 +64,7 @@ class IndexRetriever:
         if tokens is None or not self.index.tokens:
             return float(cosines.max()), self.index.lexical.coverage(question)
         rows = np.argsort(-cosines, kind="stable")[:REREAD]
-        return (float(score(self.index.tokens.found(tokens, rows), cosines[rows]).max()),)
+        return (float(self.index.tokens.scores(tokens, cosines, rows).max()),)
 
     def embed(self, questions: Sequence[str], batch_size: int) -> None:
         """Embed many questions ahead, `batch_size` in one request to a provider."""
@@ -81,9 +81,7 @@ class IndexRetriever:
         if question not in self.known:
             if len(self.known) >= REMEMBERED:
                 del self.known[next(iter(self.known))]
-            late = late_encoder(self.embeddings)
-            once = late.encode_queries([question])[0] if late else (self.embeddings.embed_query(question), None)
-            self.known[question] = once
+            self.embed([question], 1)
         return self.known[question]
 
 
