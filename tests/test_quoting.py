@@ -2,6 +2,7 @@
 
 import random
 import re
+from dataclasses import replace
 
 import pytest
 import tiny_lm
@@ -44,10 +45,45 @@ HITS = [
 ]
 
 
+def ordered(found: list[Hit], question: str = QUESTION) -> list[Hit]:
+    return focused(question, found, lambda document: sorted([*HITS, *found], key=lambda hit: hit.chunk.start))
+
+
 def test_the_passages_of_the_entry_come_first_as_the_document_has_them() -> None:
-    assert focused(QUESTION, HITS) == [HITS[3], HITS[1], HITS[0], HITS[2]]
-    assert focused(QUESTION, focused(QUESTION, HITS)) == [HITS[3], HITS[1], HITS[0], HITS[2]]
-    assert focused(QUESTION, []) == []
+    assert ordered(HITS) == [HITS[3], HITS[1], HITS[0], HITS[2]]
+    assert ordered(ordered(HITS)) == [HITS[3], HITS[1], HITS[0], HITS[2]]
+    assert ordered([]) == []
+
+
+def test_the_opening_of_an_entry_is_fetched_where_only_it_tells_the_call() -> None:
+    assert ordered([HITS[1], HITS[2], HITS[0]]) == [HITS[3], HITS[1], HITS[2]]
+    assert ordered([HITS[1]]) == [HITS[3]]
+    bare = hit("Contacts are people.", "About contacts", 1400)
+    assert focused("What is a contact?", [HITS[2]], lambda _: [bare, *HITS]) == [HITS[2]]
+
+
+def test_what_leads_over_to_an_entry_that_was_found_too_comes_after_it() -> None:
+    over = Hit(
+        Chunk("contacts.md", "Contacts", "Contacts", None, 0, 60, "How to find, delete and restore a contact."), 0.6
+    )
+    assert ordered([over, *HITS])[0] == HITS[3]
+    alone = replace(over, chunk=replace(over.chunk, title="Overview", heading="Overview"))
+    assert ordered([alone, *HITS])[0] == alone
+
+
+def test_late_interaction_outweighs_the_cosine() -> None:
+    found = [replace(HITS[3], score=0.6, late=0.2), replace(HITS[0], score=0.3, late=0.5)]
+    assert ordered(found, "What about contacts?")[0] == found[1]
+
+
+def test_a_question_that_compares_is_answered_from_both_entries() -> None:
+    _, how, _, _ = offered("Delete or restore: which of the two can be undone?", HITS, QUOTED) or []
+    own, _, other = how.opening.partition(" Beside it, “Delete a contact”: ")
+    assert own == "Call `POST /v2/contacts/{contactId}/restore`."
+    assert other.startswith("`DELETE /v2/contacts/{contactId}` removes a contact.")
+    assert other.endswith("Call `DELETE /v2/contacts/{contactId}`.")
+    _, how, _, _ = offered(QUESTION, HITS, QUOTED) or []
+    assert "Beside it" not in how.opening
 
 
 def test_what_is_offered_is_the_entrys_own() -> None:

@@ -67,6 +67,7 @@ class Hit:
 
     chunk: Chunk
     score: float  # cosine in [-1, 1]
+    late: float | None = None  # what late interaction finds there, in [-1, 1]; None where it did not look
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def found(job: Job) -> list[Row]:
     for (question, right), line in zip(questions, cosines, strict=True):
         order = [int(i) for i in ranked(line, lexical.scores(question), WEIGHTS["hybrid"])[:FOUND]]
         hits = [Hit(chunk(i, *passages[i]), float(line[i])) for i in order[:READ]]
-        order = [hit.chunk.start // APART for hit in focused(question, hits)] + order[READ:]
+        order = [hit.chunk.start // APART for hit in focused(question, hits, lambda _, own=hits: own)] + order[READ:]
         if right is not None and all(passages[i][0] != passages[right][0] for i in order):
             order.append(right)
         places = [n for n, i in enumerate(order) if right is not None and passages[i][0] == passages[right][0]]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from copilot.answering.answer import Answerer
 from copilot.answering.glossary import Term
-from copilot.answering.ranking import best_entry, read_question
+from copilot.answering.ranking import best_entry, compared, read_question
 from copilot.answering.refusal import refusal
-from copilot.answering.wording import ALARM, Said, calling, described, leaning, listed, pointed, row, warned
+from copilot.answering.wording import ALARM, Said, beside, calling, described, leaning, listed, pointed, row, warned
 from copilot.config import AnswerPart, Prompt
 from copilot.model.generator import Generated
 from copilot.prompt.sections import MARK
@@ -98,7 +98,8 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
     rows = {pair: row(pair) for pair in (*entry.fields, *entry.codes)}
     plain = [*prose, *entry.notes, *entry.steps, *(text for text in entry.points if not text.endswith(":"))]
     fit = {text: asked.likeness(text) for text in [*plain, *rows.values()]}
-    call = calling(entry, asked, found.context, "\n".join(hit.chunk.passage for hit in hits))
+    everything = "\n".join(hit.chunk.passage for hit in hits)
+    call = calling(entry, asked, found.context, everything)
     telling = [text for text in fit if text in plain or not call or fit[text] > 2]  # a row only where it is asked for
     best = max(telling, key=lambda text: fit[text], default="")
     first = "".join(said.new(plain[:1], 1))
@@ -109,6 +110,7 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
     steps = steps or pointed(said.new(entry.points, STEPS))
     how = call + ([] if steps else said.new((s for s in prose if s not in alarms), 2))
     how = how or ([] if steps else said.new(alarms, 1))
+    how += filter(None, [beside(compared(asked, found, hits), asked, everything)])
     tips = said.new(warned([*entry.notes, *alarms], [rows[pair] for pair in entry.codes], fit, TIPS), TIPS)
     tips = tips or said.new(sorted(prose, key=lambda text: -fit[text]), 3)
     how = [" ".join(how)] * bool(how) + steps

@@ -10,8 +10,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from copilot.answering.check import passes
-from copilot.answering.ranking import Asked, Found, best_entry, read_question
-from copilot.answering.wording import ALARM, WARNS, Said, calling, can_stand, described, leaning, listed, row, warned
+from copilot.answering.ranking import Asked, Found, best_entry, compared, read_question
+from copilot.answering.wording import (
+    ALARM,
+    WARNS,
+    Said,
+    beside,
+    calling,
+    can_stand,
+    described,
+    leaning,
+    listed,
+    row,
+    warned,
+)
 from copilot.config import AnswerPart
 from copilot.prompt.quotes import Part
 from copilot.types import Hit
@@ -43,13 +55,16 @@ def _offered(
     """The same of one entry; `everything` is all passages."""
     call = " ".join(calling(found.entry, asked, found.context, everything))
     parts = _parts(found, asked, call)
-    told = [parts[0].opening, *(text for part in parts for text in part.quotes)]
+    other = beside(compared(asked, found, hits), asked, everything)
+    told = [parts[0].opening, other, *(text for part in parts for text in part.quotes)]
     kept = _sound(told, question, hits, config)
     if parts[0].opening not in kept:
         parts[0] = replace(parts[0], opening=described(found.heading, "", ()))
     parts = [_kept(part, kept, most, none) for part, most, none in zip(parts, CHOSEN, NOTHING, strict=True)]
     if not parts[1].quotes and not call:
         parts[1] = Part(f"Read “{found.heading}” in the sources.")
+    if call and other in kept:
+        parts[1] = replace(parts[1], opening=f"{call} {other}")
     return [*parts, *[Part("No more is said.")] * (len(config.sections) - 4)][: len(config.sections)]
 
 

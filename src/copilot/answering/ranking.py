@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -33,6 +33,12 @@ _PART = re.compile(
     re.I,
 )
 _FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*).*$", re.M)
+_COMPARES = re.compile(
+    r"\bwhich (?:one )?of (?:the|these|those) two\b|\bwhat differs\b|\bdifferences? between\b|\bversus\b|\bvs\b|"
+    r"\bcompared? (?:to|with)\b|\bdiffers? from\b|^[^,.:]+ or [^,.:]+: ",
+    re.I,
+)
+_CLOSE = 0.15  # how much less an entry may fit to be what another is compared with
 _QUOTED = re.compile(r"[\"“'`]([\w.-]+)[\"”'`]|\b([1-5]\d\d)\b")
 
 
@@ -42,6 +48,7 @@ class Asked:
 
     weight: dict[str, float]  # its content words' stems; a word counts more, the fewer hits hold it
     names: tuple[str, ...]  # identifiers, what it quotes, and numbers
+    compares: bool  # two things
 
     def likeness(self, text: str) -> float:
         """How much of what is asked `text` says, for its length; at least 2 for each name."""
@@ -72,7 +79,7 @@ def read_question(question: str, hits: Sequence[Hit]) -> Asked:
     quoted = [match[1] or match[2] for match in _QUOTED.finditer(question)]
     names = [name for name in (*nameable(question), *in_text(question)) if SHAPED.match(name)]
     weight = {word: math.log(1 + len(hits) / (df[word] or 0.5)) for word in stems(question)}
-    return Asked(weight, tuple(dict.fromkeys([*names, *quoted])))
+    return Asked(weight, tuple(dict.fromkeys([*names, *quoted])), bool(_COMPARES.search(question)))
 
 
 def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
@@ -80,36 +87,61 @@ def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
     entries: dict[tuple[str, str], list[Hit]] = {}
     first: dict[tuple[str, str], int] = {}  # its place among the hits
     for rank, hit in enumerate(hits):
-        key = (hit.chunk.document, _whole(hit.chunk.heading))
+        key = _place(hit)
         entries.setdefault(key, []).append(hit)
         first.setdefault(key, rank)
     found, total = [], sum(asked.weight.values()) or 1.0
     for key, parts in entries.items():
         own = tuple(sorted(parts, key=lambda hit: hit.chunk.start))
-        title = _whole(own[0].chunk.header).rpartition(" › ")[2]
+        title = key[1].rpartition(" › ")[2]
         context = "\n".join(hit.chunk.passage for hit in own)
         shares = [sum(asked.weight.get(word, 0.0) for word in stems(text)) / total for text in (title, context)]
         named = sum(supported(name, context) for name in asked.names)
         entry = _read(tuple(hit.chunk for hit in own))
-        score = max(hit.score for hit in parts) + 0.1 * shares[0] + 0.3 * shares[1] + 0.3 * named - 0.05 * first[key]
+        score = max(map(_likeness, parts)) + 0.1 * shares[0] + 0.3 * shares[1] + 0.3 * named - 0.05 * first[key]
         score += 0.05 * bool(entry.calls) + 0.2 * bool(entry.sentences or entry.fields or entry.steps)
+        score -= 0.2 * any(path == key[0] and header.startswith(f"{key[1]} › ") for path, header in entries)
         found.append(Found(entry, title, own, min(1.0, shares[1] + named), score))
     return max(found, key=lambda f: f.score, default=None)
 
 
-def focused(question: str, hits: Sequence[Hit]) -> list[Hit]:
+def compared(asked: Asked, found: Found, hits: Sequence[Hit]) -> Found | None:
+    """What `found` is compared with: where a question compares, the next entry of the document that fits as well."""
+    left = [hit for hit in hits if hit not in found.hits and hit.chunk.document == found.hits[0].chunk.document]
+    other = best_entry(asked, left) if asked.compares else None
+    return other if other and other.score > found.score - _CLOSE else None
+
+
+def focused(question: str, hits: Sequence[Hit], of_document: Callable[[str], list[Hit]]) -> list[Hit]:
     """The hits with those of the best entry first, as the document has them: a small model goes by what it reads first.
 
-    The first hit is right for more questions than it is without (benchmarks/retrieval.py).
+    Where its call stands in its opening and that was not found, it takes the place of the last hit. The first hit is
+    right for more questions than it is without (benchmarks/retrieval.py).
     """
     found = best_entry(read_question(question, hits), hits)
-    own = found.hits if found else ()
-    return [*own, *(hit for hit in hits if hit not in own)]
+    if found is None:
+        return list(hits)
+    own = list(found.hits)
+    if not found.entry.calls:
+        entry = _place(own[0])
+        opening = next(hit for hit in of_document(entry[0]) if _place(hit) == entry)
+        own = [opening, *own] if _read((opening.chunk,)).calls else own
+    return [*own, *(hit for hit in hits if hit not in own)][: len(hits)]
 
 
-def _whole(heading: str) -> str:
+def _likeness(hit: Hit) -> float:
+    """How much a hit is like the question; late interaction tells them apart better, on half the scale."""
+    return hit.score if hit.late is None else 2 * hit.late
+
+
+def _place(hit: Hit) -> tuple[str, str]:
+    """The entry of a hit: its document, and its heading path without parts of an entry such as "Request body"."""
+    return hit.chunk.document, _whole(hit.chunk.header)
+
+
+def _whole(header: str) -> str:
     """The heading path of the whole entry: without parts such as "Request body", except right below the title."""
-    path = heading.split(" › ")
+    path = header.split(" › ")
     while len(path) > 2 and _PART.fullmatch(path[-1].strip("#¶: ")):
         path.pop()
     return " › ".join(path)

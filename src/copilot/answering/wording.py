@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from copilot.answering.entries import Entry
 from copilot.answering.identifiers import is_pair, nameable, supported
-from copilot.answering.ranking import SHAPED, Asked
+from copilot.answering.ranking import SHAPED, Asked, Found
 from copilot.prompt.grammar import VERBS
 
 _WARNING = (
@@ -180,3 +180,12 @@ def calling(entry: Entry, asked: Asked, context: str, others: str) -> list[str]:
     given = [name.strip("`") for name, text in entry.fields if _NEEDED.search(text)]
     given = [f"`{name}`" for name in given if name not in placed and verb != "GET" and "`" not in name][:5]
     return how + ([f"Give {' and '.join(filter(None, (', '.join(given[:-1]), given[-1])))}."] if given else [])
+
+
+def beside(other: Found | None, asked: Asked, others: str) -> str:
+    """What is said of an entry that another is compared with: its name, its first sentence, its call."""
+    if other is None:
+        return ""
+    name = "Beside it" if is_pair(other.heading) else f"Beside it, “{other.heading}”"
+    told = [*leaning(other.entry.sentences)[:1], *calling(other.entry, asked, other.context, others)[:1]]
+    return f"{name}: {' '.join(told)}" if told else ""

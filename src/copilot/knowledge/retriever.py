@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from copilot.knowledge.embeddings import Embedder
 
 Retrieve = Callable[[str], list[Hit]]
-Order = Callable[[str, list[Hit]], list[Hit]]  # a question and what was found for it, best first → in another order
+OfDocument = Callable[[str], list[Hit]]  # a document's path → all its passages
+Order = Callable[[str, list[Hit], OfDocument], list[Hit]]  # what was found, best first → what is read, as many at most
 
 
 # What the cosine weighs against BM25. Of a hybrid: chosen on the training rows and the development set (docs/log.md).
@@ -36,7 +37,7 @@ class IndexRetriever:
     index: Index
     embeddings: "Embedder"
     config: Retriever
-    order: Order = lambda question, hits: hits
+    order: Order = lambda question, hits, of_document: hits
     known: dict[str, Encoded] = field(default_factory=dict)  # questions that were or are to be asked
 
     def __call__(self, question: str) -> list[Hit]:
@@ -46,13 +47,21 @@ class IndexRetriever:
         lexical = self.index.lexical.scores(question)
         weight = WEIGHTS[self.config.mode]
         order = ranked(cosines, lexical, weight)
+        late: dict[int, float] = {}
         if tokens is not None and self.index.tokens and self.config.mode == "hybrid":
             first, rest = order[:REREAD], order[REREAD:]
-            late = _spread(self.index.tokens.scores(tokens, cosines, first))
-            first = first[_best_first(_fused(cosines, lexical, weight)[first] + LATE * late, cosines[first])]
-            order = np.concatenate([first, rest])
-        best = order[: self.config.k]
-        return self.order(question, [Hit(self.index.chunks[row], float(cosines[row])) for row in best])
+            found = self.index.tokens.scores(tokens, cosines, first)
+            late = dict(zip(first.tolist(), found.tolist(), strict=True))
+            fused = _fused(cosines, lexical, weight)[first] + LATE * _spread(found)
+            order = np.concatenate([first[_best_first(fused, cosines[first])], rest])
+
+        def hit(row: int) -> Hit:
+            return Hit(self.index.chunks[row], float(cosines[row]), late.get(row))
+
+        def of_document(path: str) -> list[Hit]:
+            return [hit(row) for row, chunk in enumerate(self.index.chunks) if chunk.document == path]
+
+        return self.order(question, [hit(row) for row in order[: self.config.k].tolist()], of_document)
 
     def evidence(self, question: str) -> tuple[float, ...]:
         """How much of the question the nearest chunk answers, by late interaction.
