@@ -11,9 +11,12 @@ training rows fall, and the last columns say whom it refuses. Takes 2 minutes on
 
 import argparse
 import json
+import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +38,7 @@ from copilot.model.load import quiet_libraries
 from copilot.work import Work
 
 OFF_TOPIC = Path(__file__).resolve().parents[1] / "data/sft/off_topic.jsonl"
+QUESTIONS = OFF_TOPIC.parents[2] / "tools/embedder/questions.jsonl"
 KINDS = ("answerable", "near", "removed", "everyday")
 SIGNALS = {
     "cosine": "of the nearest passage",
@@ -47,6 +51,7 @@ SIGNALS = {
     "soft": "mean cosine of each word with the likest word of the first hit, by rarity",
     "rarest": "the same, of the three rarest words",
     "bm25": "of the best passage, for its words' rarity",
+    "wording": "of the question alone: its words' log odds in the rows of tools/embedder; no passage is looked at",
     "late": "what late interaction finds in the best of the nearest passages; 0 where the embedder has none",
 }
 FOLDS, SHRINK = 6, 3.0  # of the logistic model: parts of the rows, L2 penalty
@@ -107,6 +112,7 @@ class Signals:
             float(like @ rare / rare.sum()),
             float(like[np.argsort(-rare)[:3]].mean()),
             float(bm25[kept].max() / rare.sum()),
+            sum(wording().get(word, 0.0) for word in worded(question)),
             self.late(question, cosines, kept),
         ]
 
@@ -118,6 +124,24 @@ class Signals:
         rows = np.array([row for row in np.argsort(-cosines, kind="stable") if kept[row]][:REREAD])
         _, tokens = encoder.encode_queries([question])[0]
         return float(self.index.tokens.scores(tokens, cosines, rows).max())
+
+
+def worded(question: str) -> set[str]:
+    """Its words, pairs of words, and how it begins."""
+    words = re.findall(r"\w+|[?;]", question.lower())
+    return {*words, *map(" ".join, pairwise(words)), *("^" + " ".join(words[:n]) for n in (1, 2, 3))}
+
+
+@cache
+def wording() -> dict[str, float]:
+    """How much oftener questions with an answer than near misses have each of `worded`, as log odds (naive Bayes)."""
+    rows = [json.loads(line) for line in QUESTIONS.read_text(encoding="utf-8").splitlines()]
+    good, bad = (
+        Counter(word for row in rows for question in row[key] for word in worded(question))
+        for key in ("questions", "near_misses")
+    )
+    total = sum(len(row["questions"]) for row in rows), sum(len(row["near_misses"]) for row in rows)
+    return {w: float(np.log((good[w] + 1) / (total[0] + 2) / (bad[w] + 1) * (total[1] + 2))) for w in good | bad}
 
 
 def asked_of(path: Path, keys: Sequence[Key]) -> list[tuple[str, str, set[Key]]]:

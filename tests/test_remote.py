@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_lm
 from chat_server import ChatServer, serving
 from langsmith.utils import get_env_var
+from llguidance import LLMatcher, grammar_from
 from tiny_lm import hit
 from tiny_project import answer as four_sections
 from tiny_project import make_project
@@ -21,6 +23,7 @@ from copilot.cli import app
 from copilot.config import AnswerPart, Model, Prompt
 from copilot.config_file import load_config
 from copilot.errors import ConfigError, CopilotError
+from copilot.model.constrain import Vocabulary
 from copilot.model.load import model_folder
 from copilot.model.remote import RemoteGenerator
 from copilot.opened import open_answerer
@@ -151,10 +154,10 @@ def test_nothing_is_told_to_langsmith(server: ChatServer, no_keys: pytest.Monkey
     get_env_var.cache_clear()
 
 
-def asking(server: ChatServer, **answer: Any) -> Answerer:
+def asking(server: ChatServer, guided: bool = False, **answer: Any) -> Answerer:
     config = AnswerPart(**answer)
     hits = [hit("`bellId` names the bell. Send it.", "bells.txt", "Bells")]
-    remote = RemoteGenerator(openai(server), config, 1, 2)
+    remote = RemoteGenerator(openai(server, guided=guided), config, 1, 2)
     return Answerer(remote, lambda q: hits, Prompt(), config, "openai:gpt-small", None, {}, (), config.enforce != "off")
 
 
@@ -207,6 +210,34 @@ def test_many_answers_are_repaired_together(server: ChatServer) -> None:
     assert good.findings and len(server.seen) == 1, "structure alone is asked for, and it is there"
     bad = asking(server).ask_all(["How?", "Why?"])
     assert len(server.seen) == 5 and all(a.findings and a.usage.completion_tokens > 40 for a in bad)
+
+
+def test_a_server_that_takes_grammars_is_held_to_them(server: ChatServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says the first of its replies that the grammar accepts, read as vLLM's guidance backend reads it."""
+    tokenizer = tiny_lm.tokenizer()
+    vocabulary = Vocabulary(tokenizer, len(tokenizer), {tokenizer.eos_token_id})
+    replies = [BAD, "Well.\n" + GOOD, GOOD]
+
+    def held(body: dict[str, Any]) -> str:
+        grammar = body.get("structured_outputs", {}).get("grammar")
+        if grammar is None:
+            return replies[0]
+        matcher = LLMatcher(vocabulary.engine, grammar_from("grammar", grammar))
+        assert not matcher.get_error()
+        return next(text for text in replies if accepts(matcher, tokenizer.encode(text, add_special_tokens=False)))
+
+    monkeypatch.setattr(server, "say", held)
+    guided, free = asking(server, guided=True), asking(server)
+    answer = guided.ask("How?")
+    assert answer.text == GOOD and answer.findings == () and len(server.seen) == 1, "nothing is left to repair"
+    assert [made.text for made in guided.ask_all(["How?", "Why?"])] == [GOOD, GOOD]
+    assert len(server.seen) == 3 and free.ask("How?").findings
+    assert "structured_outputs" not in server.seen[-1]
+
+
+def accepts(matcher: LLMatcher, tokens: list[int]) -> bool:
+    matcher.reset()
+    return bool(matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting())
 
 
 def test_without_enforcement_it_is_streamed_and_asked_once(server: ChatServer) -> None:

@@ -153,6 +153,7 @@ class Model(Part):
     endpoint: str | None = Field(None, description="base URL of a remote model; null: its own environment variable")
     api_version: str | None = Field(None, description="Azure API version; null: OPENAI_API_VERSION")
     api_key: SecretStr | None = Field(None, description="write ${NAME}, never the key; null: the provider's variable")
+    guided: bool = Field(False, description="the remote model runs in vLLM, which is sent each answer's grammar")
 
     @property
     def provider(self) -> str | None:

@@ -1,6 +1,7 @@
 """Messages in, text out, by a provider's chat model (Azure OpenAI, OpenAI, or a server that speaks its protocol).
 
-Nothing can hold such a model while it writes: no grammar reaches it. What it wrote is checked afterwards.
+Only a server that takes grammars (`model.guided`: vLLM) holds such a model while it writes. What it wrote is checked
+afterwards in any case.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +28,7 @@ class RemoteGenerator:
         from langchain.chat_models import init_chat_model
 
         self.where = f"{model.name} at {endpoint_of(model.provider or '', model)}"
+        self.guided = model.guided
         self.at_once, self.reused = at_once, 0  # what a provider reuses, it keeps to itself
         self.counted: dict[object, int] = {}  # tokens of the last prompts and texts, as the provider counted them
         try:
@@ -36,10 +38,10 @@ class RemoteGenerator:
             raise CopilotError(why, "check the `model` section") from None
 
     def stream(self, messages: Sequence[Message], grammar: str | None = None) -> Iterator[str]:
-        """The answer piece by piece; `grammar` has no effect."""
+        """The answer piece by piece; `grammar` has an effect where `model.guided` says so."""
         whole: Any = None
         with self._call():
-            for piece in self.client.stream(list(messages)):
+            for piece in self.client.stream(list(messages), **self._held(grammar)):
                 whole = piece if whole is None else whole + piece
                 if piece.text:
                     yield piece.text
@@ -51,11 +53,16 @@ class RemoteGenerator:
         step: Callable[[int], None] = lambda n: None,
         grammars: Sequence[str] | None = None,
     ) -> list[Generated]:
-        """All answers, in order; `grammars` have no effect."""
+        """All answers, in order; `grammars` as in `stream`."""
+        from langchain_core.runnables import RunnableLambda
+
         done: dict[int, Generated] = {}
-        together = {"max_concurrency": self.at_once}
+        together: Any = {"max_concurrency": self.at_once}
+        held: Sequence[str | None] = grammars or [None] * len(prompts)
+        asked = list(zip(prompts, held, strict=True))
+        ask: Any = RunnableLambda(lambda one: self.client.invoke(list(one[0]), **self._held(one[1])))
         with self._call():
-            for n, message in self.client.batch_as_completed([list(prompt) for prompt in prompts], together):
+            for n, message in ask.batch_as_completed(asked, together):
                 done[n] = self._finished(prompts[n], message)
                 step(1)
         return [done[n] for n in range(len(prompts))]
@@ -67,6 +74,10 @@ class RemoteGenerator:
     def count_text(self, text: str) -> int:
         """Tokens of an answer, as the provider counted them when it last gave it; else an estimate."""
         return self.counted.get(text.strip()) or len(text) // TOKEN
+
+    def _held(self, grammar: str | None) -> dict[str, Any]:
+        """What holds an answer to a grammar: vLLM's name for it, from 0.12 on; its `guidance` backend reads Lark."""
+        return {"extra_body": {"structured_outputs": {"grammar": grammar}}} if self.guided and grammar else {}
 
     @contextmanager
     def _call(self) -> Iterator[None]:
