@@ -100,7 +100,8 @@ def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
         entry = _read(tuple(hit.chunk for hit in own))
         score = max(map(_likeness, parts)) + 0.1 * shares[0] + 0.3 * shares[1] + 0.3 * named - 0.05 * first[key]
         score += 0.05 * bool(entry.calls) + 0.2 * bool(entry.sentences or entry.fields or entry.steps)
-        score -= 0.2 * any(path == key[0] and header.startswith(f"{key[1]} › ") for path, header in entries)
+        below = any(path == key[0] and header.startswith(f"{key[1]} › ") for path, header in entries)
+        score -= 0.2 * (below and len({call.rpartition(" ")[2] for call in entry.calls}) != 1)  # it leads over to them
         found.append(Found(entry, title, own, min(1.0, shares[1] + named), score))
     return max(found, key=lambda f: f.score, default=None)
 
