@@ -93,8 +93,7 @@ def test_what_is_offered_is_the_entrys_own() -> None:
     assert summary.opening == "`DELETE /v2/contacts/{contactId}` removes a contact. It leaves all of its lists."
     assert not any("removes a contact" in text for part in (summary, how, fields, tips) for text in part.quotes)
     assert how.opening.startswith("Call `DELETE /v2/contacts/{contactId}`.") and how.joint == " "
-    assert fields.quotes == ("- `contactId`: The contact. Required.", "- `erase`: `true` wipes all personal data.")
-    assert (fields.opening, fields.joint) == ("", "\n")
+    assert fields == Part("- `contactId`: The contact. Required.\n- `erase`: `true` wipes all personal data.")
     assert "- With `erase` there is no way back." in tips.quotes
     everything = " ".join(text for part in (summary, how, fields, tips) for text in (part.opening, *part.quotes))
     assert "restore" not in everything.lower() and "phone number" not in everything
@@ -103,7 +102,7 @@ def test_what_is_offered_is_the_entrys_own() -> None:
 def test_steps_come_with_their_numbers_and_what_is_missing_is_said() -> None:
     parts = offered("How do I import contacts?", [hit(STEPS, "Import contacts")], QUOTED) or []
     assert parts[1].quotes == ("1. Save the sheet as CSV.", "2. Open the importer.") and parts[1].joint == "\n"
-    assert parts[2] == Part("- No field is listed for this.", (), "\n", 6)
+    assert parts[2] == Part("- No field is listed for this.")
     bare = offered("What is a lamp?", [hit("## Lamps\n\n```\nx = 1\n```\n", "Lamps")], QUOTED) or []
     assert [part.quotes for part in bare] == [()] * 4 and all(part.opening for part in bare)
     assert offered(QUESTION, [], QUOTED) is None

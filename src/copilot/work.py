@@ -95,9 +95,9 @@ class Work:
                 return fingerprint("abstention-2", self.key("index"), rows, shipped)
             case "evaluate":
                 sha, limit = _sha_or_none(config.evaluation.questions), config.evaluation.limit
-                return fingerprint("evaluate-7", self.key("train"), self._answer(), sha, limit)
+                return fingerprint("evaluate-8", self.key("train"), self._answer(), sha, limit)
             case _:
-                return fingerprint("demo-6", self.key("train"), self._answer(), config.demo.questions)
+                return fingerprint("demo-7", self.key("train"), self._answer(), config.demo.questions)
 
     def _answer(self) -> list[Any]:
         """What makes an answer of what the model was taught; rows count by their content."""

@@ -1,9 +1,9 @@
 """A question and its hits in; the sentences, steps and rows out of which a small model may put its answer together.
 
 A model of a few million parameters copies, but into sentences that say nothing, and from neighbouring entries. Held to
-quotes it chooses instead: which sentences and rows of the entry answer the question, and which are left out. The entry
-and the candidates are those of the extractive baseline; the headings, the entry's call and the words where it has
-nothing are written by the program.
+quotes it chooses instead: which sentences and steps of the entry answer the question, and which are left out. The entry
+and the candidates are those of the extractive baseline; the headings, the entry's call, its fields and the words where
+it has nothing are written by the program.
 """
 
 from collections.abc import Sequence
@@ -29,8 +29,8 @@ from copilot.prompt.quotes import Part
 from copilot.types import Hit
 
 LONGEST = 240  # characters of a quote
-OFFERED = (5, 5, 9, 6)  # quotes of a section to choose from, at most
-CHOSEN = (1, 3, 6, 3)  # of them in an answer, at most
+OFFERED = (5, 5, 8, 6)  # quotes of a section to choose from, at most
+CHOSEN = (1, 3, 8, 3)  # of them in an answer, at most
 NOTHING = ("", "", "- No field is listed for this.", "The documents name no special warning for this.")
 
 
@@ -61,6 +61,8 @@ def _offered(
     if parts[0].opening not in kept:
         parts[0] = replace(parts[0], opening=described(found.heading, "", ()))
     parts = [_kept(part, kept, most, none) for part, most, none in zip(parts, CHOSEN, NOTHING, strict=True)]
+    fields = parts[2]
+    parts[2] = Part("\n".join(fields.quotes[: fields.most]) or fields.opening)  # chosen by a model, most are left out
     if not parts[1].quotes and not call:
         parts[1] = Part(f"Read “{found.heading}” in the sources.")
     if call and other in kept:
