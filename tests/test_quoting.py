@@ -10,7 +10,7 @@ from llguidance import LLMatcher
 from pydantic import ValidationError
 
 from copilot.answering.answer import Answerer
-from copilot.answering.quoting import offered
+from copilot.answering.quoting import ROOM, offered
 from copilot.answering.ranking import focused
 from copilot.config import SECTIONS, AnswerPart, Prompt
 from copilot.model.constrain import Vocabulary, longest_names
@@ -106,6 +106,12 @@ def test_steps_come_with_their_numbers_and_what_is_missing_is_said() -> None:
     bare = offered("What is a lamp?", [hit("## Lamps\n\n```\nx = 1\n```\n", "Lamps")], QUOTED) or []
     assert [part.quotes for part in bare] == [()] * 4 and all(part.opening for part in bare)
     assert offered(QUESTION, [], QUOTED) is None
+    rows = hit("## Find\n\n| Field | Description |\n|---|---|\n| `name` | What to look for. |\n", "Find", 2000, 0.9)
+    assert (offered("Find by name", [rows, *HITS], QUOTED) or [])[2] == Part("- `name`: What to look for.")
+    long = "".join(f"| `field{n}` | {'What it is for. ' * 6}|\n" for n in range(9))
+    many = hit(f"## Find\n\n| Field | Description |\n|---|---|\n{long}", "Find", 2000, 0.9)
+    listed = (offered("Find by name", [many], QUOTED) or [])[2].opening
+    assert 1 < listed.count("\n- ") < 8 and len(listed) <= ROOM, "all that there is room for"
     heading = hit("# How do I delete a contact?", "How do I delete a contact?", score=0.9)
     assert offered(QUESTION, [heading, *HITS], QUOTED) == offered(QUESTION, HITS, QUOTED)
 

@@ -31,6 +31,7 @@ from copilot.types import Hit
 LONGEST = 240  # characters of a quote
 OFFERED = (5, 5, 8, 6)  # quotes of a section to choose from, at most
 CHOSEN = (1, 3, 8, 3)  # of them in an answer, at most
+ROOM = 480  # characters of the fields, so that the section after them arrives whole
 NOTHING = ("", "", "- No field is listed for this.", "The documents name no special warning for this.")
 
 
@@ -43,7 +44,8 @@ def offered(question: str, hits: Sequence[Hit], config: AnswerPart) -> list[Part
     everything = "\n".join(hit.chunk.passage for hit in hits)
     while found := best_entry(asked, left):
         parts = _offered(found, asked, everything, question, hits, config)
-        if any(part.quotes for part in parts) or parts[0].opening != described(found.heading, "", ()):
+        told = parts[0].opening != described(found.heading, "", ())
+        if told or any(part.quotes or (part.opening[:2] == "- " and part.opening not in NOTHING) for part in parts):
             return parts
         first, left = first or parts, [hit for hit in left if hit not in found.hits]
     return first
@@ -61,8 +63,7 @@ def _offered(
     if parts[0].opening not in kept:
         parts[0] = replace(parts[0], opening=described(found.heading, "", ()))
     parts = [_kept(part, kept, most, none) for part, most, none in zip(parts, CHOSEN, NOTHING, strict=True)]
-    fields = parts[2]
-    parts[2] = Part("\n".join(fields.quotes[: fields.most]) or fields.opening)  # chosen by a model, most are left out
+    parts[2] = _listing(parts[2])
     if not parts[1].quotes and not call:
         parts[1] = Part(f"Read “{found.heading}” in the sources.")
     if call and other in kept:
@@ -104,6 +105,12 @@ def _kept(part: Part, kept: set[str], most: int, none: str) -> Part:
     quotes = [text for text in part.quotes if text in kept]
     whole = [text for text in quotes if not any(text != other and text.startswith(other) for other in quotes)]
     return Part(part.opening or ("" if whole else none), tuple(whole), part.joint, most)
+
+
+def _listing(part: Part) -> Part:
+    """The fields, all that there is room for: where a small model chooses, most are left out."""
+    rows = [row for n, row in enumerate(part.quotes) if n == 0 or len("\n".join(part.quotes[: n + 1])) <= ROOM]
+    return Part("\n".join(rows) or part.opening)
 
 
 def _sound(texts: Sequence[str], question: str, hits: Sequence[Hit], config: AnswerPart) -> set[str]:
