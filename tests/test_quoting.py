@@ -84,6 +84,9 @@ def test_a_question_that_compares_is_answered_from_both_entries() -> None:
     assert own == "Call `POST /v2/contacts/{contactId}/restore`."
     assert other.startswith("`DELETE /v2/contacts/{contactId}` removes a contact.")
     assert other.endswith("Call `DELETE /v2/contacts/{contactId}`.")
+    elsewhere = replace(HITS[0], chunk=replace(HITS[0].chunk, document="bin.md"))
+    _, how, _, _ = offered("Delete or restore: which of the two can be undone?", [elsewhere, *HITS[1:]], QUOTED) or []
+    assert "Beside it" in how.opening, "in another document, too"
     _, how, _, _ = offered(QUESTION, HITS, QUOTED) or []
     assert "Beside it" not in how.opening
 

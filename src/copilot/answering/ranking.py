@@ -107,8 +107,8 @@ def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
 
 
 def compared(asked: Asked, found: Found, hits: Sequence[Hit]) -> Found | None:
-    """What `found` is compared with: where a question compares, the next entry of the document that fits as well."""
-    left = [hit for hit in hits if hit not in found.hits and hit.chunk.document == found.hits[0].chunk.document]
+    """What `found` is compared with: where a question compares, the next entry, if it fits as well."""
+    left = [hit for hit in hits if hit not in found.hits]
     other = best_entry(asked, left) if asked.compares else None
     return other if other and other.score > found.score - _CLOSE else None
 

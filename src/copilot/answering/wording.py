@@ -187,5 +187,6 @@ def beside(other: Found | None, asked: Asked, others: str) -> str:
     if other is None:
         return ""
     name = "Beside it" if is_pair(other.heading) else f"Beside it, “{other.heading}”"
-    told = [*leaning(other.entry.sentences)[:1], *calling(other.entry, asked, other.context, others)[:1]]
+    first = [Said.over(other.context).ticked(text) for text in leaning(other.entry.sentences)[:1]]
+    told = [*first, *calling(other.entry, asked, other.context, others)[:1]]
     return f"{name}: {' '.join(told)}" if told else ""
