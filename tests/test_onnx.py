@@ -216,10 +216,14 @@ def test_budgets_hold_as_they_do_on_transformers(run: Path, loaded: Loaded) -> N
     answer = {"max_new_tokens": 160, "sections": ["One", "Two"], "budgets": [40, None]}
     made, free = opened(run, **answer), opened(run, **{**answer, "budgets": []})
     theirs = TransformersGenerator(loaded, made.config, 1024, 1)
-    grammar = answer_grammar(["One", "Two"], ["a", "b"])
-    text, long = (generator.batch([messages(5)], grammars=[grammar])[0].text for generator in (made, free))
-    assert text == theirs.batch([messages(5)], lambda n: None, [grammar])[0].text
-    assert made.count_text(text.partition("\n\n### Two")[0]) <= 40 < made.count_text(long.partition("\n\n### Two")[0])
+    prompts, grammar = [messages(n) for n in range(6)], answer_grammar(["One", "Two"], ["a", "b"])
+    short, long, other = (
+        [one.text for one in generator.batch(prompts, lambda n: None, [grammar] * len(prompts))]
+        for generator in (made, free, theirs)
+    )
+    assert short == other
+    first = [[made.count_text(text.partition("\n\n### Two")[0]) for text in texts] for texts in (short, long)]
+    assert max(first[0]) <= 40 < max(first[1])
 
 
 def test_who_leaves_while_a_prompt_is_read_stops_it(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
