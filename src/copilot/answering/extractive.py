@@ -9,7 +9,7 @@ from pathlib import Path
 
 from copilot.answering.answer import Answerer
 from copilot.answering.glossary import Term
-from copilot.answering.ranking import best_entry, compared, read_question
+from copilot.answering.ranking import best_entry, read_question
 from copilot.answering.refusal import refusal
 from copilot.answering.wording import ALARM, Said, beside, calling, described, leaning, listed, pointed, row, warned
 from copilot.config import AnswerPart, Prompt
@@ -110,7 +110,7 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
     steps = steps or pointed(said.new(entry.points, STEPS))
     how = call + ([] if steps else said.new((s for s in prose if s not in alarms), 2))
     how = how or ([] if steps else said.new(alarms, 1))
-    how += filter(None, [beside(compared(asked, found, hits), asked, everything)])
+    how += filter(None, [beside(asked, found, hits, everything)])
     tips = said.new(warned([*entry.notes, *alarms], [rows[pair] for pair in entry.codes], fit, TIPS), TIPS)
     tips = tips or said.new(sorted(prose, key=lambda text: -fit[text]), 3)
     how = [" ".join(how)] * bool(how) + steps

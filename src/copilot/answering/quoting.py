@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from copilot.answering.check import passes
-from copilot.answering.ranking import Asked, Found, best_entry, compared, read_question
+from copilot.answering.ranking import Asked, Found, best_entry, read_question
 from copilot.answering.wording import (
     ALARM,
     WARNS,
@@ -30,7 +30,7 @@ from copilot.types import Hit
 
 LONGEST = 240  # characters of a quote
 OFFERED = (5, 5, 8, 6)  # quotes of a section to choose from, at most
-CHOSEN = (1, 3, 8, 3)  # of them in an answer, at most
+CHOSEN = (1, 3, 8, 3)  # of them in an answer, at most; of the fields all
 ROOM = 480  # characters of the fields, so that the section after them arrives whole
 NOTHING = ("", "", "- No field is listed for this.", "The documents name no special warning for this.")
 
@@ -44,9 +44,8 @@ def offered(question: str, hits: Sequence[Hit], config: AnswerPart) -> list[Part
     everything = "\n".join(hit.chunk.passage for hit in hits)
     while found := best_entry(asked, left):
         parts = _offered(found, asked, everything, question, hits, config)
-        told = parts[0].opening != described(found.heading, "", ())
-        if told or any(part.quotes or (part.opening[:2] == "- " and part.opening not in NOTHING) for part in parts):
-            return parts
+        if any(part.quotes for part in parts) or parts[0].opening != described(found.heading, "", ()):
+            return [*parts[:2], *map(_listing, parts[2:3]), *parts[3:]]
         first, left = first or parts, [hit for hit in left if hit not in found.hits]
     return first
 
@@ -57,13 +56,12 @@ def _offered(
     """The same of one entry; `everything` is all passages."""
     call = " ".join(calling(found.entry, asked, found.context, everything))
     parts = _parts(found, asked, call)
-    other = beside(compared(asked, found, hits), asked, everything)
+    other = beside(asked, found, hits, everything)
     told = [parts[0].opening, other, *(text for part in parts for text in part.quotes)]
     kept = _sound(told, question, hits, config)
     if parts[0].opening not in kept:
         parts[0] = replace(parts[0], opening=described(found.heading, "", ()))
     parts = [_kept(part, kept, most, none) for part, most, none in zip(parts, CHOSEN, NOTHING, strict=True)]
-    parts[2] = _listing(parts[2])
     if not parts[1].quotes and not call:
         parts[1] = Part(f"Read “{found.heading}” in the sources.")
     if call and other in kept:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from copilot.answering.entries import Entry
 from copilot.answering.identifiers import is_pair, nameable, supported
-from copilot.answering.ranking import SHAPED, Asked, Found
+from copilot.answering.ranking import SHAPED, Asked, Found, compared
 from copilot.prompt.grammar import VERBS
+from copilot.types import Hit
 
 _WARNING = (
     r"refused|rejected|errors?|cannot|only|must|not|never|no longer|fails?|otherwise|at most|up to|limit\w*|except|"
@@ -182,8 +183,12 @@ def calling(entry: Entry, asked: Asked, context: str, others: str) -> list[str]:
     return how + ([f"Give {' and '.join(filter(None, (', '.join(given[:-1]), given[-1])))}."] if given else [])
 
 
-def beside(other: Found | None, asked: Asked, others: str) -> str:
-    """What is said of an entry that another is compared with: its name, its first sentence, its call."""
+def beside(asked: Asked, found: Found, hits: Sequence[Hit], others: str) -> str:
+    """What is said of the entry that `found` is compared with: its name, its first sentence, its call; "" without one.
+
+    `others` is all passages.
+    """
+    other = compared(asked, found, hits)
     if other is None:
         return ""
     name = "Beside it" if is_pair(other.heading) else f"Beside it, “{other.heading}”"
