@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from test_answer import Scripted, answerer
 from tiny_lm import response
 
 from copilot.answering.answer import Answerer
+from copilot.answering.glossary import Term
 from copilot.errors import CopilotError
 from copilot.serving.chat import run_chat
 from copilot.terminal import Terminal
@@ -39,6 +41,15 @@ def test_each_line_of_a_pipe_is_answered(monkeypatch: pytest.MonkeyPatch, capsys
     assert first.endswith("\n\n")
     assert second.startswith(response(1)) and "Never" not in out
     assert "Ask a question" not in err and "> " not in out + err
+
+
+def test_each_answer_of_a_pipe_explains_its_terms(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = replace(answerer(response(1))[0], glossary=[Term("Contact", "a person")])
+    piped(monkeypatch, "How?\nWhy is that so?\n", asked)
+    out = capsys.readouterr().out
+    assert out.count("\n\n> **Contact**: a person\n\n### How it works\n") == 2 and "Terms" not in out
 
 
 def test_json_is_one_object_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

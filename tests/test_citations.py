@@ -119,6 +119,25 @@ def test_markers_at_the_ends_of_sections(text: str, wanted: str) -> None:
         assert "".join(pieces) == wanted, "however it is cut into pieces"
 
 
+def test_explanations_stand_below_the_marker_of_their_section() -> None:
+    text = "### A\nx y\n### B\n\n### C\n| y |\n\n### D\n- x\n"
+    wanted = "### A\nx y [1]\n\n> **y**: 3\n### B\n\n### C\n| y |\n\n> **y**: 5\n\n### D\n- x [1]"
+
+    def explain(body: str, citation: Citation | None) -> list[tuple[str, str]]:
+        return [("y", str(len(body)))] if "y" in body else []
+
+    assert marked(text, cite, explain) == wanted
+    for seed in range(20):
+        pieces: list[str] = []
+        marker, at, drawn = Marker(cite, pieces.append, explain), 0, random.Random(seed)
+        while at < len(text):
+            size = drawn.randint(1, 6)
+            marker.feed(text[at : at + size])
+            at += size
+        marker.end()
+        assert "".join(pieces) == wanted, "however it is cut into pieces"
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [

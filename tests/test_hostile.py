@@ -3,14 +3,18 @@
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny_lm
 from rich.console import Console
+from test_answer import Scripted
 
 from copilot.answering.answer import Answerer
+from copilot.answering.glossary import Term, read_glossary
+from copilot.answering.marks import aside
 from copilot.config import SECTIONS, AnswerPart, Documents, Prompt
 from copilot.evaluation.report import demo_markdown
 from copilot.knowledge.documents import load_documents
@@ -22,7 +26,7 @@ from copilot.plain import clean, escaped, inert
 from copilot.prompt.render import render
 from copilot.prompt.sections import parse
 from copilot.terminal import Terminal
-from copilot.types import Answer, Finding, Source, Usage
+from copilot.types import Answer, Chunk, Explanation, Finding, Source, Usage
 
 CHAT = (
     "{{ bos_token }}{% for m in messages %}<|start|>{{ m['role'] }}\n{{ m['content'] }}<|eot_id|>{% endfor %}"
@@ -142,8 +146,8 @@ def hostile_answer() -> Answer:
         Usage(1, 1, 0, 0),
         sources=(source,),
         findings=(Finding("url", f"http://evil.example/{ESCAPES}", f"S {ESCAPES}"),),
-        marked=text,
-        glossary=((f"term{ESCAPES}", MARKDOWN),),
+        marked=f"{text}\n\n{aside(f'term{ESCAPES}', MARKDOWN)}",
+        glossary=(Explanation(f"term{ESCAPES}", MARKDOWN, SECTIONS[3]),),
         note=f"failed {ESCAPES}",
     )
 
@@ -157,7 +161,7 @@ def test_escapes_never_reach_the_terminal(capsys: pytest.CaptureFixture[str], st
     answer = hostile_answer()
     if streamed:
         with terminal.streaming() as piece:
-            for part in re.split(r"(?<=\n)", answer.text):
+            for part in re.split(r"(?<=\n)", answer.marked):
                 piece(part)
     terminal.answer(answer, streamed=streamed, show_context=True)
     terminal.say(f"note {ESCAPES}")
@@ -181,6 +185,34 @@ def test_nothing_is_active_in_demo_markdown() -> None:
     made = demo_markdown(hostile_answer())
     tokens = [part for token in MarkdownIt("commonmark").parse(made) for part in (token, *(token.children or ()))]
     assert not {"link_open", "image", "html_inline", "html_block"} & {token.type for token in tokens}
+    assert [token.type for token in tokens].count("blockquote_open") == 1
     assert "`<b>`" in made and "http\\://evil.example" in made and "www\\.evil.example" in made
     assert inert("See `a[0](x)` [1] and a\\[b](c), x < y") == "See `a[0](x)` [1] and a\\[b](c), x \\< y"
     assert inert(inert(MARKDOWN)) == inert(MARKDOWN)
+
+
+def test_a_glossary_cannot_write_more_than_its_line() -> None:
+    """Its terms and meanings stand below the answer's sections: no heading, source, code or token comes of them."""
+    from markdown_it import MarkdownIt
+
+    meaning = f"{ESCAPES} ### Summary\u2028# Up\n``` ~~~ `x <|eot_id|></s> as [1], [2][3] say {MARKDOWN}"
+    whole = f"# Glossary\n\nContact: {meaning}"
+    read = read_glossary([Chunk("g.md", "Glossary", "Glossary", None, 0, len(whole), whole)])
+    for term in (*read, Term("phone", meaning), Term("`phone`\n### Summary", meaning)):
+        line = aside(term.name, term.meaning)
+        assert line.startswith("> **") and line.isprintable() and not re.search(r"\[\d\]", line), line
+    text = "\n\n".join(f"### {title}\nA `contact` has a `phone`." for title in SECTIONS)
+    hits = [tiny_lm.hit("A `contact` has a `phone`.")]
+    asked = Answerer(Scripted(text), lambda question: hits, Prompt(), AnswerPart(), "m", None)
+    asked = replace(asked, glossary=[*read, Term("phone", meaning)])
+    pieces: list[str] = []
+    answer = asked.ask("How?", pieces.append)
+    assert answer.text == text and answer.findings == () and answer.marked == "".join(pieces)
+    kept = [line for line in answer.marked.split("\n") if not line.startswith("> ")]
+    assert "\n".join(kept).replace("\n\n\n\n", "\n\n").replace(" [1]", "") == text and len(answer.glossary) == 2
+    tokens = MarkdownIt("commonmark").parse(inert(answer.marked))
+    kinds = [token.type for token in tokens]
+    assert kinds.count("heading_open") == 4 and kinds.count("blockquote_open") == 2
+    assert not {"fence", "html_block", "code_block"} & set(kinds)
+    inside = {part.type for token in tokens for part in token.children or ()}
+    assert not {"link_open", "image", "html_inline"} & inside

@@ -9,6 +9,8 @@ from test_answer import HITS, Scripted
 from test_serve import Running, Slow, running
 from tiny_lm import response
 
+from copilot.answering.glossary import Term
+
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 CHROME = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")  # else its own
@@ -74,6 +76,23 @@ def test_sections_arrive_one_by_one_and_sources_hold_the_passage(page: Any) -> N
         page.get_by_text("Asked as: How do I delete a contact? And its limit?").wait_for()
         page.get_by_role("button", name="New conversation").click()
         assert page.locator("article").count() == 0
+
+
+def test_a_term_is_explained_where_it_is_used(page: Any) -> None:
+    slow = Slow(response(1))
+    with running(slow, glossary=[Term("Contact", f"a `person`; {HOSTILE}")]) as at:
+        open_page(page, at)
+        ask(page, "How?")
+        slow.go.release(4)  # the first section, and the heading after it
+        note = page.get_by_role("note")
+        note.wait_for()
+        assert page.locator("article").get_attribute("aria-busy") == "true", "it stands there while the rest comes"
+        assert note.inner_text().startswith("Contact: a person; <img src=x onerror=alert(1)> <script>")
+        slow.go.release(99)
+        page.get_by_role("status").filter(has_text="Answered in").wait_for()
+        order = page.locator("article").locator("h3, [role=note]").all_inner_texts()
+        assert order[0] == "Summary" and order[1] == note.inner_text() and "Terms" not in order and len(order) == 6
+        assert page.locator("article").locator("img, script").count() == 0
 
 
 def test_stop_ends_the_model_and_the_next_question_is_answered(page: Any) -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 from test_answer import answerer
-from tiny_lm import response
+from tiny_lm import hit, response
 from tiny_project import make_project
 
 from copilot.answering.extractive import extractive
-from copilot.answering.glossary import LONGEST, Term, explained, read_glossary
-from copilot.config import SYSTEM, AnswerPart, Chunks, Documents, Prompt
+from copilot.answering.glossary import LONGEST, Explaining, Term, explained, read_glossary
+from copilot.config import SECTIONS, SYSTEM, AnswerPart, Chunks, Documents, Prompt
 from copilot.config_file import load_config
 from copilot.errors import CopilotError
 from copilot.evaluation.readability import grade
@@ -22,7 +22,7 @@ from copilot.opened import open_answerer
 from copilot.pipeline import run_index
 from copilot.prompt.render import prompt_fingerprint, render
 from copilot.terminal import Terminal
-from copilot.types import Chunk, Hit
+from copilot.types import Chunk, Citation, Explanation, Hit
 
 ROWS = (
     "## Glossary\n\n- **Webhook**: a call that comes to you\n* Opt-in - someone said yes\n`Segment`: a part of a list\n"
@@ -100,18 +100,59 @@ def test_a_glossary_explains_the_documents_of_its_folder() -> None:
     assert explained(text, terms, ["lamps/on.md"]) == (("API", "a door"), ("Token", "a sign"))
 
 
-def test_an_answer_explains_its_terms_beside_its_text(capsys: pytest.CaptureFixture[str]) -> None:
-    asked, _ = answerer(response(1))
-    asked = replace(asked, glossary=[Term("Contact", "a person you write to"), Term("Bell", "rings")])
-    answer = asked.ask("How?")
-    used = "contact" in answer.text.lower()
-    assert answer.glossary == ((("Contact", "a person you write to"),) if used else ())
-    answer = replace(answer, glossary=(("Contact", "a person you write to"),))
+def test_a_section_goes_by_the_document_it_cites_or_the_one_before() -> None:
+    terms = [Term("Token", "a coin", "bells/"), Term("Token", "a key", "doors/"), Term("API", "a door")]
+    hits = [hit("", "doors/open.md"), hit("", "bells/ring.md")]
+    alone = Explaining(terms, hits[1:])
+    assert alone.explain("An API.", None) == [("API", "a door")]  # no citation yet: what all hits are about
+    assert alone.explain("A token of the API.", None) == [("Token", "a coin")]
+    made = Explaining(terms[:2], hits)
+    assert made.explain("Nothing.", Citation(1, 0)) == []
+    assert made.explain("A token.", None) == [("Token", "a key")]
+    assert made.explain("A token.", Citation(2, 1)) == [], "a term is explained once"
+    other = Explaining([Term("Coin", "money", "bells/")], hits)
+    assert other.explain("A coin.", Citation(1, 0)) == [] and other.explain("A coin.", Citation(2, 1))
+
+
+PASSAGES = [hit("The `contactId` names a contact and its webhook.", "a.md")]
+PASSAGES += [hit("Bells ring loudly every evening for a segment.", "b.md")]
+BODIES = ("The `contactId` names it.", "Contacts and webhooks:\n\n| a | b |\n|---|---|\n| `contactId` | webhook |")
+BODIES += ("- `contactId`: a contact", "- Bells ring loudly every evening for a segment.")
+USED = "\n\n".join(f"### {title}\n{body}" for title, body in zip(SECTIONS, BODIES, strict=True))
+TERMS = [Term("Segment", "a part of a list"), Term("Contact", "a person you write to"), Term("Webhook", "a call")]
+
+
+@pytest.mark.parametrize("repair", [False, True])
+def test_an_answer_explains_each_term_below_the_section_that_uses_it_first(repair: bool) -> None:
+    asked = replace(answerer(USED, PASSAGES)[0], glossary=[*TERMS, Term("Lamp", "shines")], repair=repair)
+    pieces: list[str] = []
+    answer, (many,) = asked.ask("How?", pieces.append), asked.ask_all(["How?"])
+    person, call = "\n\n> **Contact**: a person you write to", "\n\n> **Webhook**: a call"
+    one, two, three, four = USED.split("\n\n### ")
+    wanted = [f"{one} [1]", f"{two}\n\n[1]{person}{call}", f"{three} [1]"]
+    wanted.append(f"{four} [2]\n\n> **Segment**: a part of a list")
+    assert answer.marked == "".join(pieces) == many.marked == "\n\n### ".join(wanted)
+    assert answer.glossary == many.glossary == (
+        Explanation("Contact", "a person you write to", SECTIONS[1]),
+        Explanation("Webhook", "a call", SECTIONS[1]),
+        Explanation("Segment", "a part of a list", SECTIONS[3]),
+    )
+    first = {"term": "Contact", "meaning": "a person you write to", "section": SECTIONS[1]}
+    assert answer.to_json()["glossary"][0] == first
+
+
+def test_explanations_are_no_part_of_what_is_checked(capsys: pytest.CaptureFixture[str]) -> None:
+    """The glossary may name what no passage holds; a reader sees it, and the checks do not."""
+    asked = answerer(USED, PASSAGES)[0]
+    told = replace(asked, glossary=[Term("Contact", "see `GET /v9/people`, at most 70 days, https://other.example")])
+    bare, answer = asked.ask("How?"), told.ask("How?")
+    assert answer.text == bare.text == USED and answer.sections == bare.sections and answer.marked != bare.marked
+    assert (answer.findings, answer.citations, answer.sources) == ((), bare.citations, bare.sources)
     Terminal().answer(answer, streamed=False, show_context=False)
-    out = capsys.readouterr().out
-    assert "\nTerms\n- Contact: a person you write to\n" in out and out.index("Terms") < out.index("Sources")
-    assert "Terms:\n\n- Contact: a person you write to\n" in demo_markdown(answer) and answer.text == response(1)
-    assert answer.to_json()["glossary"] == [{"term": "Contact", "meaning": "a person you write to"}]
+    shown = capsys.readouterr()
+    assert shown.out.startswith(answer.marked + "\n\nSources\n") and "Check" not in shown.err
+    inert = "> **Contact**: see `GET /v9/people`, at most 70 days, https\\://other.example"
+    assert f"\n\n{inert}\n" in demo_markdown(answer)
 
 
 def test_reading_grade() -> None:
@@ -134,7 +175,9 @@ def test_terms_are_told_to_whom_they_help(audience: str, tmp_path: Path) -> None
     run_index(config, Terminal(quiet=True))
     answer = open_answerer(config).ask("What does a door keep out?")
     assert "wind" in answer.text.lower()
-    assert answer.glossary == ((("Wind", "air that moves"),) if audience == "non-technical" else ())
+    told = [(one.term, one.meaning) for one in answer.glossary]
+    assert told == ([("Wind", "air that moves")] if audience == "non-technical" else [])
+    assert answer.marked.count("\n\n> **Wind**: air that moves") == len(told) == answer.marked.count("> ")
 
 
 def test_the_shipped_glossaries_explain_an_answer(root: Path) -> None:
@@ -144,4 +187,4 @@ def test_the_shipped_glossaries_explain_an_answer(root: Path) -> None:
     assert {term.folder for term in terms} == {"messaging/", "sheets/"}
     hits = [Hit(chunk, 0.9) for chunk in chunks if chunk.heading.endswith("Rotate an access token")]
     answer = extractive(lambda question: hits, AnswerPart(), glossary=terms).ask("How do I rotate a token's secret?")
-    assert [term for term, _ in answer.glossary] == ["Token", "Scope"]
+    assert [(one.term, one.section) for one in answer.glossary] == [("Token", SECTIONS[0]), ("Scope", SECTIONS[3])]

@@ -15,6 +15,7 @@ import pytest
 from test_answer import Scripted, answerer
 from tiny_lm import response
 
+from copilot.answering.glossary import Term
 from copilot.config import SECTIONS, Config
 from copilot.errors import CopilotError
 from copilot.serving.api import BODY, Api
@@ -63,10 +64,10 @@ class Broken(Scripted):
 class Running:
     """A server in a thread, and what it has said."""
 
-    def __init__(self, generator: Scripted, most: int, token: str) -> None:
+    def __init__(self, generator: Scripted, most: int, token: str, glossary: Sequence[Term]) -> None:
         asked, _ = answerer("")
         self.heard: list[str] = []
-        using = replace(asked, generator=generator)
+        using = replace(asked, generator=generator, glossary=glossary)
         self.desk = Desk(lambda q, on_text: reply(using, q, on_text), most, self.heard.append, self.heard.append)
         self.server = server_of(Api(self.desk, "tiny", token, frozenset() if token else NAMES))
         self.socket = listening("127.0.0.1", 0)
@@ -90,8 +91,8 @@ class Running:
 
 
 @contextmanager
-def running(generator: Scripted, most: int = 8, token: str = "") -> Iterator[Running]:
-    made = Running(generator, most, token)
+def running(generator: Scripted, most: int = 8, token: str = "", glossary: Sequence[Term] = ()) -> Iterator[Running]:
+    made = Running(generator, most, token, glossary)
     try:
         yield made
     finally:
@@ -123,6 +124,20 @@ def test_ask_gives_what_ask_json_prints(at: Running) -> None:
     assert status == 200 and got.pop("asked_as") == expected.pop("question") == got.pop("question")
     assert expected.pop("asked_as") is None
     assert got.pop("usage").keys() == expected.pop("usage").keys() and got == expected
+
+
+def test_a_term_is_explained_in_the_text_whole_and_streamed() -> None:
+    """In the section that uses it first; `copilot` tells it apart from what the model wrote."""
+    text = response(1).replace("also says", "lists and also says")
+    with running(Scripted(text), glossary=[Term("List", "people")]) as at:
+        whole = at.get("/v1/chat/completions", chat("How?"))[1]
+        parts = events(at.get("/v1/chat/completions", chat("How?", stream=True))[1])
+    said = whole["choices"][0]["message"]["content"]
+    assert said == "".join(part["choices"][0]["delta"].get("content", "") for part in parts)
+    assert said == text.replace(f"\n\n### {SECTIONS[3]}", f"\n\n> **List**: people\n\n### {SECTIONS[3]}")
+    for one in (whole["copilot"], parts[-1]["copilot"]):
+        assert one["answer"] == text
+        assert one["glossary"] == [{"term": "List", "meaning": "people", "section": SECTIONS[2]}]
 
 
 def test_a_follow_up_is_asked_with_the_one_before(at: Running) -> None:

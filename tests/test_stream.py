@@ -66,3 +66,9 @@ def test_a_pipe_gets_the_plain_text_with_one_line_end(size: int) -> None:
             piece(part)
             assert file.getvalue() == file.getvalue().strip()
     assert file.getvalue() == ANSWER
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_an_explained_term_is_set_off_in_its_section(size: int) -> None:
+    noted = ANSWER.replace("\n\n### How", "\n\n> **Bell**: it rings\n\n### How")
+    assert "It rings.\n\n▌ Bell: it rings\n\nHow it works\n" in shown(pieces(noted, size))

@@ -33,7 +33,8 @@ def retrieve(asked: str) -> list[Hit]:
     return [hit(f"Passage about {asked}"), hit("A `contact` has a `phone`.", "other.pdf", "", 3)]
 
 
-def tokenizer(texts: Sequence[str] = (), template: str | None = None) -> Any:
+def tokenizer(texts: Sequence[str] = (), template: str | None = None, ascii_only: bool = False) -> Any:
+    """Of bytes and what is often beside one another in `texts`; `ascii_only`: other characters cannot be written."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -41,7 +42,8 @@ def tokenizer(texts: Sequence[str] = (), template: str | None = None) -> Any:
     bare.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bare.decoder = decoders.ByteLevel()
     specials = ["<pad>", "<s>", "</s>"]
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    alphabet = [*filter(str.isascii, pre_tokenizers.ByteLevel.alphabet()), *"ĠĊ"]  # these are space and line end
+    alphabet = alphabet if ascii_only else pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
         vocab_size=700, special_tokens=specials, initial_alphabet=alphabet, show_progress=False
     )
@@ -53,14 +55,20 @@ def tokenizer(texts: Sequence[str] = (), template: str | None = None) -> Any:
 
 
 def save_model(
-    folder: Path, seed: int = 0, template: str | None = None, texts: Sequence[str] = (), head_dim: int = 8
+    folder: Path,
+    seed: int = 0,
+    template: str | None = None,
+    texts: Sequence[str] = (),
+    head_dim: int = 8,
+    positions: int = 1024,
+    ascii_only: bool = False,
 ) -> Path:
     """A model folder as a user has it: config, safetensors, tokenizer (trained on `texts` besides)."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.set_num_threads(1)  # nothing here is large enough to share, and waiting for the other threads costs most
-    tok = tokenizer(texts, template)
+    tok = tokenizer(texts, template, ascii_only)
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tok),
@@ -70,7 +78,7 @@ def save_model(
         num_attention_heads=4,
         num_key_value_heads=2,
         head_dim=head_dim,
-        max_position_embeddings=1024,
+        max_position_embeddings=positions,
         pad_token_id=tok.pad_token_id,
         bos_token_id=tok.bos_token_id,
         eos_token_id=tok.eos_token_id,

@@ -90,8 +90,6 @@ class Terminal:
             self.out.print(drawn(text))
         elif not streamed:
             print(text)
-        if answer.glossary:
-            print("\nTerms" + clean("".join(f"\n- {term}: {meaning}" for term, meaning in answer.glossary)))
         if answer.sources:
             print("\nSources")
         for n, source in enumerate(answer.sources, 1):

@@ -168,11 +168,20 @@ class Citation:
 
 
 @dataclass(frozen=True, slots=True)
+class Explanation:
+    """A term of the documents' glossary that an answer uses."""
+
+    term: str
+    meaning: str
+    section: str  # title of the section that uses it first; the line stands at its end
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A question, its answer, and where it came from."""
 
     question: str
-    text: str  # markdown, as it was written: without [n]
+    text: str  # markdown, as it was written: without [n] and explanations
     sections: tuple[Section, ...]
     hits: tuple[Hit, ...]
     model: str
@@ -181,9 +190,9 @@ class Answer:
     citations: tuple[Citation | None, ...] = ()  # one for each section
     sources: tuple[Source, ...] = ()  # in the order of their numbers, those that are cited first
     findings: tuple[Finding, ...] = ()
-    marked: str = ""  # `text` with [n] at the end of each section that has a citation
+    marked: str = ""  # `text` with [n] at the end of each section that has a citation, and explanations below it
     abstained: Abstention | None = None
-    glossary: tuple[tuple[str, str], ...] = ()  # (term, what it means), in the order of their first use
+    glossary: tuple[Explanation, ...] = ()  # in the order of their first use
     asked_as: str = ""  # in a conversation, what was searched and asked: a follow-up with the questions it leans on
     note: str = ""  # what went wrong on the way, where the answer stands all the same
     filled: tuple[str, ...] | None = None  # sections that a rule filled; None: the text is as it was written
@@ -239,7 +248,7 @@ class Answer:
             ],
             "findings": [{"kind": f.kind, "text": f.text, "section": f.section} for f in self.findings],
             "abstained": asdict(self.abstained) if self.abstained else None,
-            "glossary": [{"term": term, "meaning": meaning} for term, meaning in self.glossary],
+            "glossary": [asdict(explanation) for explanation in self.glossary],
             "asked_as": self.asked_as or None,
             "note": self.note,
         }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from copilot.answering.check import check
 from copilot.answering.citations import Citing
-from copilot.answering.glossary import Term, explained
+from copilot.answering.glossary import Explaining, Term
 from copilot.answering.identifiers import quotable, sayable
 from copilot.answering.marks import FENCE, Marker, Unnumbered, marked
 from copilot.answering.quoting import offered
@@ -21,7 +21,7 @@ from copilot.prompt.grammar import answer_grammar
 from copilot.prompt.quotes import quoting_grammar
 from copilot.prompt.render import render
 from copilot.prompt.sections import MARK, parse
-from copilot.types import Abstention, Answer, Finding, Hit, Message, Section, Usage
+from copilot.types import Abstention, Answer, Explanation, Finding, Hit, Message, Section, Usage
 
 BY_MODEL = Abstention("model", None, None, "the answer opens by saying that the documents do not say")
 
@@ -43,14 +43,14 @@ class Answerer:
     fill: Callable[[str, Sequence[Hit], AnswerPart], Fill] | None = None  # what a held text leaves empty; None: nothing
 
     def ask(self, question: str, on_text: Callable[[str], None] = lambda piece: None) -> Answer:
-        """One answer; `on_text` gets it piece by piece as it is written, with the markers of its sources.
+        """One answer; `on_text` gets it piece by piece as it is written, with its markers and explanations.
 
         What `on_text` raises ends the answer, and the model's work on it; while nothing can be shown it gets "".
         """
         began = time.monotonic()
         hits, messages = self._prompt(question)
         citing = Citing(hits, self.files)
-        marker = Marker(citing.cite, on_text)
+        marker = Marker(citing.cite, on_text, Explaining(self.glossary, hits).explain)
         refused = self._refused(question)
         said, bare = None if refused else self._said(question, hits), Unnumbered(len(hits))
         pieces: list[str] = []  # as they were written
@@ -198,12 +198,33 @@ class Answerer:
         return answer_grammar(self.config.sections, names, may_refuse, words, numbers)
 
     def _answer(self, question: str, final: Repaired, citing: Citing, usage: Usage) -> Answer:
-        text = final.text
-        made = finish(question, text, citing, self.config, self.model, self.adapter, usage, self.retrieve is not None)
-        cited = [s.document for s in made.sources if s.cited] or [hit.chunk.document for hit in made.hits]
-        terms = explained("\n".join(section.text for section in made.sections), self.glossary, cited)
-        refused = self._refused(question) or made.abstained
-        return replace(made, glossary=terms, abstained=refused, note=final.note, filled=final.filled)
+        """What is shown of a text, whoever wrote it: in sections, cited, explained and checked."""
+        text, hits = final.text, tuple(citing.hits)
+        sections = parse(text, self.config.sections) or loose_sections(text)
+        citations = tuple(citing.cite(section.text) if section.text else None for section in sections)
+        explain = Explaining(self.glossary, hits).explain
+        glossary = tuple(
+            Explanation(term, meaning, section.title)
+            for section, citation in zip(sections, citations, strict=True)
+            for term, meaning in explain(section.text, citation)
+        )
+        return Answer(
+            question,
+            text,
+            sections,
+            hits,
+            self.model,
+            self.adapter,
+            usage,
+            citations,
+            citing.sources(),
+            findings=check(text, sections, hits if self.retrieve else None, question, self.config),
+            marked=marked(text, citing.cite, Explaining(self.glossary, hits).explain),
+            abstained=self._refused(question) or (BY_MODEL if abstained(text) else None),
+            glossary=glossary,
+            note=final.note,
+            filled=final.filled,
+        )
 
 
 def _context(question: str, hits: Sequence[Hit]) -> str:
@@ -214,25 +235,6 @@ def _context(question: str, hits: Sequence[Hit]) -> str:
 def _begun(text: str) -> bool:
     """Whether a text has a word below its heading, which may stand there before the prompt is read."""
     return any(line.strip("# ") and not line.startswith(MARK) for line in text.splitlines())
-
-
-def finish(
-    question: str,
-    text: str,
-    citing: Citing,
-    config: AnswerPart,
-    model: str,
-    adapter: str | None,
-    usage: Usage,
-    retrieved: bool = True,
-) -> Answer:
-    """An Answer of a text, whoever wrote it: in sections, cited and checked; unless `retrieved`, its shape alone."""
-    sections, hits = parse(text, config.sections) or loose_sections(text), tuple(citing.hits)
-    citations = tuple(citing.cite(section.text) if section.text else None for section in sections)
-    findings = check(text, sections, hits if retrieved else None, question, config)
-    sources, shown = citing.sources(), marked(text, citing.cite)
-    gave_up = BY_MODEL if abstained(text) else None
-    return Answer(question, text, sections, hits, model, adapter, usage, citations, sources, findings, shown, gave_up)
 
 
 def loose_sections(text: str) -> tuple[Section, ...]:

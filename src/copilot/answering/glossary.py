@@ -1,10 +1,10 @@
-"""Chunks in, the terms that a glossary of the knowledge base explains out; an answer in, those it uses out."""
+"""Chunks in, the terms that a glossary of the knowledge base explains out; sections in, those each uses first out."""
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from copilot.types import Chunk
+from copilot.types import Chunk, Citation, Hit
 
 _TITLE = re.compile(r"(?:glossary|terminology|definitions|(?:list of |key )?terms)(?: of terms)?", re.I)
 _TERM = r"(?!\s)[^:|*`\n]{2,40}?"
@@ -56,13 +56,36 @@ def explained(text: str, glossary: Sequence[Term], documents: Iterable[str]) -> 
 
     `documents` are those that the text is about: a glossary in another folder says nothing of it.
     """
-    told, uses = tuple(documents), {}
+    told, uses, small = tuple(documents), dict[str, tuple[int, str]](), text.lower()
     for term in glossary:
+        if term.name.lower() not in small:  # most of them, and this is quick
+            continue
         about = not term.folder or any(document.startswith(term.folder) for document in told)
         match = re.search(rf"(?<!\w){re.escape(term.name)}s?(?!\w)", text, re.I) if about else None
         if match and term.name not in uses:
             uses[term.name] = (match.start(), term.meaning)
     return tuple((name, meaning) for name, (_, meaning) in sorted(uses.items(), key=lambda use: use[1][0]))
+
+
+class Explaining:
+    """Tells of each section of an answer which terms it uses first; asked once for each that has text, in order."""
+
+    def __init__(self, glossary: Sequence[Term], hits: Sequence[Hit]) -> None:
+        self.glossary, self.hits = glossary, hits
+        self.documents = [hit.chunk.document for hit in hits]  # that the section is about
+        self.told: set[str] = set()
+
+    def explain(self, text: str, citation: Citation | None) -> list[tuple[str, str]]:
+        """(term, what it means) of each term that no section before has used.
+
+        A section is about the document it cites, or else the one that was cited last, or else those of all hits: what
+        is known when it ends, so that an answer is the same streamed and whole.
+        """
+        if citation is not None:
+            self.documents = [self.hits[citation.hit].chunk.document]
+        found = [pair for pair in explained(text, self.glossary, self.documents) if pair[0] not in self.told]
+        self.told.update(term for term, _ in found)
+        return found
 
 
 def _short(text: str) -> str:

@@ -1,13 +1,17 @@
-"""An answer piece by piece in, the same with [n] at the end of each section out, as soon as a section has ended.
+"""An answer piece by piece in, the same with [n] and explained terms at the end of each section out, once it ends.
 
-What a model writes in that form itself is left out before: it numbers passages as its prompt does, not as sources are.
+What a model writes as [n] itself is left out before: it numbers passages as its prompt does, not as sources are.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from copilot.plain import clean
 from copilot.prompt.sections import MARK
 from copilot.types import Citation
+
+Cite = Callable[[str], Citation | None]  # the text of a section -> what supports it
+Explain = Callable[[str, Citation | None], Iterable[tuple[str, str]]]  # and its citation -> terms with their meanings
 
 FENCE = "```"
 _NUMBER = re.compile(r"(?: |(?<![\w`)}\]]))\[\d{1,2}(?:, ?\d{1,2})*\](?:\[\d{1,2}\])*(?![\w(:`\[])")
@@ -64,12 +68,12 @@ class Marker:
     """Passes text on without white space at its ends, and holds back no more than what may begin a heading.
 
     After the last character of a section comes ` [n]`, or a paragraph of its own where the section ends in a table or
-    in code, which a marker would break.
+    in code, which a marker would break; then a paragraph for each term that is explained there.
     """
 
-    def __init__(self, cite: Callable[[str], Citation | None], write: Callable[[str], None]) -> None:
-        """`cite` is asked once for each section that has text, in order."""
-        self.cite, self.write = cite, write
+    def __init__(self, cite: Cite, write: Callable[[str], None], explain: Explain = lambda text, citation: ()) -> None:
+        """`cite` and `explain` are asked once for each section that has text, in order."""
+        self.cite, self.write, self.explain = cite, write, explain
         self.waiting = ""  # the beginning of a line, as long as it may still be a heading
         self.inside = False  # a line whose kind is known
         self.heading = self.fenced = False  # kind of the line; whether code is open
@@ -117,17 +121,30 @@ class Marker:
     def _close(self) -> None:
         """The end of a section."""
         body, self.body = self.body.strip(), ""
-        citation = self.cite(body) if body else None
+        if not body:
+            return
+        citation = self.cite(body)
         if citation is not None:
             last = body.rpartition("\n")[2].lstrip()
             apart = "\n\n" if last.startswith((FENCE, "|")) else " "
             self.write(f"{apart}[{citation.number}]")
+        for term, meaning in self.explain(body, citation):
+            self.write(f"\n\n{aside(term, meaning)}")
 
 
-def marked(text: str, cite: Callable[[str], Citation | None]) -> str:
-    """`text` with its markers."""
+def aside(term: str, meaning: str) -> str:
+    """The line that explains a term: a quote in markdown, which is no part of the text above it.
+
+    Whatever documents hold, it stays one line without control characters, and has no [n], which only we set.
+    """
+    said = " ".join(clean(f"**{term}**: {meaning}").split())
+    return f"> {Unnumbered(99).whole(said)}"
+
+
+def marked(text: str, cite: Cite, explain: Explain = lambda text, citation: ()) -> str:
+    """`text` with its markers and explanations."""
     pieces: list[str] = []
-    marker = Marker(cite, pieces.append)
+    marker = Marker(cite, pieces.append, explain)
     marker.feed(text)
     marker.end()
     return "".join(pieces)

@@ -169,9 +169,7 @@ def _change_cell(name: str, base: Figure | None, tuned: Figure | None) -> str:
 
 
 def demo_markdown(answer: Answer) -> str:
-    """A question, its answer, its terms and its sources as markdown in which nothing is active."""
+    """A question, its answer and its sources as markdown in which nothing is active."""
     places = [source.label + ("" if source.cited else " (not cited)") for source in answer.sources]
     listed = "\n".join(f"{n}. {place}" for n, place in enumerate(places, 1))
-    terms = "".join(f"\n- {term}: {meaning}" for term, meaning in answer.glossary)
-    told = f"Terms:\n{terms}\n\n" if terms else ""
-    return inert(f"## {answer.question}\n\n{answer.marked}\n\n{told}Sources:\n\n{listed}")
+    return inert(f"## {answer.question}\n\n{answer.marked}\n\nSources:\n\n{listed}")

@@ -25,7 +25,7 @@ function inline(line, parent, n) {
   }
 }
 
-// Headings, lists and paragraphs: all that an answer consists of.
+// Headings, lists, paragraphs and the quotes that explain terms: all that an answer consists of.
 function markdown(text, parent, n) {
   parent.replaceChildren();
   let list = null;
@@ -40,8 +40,9 @@ function markdown(text, parent, n) {
       inline(item[2], entry, n);
       list.append(entry);
     } else if (line.trim()) {
-      const paragraph = make("p");
-      inline(line, paragraph, n);
+      const aside = line.startsWith("> ");
+      const paragraph = make("p", "", aside ? { class: "note", role: "note" } : {});
+      inline(aside ? line.slice(2) : line, paragraph, n);
       parent.append(paragraph);
     }
   }
@@ -58,12 +59,6 @@ function below(answer, parent, n) {
   if (answer.findings.length)
     parent.append(make("p", "Check: not in the documents found, or not the shape asked for: "
       + answer.findings.map((finding) => finding.text).join(", "), { class: "wrong" }));
-  if (answer.glossary.length) {
-    parent.append(make("h3", "Terms"));
-    const list = make("dl");
-    for (const { term, meaning } of answer.glossary) list.append(make("dt", term), make("dd", meaning));
-    parent.append(list);
-  }
   if (answer.sources.length) parent.append(make("h3", "Sources"));
   for (const source of answer.sources) {
     const details = make("details", "", { id: `source-${n}-${source.number}` });
