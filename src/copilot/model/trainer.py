@@ -4,7 +4,7 @@ import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from copilot.model.loss import giving_loss, held_out_sum
 from copilot.model.packed import reading_packs
 from copilot.model.packed_trainer import Packing, choose_packing, collator, packed_trainer, step_dataset
 from copilot.model.processes import Processes
+from copilot.model.sharding import average_gradients, shard
 from copilot.model.watch import Curve, OnStep, curve_of, log_of, make_report, whole_curve
 from copilot.runs import write_json
 
@@ -64,6 +65,8 @@ def train_adapter(
         _make_room(checkpoints, start, fingerprint)
     processes.wait()
     trained = add_adapter(loaded, config.lora, seed, _checkpointing(config, loaded.device != "cpu"), config.packing)
+    if processes.sharded:
+        shard(trained.model)
     patience = config.early_stopping_patience
     with (
         held_interrupt(processes.first) as interrupted,
@@ -179,7 +182,9 @@ def _trainer_class(held_out: Sequence[Row], processes: Processes, cpu: bool) -> 
             """Mean loss over the answers of the held-out rows, nats per token; each process takes its share."""
             if not held_out:
                 return None
-            total, count = processes.sum(self.held_out_sum(held_out[processes.rank :: processes.count]))
+            total, count = processes.sum(self.held_out_sum(_share(held_out, processes)))
+            if processes.sharded:
+                self.model.reshard()  # by all: the first lets go of the weights when it saves, which the others do not
             return total / count
 
         def held_out_sum(self, rows: Sequence[Row]) -> list[float]:
@@ -193,6 +198,15 @@ def _trainer_class(held_out: Sequence[Row], processes: Processes, cpu: bool) -> 
             self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
             return metrics
 
+        def training_step(self, *args: Any, **options: Any) -> Any:
+            loss = super().training_step(*args, **options)
+            if processes.sharded and self.accelerator.sync_gradients:
+                average_gradients(self.model)
+            return loss
+
+        def compute_loss_context_manager(self) -> Any:
+            return self.accelerator.autocast() if processes.sharded else super().compute_loss_context_manager()
+
     class CpuTrainer(Measuring):
         """TRL's loss needs a GPU kernel (triton); ours is the same in plain torch."""
 
@@ -205,6 +219,14 @@ def _trainer_class(held_out: Sequence[Row], processes: Processes, cpu: bool) -> 
             return (loss, {}) if return_outputs else loss
 
     return CpuTrainer if cpu else Measuring
+
+
+def _share(rows: Sequence[Row], processes: Processes) -> list[Row]:
+    """This process's rows, as many as any other's: a short one of which nothing counts where they do not go round."""
+    own = list(rows[processes.rank :: processes.count])
+    if len(own) < len(rows[:: processes.count]):
+        own.append(replace(rows[0], input_ids=rows[0].input_ids[:2], prompt_length=2))
+    return own
 
 
 def _dataset(rows: Sequence[Row]) -> Any:
