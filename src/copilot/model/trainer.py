@@ -134,7 +134,8 @@ def make_trainer(
     reading: AbstractContextManager[None] = giving_loss(trained.model) if args.use_cpu else nullcontext()
     if config.packing:
         tokens = sum(len(row.input_ids) for row in rows) * config.num_train_epochs
-        packing = choose_packing(trained.model.get_base_model(), rows, held_out, config, seed, int(tokens))
+        base = trained.model.get_base_model()
+        packing = choose_packing(base, rows, held_out, config, seed, int(tokens), processes.sharded)
         say(f"train: {packing.said}")
         _ask_for_packs(args, packing)
         own, collate = packed_trainer(own, packing, processes, say), collator(rows, packing.steps)
