@@ -19,7 +19,7 @@ from copilot.config import Config, Model
 from copilot.config_file import load_config
 from copilot.errors import CopilotError
 from copilot.model.checkpoints import is_whole
-from copilot.model.processes import Processes, _announce, launched, together
+from copilot.model.processes import Processes, _announce, check_launch, launched, together
 from copilot.model.sharding import check_shardable
 from copilot.pipeline import run_index, run_train
 from copilot.terminal import Terminal
@@ -197,9 +197,10 @@ def test_what_is_not_sharded_so_is_refused(monkeypatch: pytest.MonkeyPatch, name
     for key, value in environment.items():
         monkeypatch.setenv(key, value)
     assert launched() == Processes(1, 2, sharded=True)
+    check_launch(sharded=True)
     monkeypatch.setenv(name, "true")
     with pytest.raises(CopilotError, match="DeepSpeed" if "DEEPSPEED" in name else name) as caught:
-        launched()
+        check_launch(sharded=True)
     assert caught.value.code == 2 and caught.value.hint
 
 

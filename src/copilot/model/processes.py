@@ -18,7 +18,7 @@ from copilot.errors import CopilotError, Exit
 
 _LOST = re.compile(r"connection (closed|reset|refused)|broken pipe|timed out|socket|NCCL|Gloo", re.IGNORECASE)
 _WAIT = timedelta(hours=12)  # for the first process, which may have to wait for a lock or a large knowledge base
-USE_FSDP = "ACCELERATE_USE_FSDP"  # what `accelerate launch --use_fsdp` sets
+_FSDP = "ACCELERATE_USE_FSDP"  # what `accelerate launch --use_fsdp` sets
 _NOT_FSDP = {  # what else it may set that this program does not do
     "FSDP_OFFLOAD_PARAMS": "set it to false: the parts of the base model stay on the GPUs",
     "FSDP_ACTIVATION_CHECKPOINTING": "set it to false, and train.gradient_checkpointing=true",
@@ -88,21 +88,24 @@ class Processes:
 
 
 def launched() -> Processes:
-    """What the environment says, with nothing started. Raises CopilotError for DeepSpeed, and FSDP with its extras."""
+    """What the environment says, with nothing started."""
     count = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ and "MASTER_ADDR" in os.environ else 1
     if count == 1:
         return Processes()
+    return Processes(int(os.environ["RANK"]), count, _set(_FSDP))
+
+
+def check_launch(sharded: bool) -> None:
+    """Raises CopilotError where the launcher was asked for what this program does not do."""
     if _set("ACCELERATE_USE_DEEPSPEED"):
         raise CopilotError(
-            "DeepSpeed is not supported: the adapter could not be saved whole",
+            "DeepSpeed is not supported",
             "launch with --use_fsdp to share the base model out, or without it: each process then holds all of it",
             Exit.USAGE,
         )
-    sharded = _set(USE_FSDP)
     for name, remedy in _NOT_FSDP.items():
         if sharded and _set(name):
             raise CopilotError(f"{name}=true is not supported", remedy, Exit.USAGE)
-    return Processes(int(os.environ["RANK"]), count, sharded)
 
 
 @contextmanager
@@ -112,12 +115,12 @@ def together() -> Iterator[Processes]:
     Whoever fails first says it; the others, whose connection breaks then, end without a word and with its exit code.
     """
     processes = launched()
+    os.environ.pop(_FSDP, None)  # `model/sharding.py` does it; accelerate would do it once more, and on GPUs alone
     if processes.count == 1:
         yield processes
         return
     import torch
 
-    os.environ.pop(USE_FSDP, None)  # `model/sharding.py` does it; accelerate would do it once more, on GPUs alone
     gpu = torch.cuda.is_available()
     if gpu:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
@@ -127,6 +130,7 @@ def together() -> Iterator[Processes]:
     store = torch.distributed.distributed_c10d._get_default_store()
     _speak_before_ending()
     try:
+        check_launch(processes.sharded)
         yield processes
     except Exception as error:
         told = error if isinstance(error, CopilotError) else _lost(error)

@@ -65,8 +65,6 @@ def train_adapter(
         _make_room(checkpoints, start, fingerprint)
     processes.wait()
     trained = add_adapter(loaded, config.lora, seed, _checkpointing(config, loaded.device != "cpu"), config.packing)
-    if processes.sharded:
-        shard(trained.model)
     patience = config.early_stopping_patience
     with (
         held_interrupt(processes.first) as interrupted,
@@ -129,6 +127,8 @@ def make_trainer(
     """TRL's trainer, ready within the block; `held_out_loss()` is what it measures every `eval_steps`."""
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+    if processes.sharded:
+        shard(trained.model)
     args = _arguments(config, model, seed, checkpoints, bool(held_out))
     own, collate = _trainer_class(held_out, processes, args.use_cpu), None
     reading: AbstractContextManager[None] = giving_loss(trained.model) if args.use_cpu else nullcontext()
@@ -206,6 +206,7 @@ def _trainer_class(held_out: Sequence[Row], processes: Processes, cpu: bool) -> 
             return loss
 
         def compute_loss_context_manager(self) -> Any:
+            """Mixed precision, which accelerate puts into the forward of a model that it may prepare."""
             return self.accelerator.autocast() if processes.sharded else super().compute_loss_context_manager()
 
     class CpuTrainer(Measuring):
