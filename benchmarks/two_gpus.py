@@ -1,13 +1,14 @@
 """Training in one process and in two, with the same rows in a step: loss curves, adapters and seconds side by side.
 
-    python benchmarks/two_gpus.py CHECKPOINT [--out FOLDER] [--steps 12] [--only rows,packs]
+    python benchmarks/two_gpus.py CHECKPOINT [--out FOLDER] [--steps 12] [--only rows,packs,sharded,sharded-packs]
 
 CHECKPOINT is a model folder (benchmarks/make_checkpoint.py makes one). Two GPUs; about three minutes, of which most are
 imports. What `copilot train` calls once it has its rows is called here under torchrun with rows of random words, so
 neither an index nor an embeddings model is needed. `rows` trains without packs: both read the same rows in the same
 steps, so the curves may differ by rounding only. `packs`: which rows share a step depends on the number of processes,
-so only the held-out loss can be compared. `--cpu` runs it all on a CPU (gloo), on a small checkpoint. Exit code 1 when
-curves differ.
+so only the held-out loss can be compared. `sharded` and `sharded-packs` (not by default) are the same in bf16 instead
+of 4 bits, where each of the two processes holds its part of the base model (FSDP). `--cpu` runs it all on a CPU (gloo),
+on a small checkpoint. Exit code 1 when curves differ.
 """
 
 import argparse
@@ -26,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROWS = 8  # in a step, over all processes
 HELD_OUT = 8  # rows
 WORDS = 20  # of the vocabulary, so that there is something to learn
-CLOSE = {"rows": 0.01, "packs": 0.05}  # nats between losses, of bf16 and of other rows in a step
+CLOSE = {"rows": 0.01, "packs": 0.05, "sharded": 0.01, "sharded-packs": 0.05}  # nats, of bf16 and other rows in a step
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 Curve = list[dict[str, float]]
 
@@ -34,6 +35,7 @@ Curve = list[dict[str, float]]
 def train(args: argparse.Namespace, part: str, out: Path) -> None:
     """One of the processes that train together; the first leaves the log and the adapter in `out`."""
     sys.path.insert(0, str(ROOT / "src"))
+    import torch
     from bare import rows
 
     from copilot.config import Lora, Model, Train
@@ -42,16 +44,17 @@ def train(args: argparse.Namespace, part: str, out: Path) -> None:
     from copilot.model.processes import together
     from copilot.model.trainer import train_adapter
 
-    kind: dict[str, Any] = {"load_in_4bit": False, "dtype": "float32"} if args.cpu else {"load_in_4bit": True}
+    sharded, packs = part.startswith("sharded"), part.endswith("packs")
+    kind: dict[str, Any] = {"load_in_4bit": not (args.cpu or sharded), "dtype": "float32" if args.cpu else "auto"}
     model = Model(name=str(args.checkpoint.resolve()), backend="transformers", max_length=args.longest, **kind)
     made = [[1000 + token % WORDS for token in row[: args.longest]] for row in rows(args.steps * ROWS + HELD_OUT)]
     data = [Row(i, (), tuple(ids), len(ids) // 2) for i, ids in enumerate(made)]
     times = [time.perf_counter()]
     with together() as processes:
         config = Train(
-            per_device_train_batch_size=(ROWS // 2 if part == "rows" else ROWS) // processes.count,
-            gradient_accumulation_steps=2 if part == "rows" else 1,
-            packing=part == "packs",
+            per_device_train_batch_size=(ROWS if packs else ROWS // 2) // processes.count,
+            gradient_accumulation_steps=1 if packs else 2,
+            packing=packs,
             learning_rate=2e-3,
             max_steps=args.steps,
             eval_steps=max(args.steps // 3, 1),
@@ -59,7 +62,7 @@ def train(args: argparse.Namespace, part: str, out: Path) -> None:
             lora=Lora(r=16, alpha=32),
         )
         trained, done = train_adapter(
-            load_model(model, training=True),
+            load_model(model, training=True, sharded=processes.sharded),
             data[HELD_OUT:],
             data[:HELD_OUT],
             config,
@@ -76,6 +79,9 @@ def train(args: argparse.Namespace, part: str, out: Path) -> None:
             trained.model.save_pretrained(out / "adapter")
             steps = sorted(b - a for a, b in pairwise(times))
             found = {"log": done.log, "seconds": steps[len(steps) // 2], "processes": processes.count}
+            weights = [getattr(weight, "_local_tensor", weight) for weight in trained.model.parameters()]
+            found["weights"] = sum(weight.numel() * weight.element_size() for weight in weights) / 2**30
+            found["peak"] = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
             (out / "done.json").write_text(json.dumps(found), encoding="utf-8")
 
 
@@ -88,6 +94,7 @@ def begin(args: argparse.Namespace, work: Path, part: str, count: int, gpus: str
     command = [sys.executable, *launch, __file__, str(args.checkpoint.resolve()), *own, *["--cpu"] * args.cpu]
     clean = {k: v for k, v in os.environ.items() if k not in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR")}
     environment = {**clean, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": gpus}
+    environment["ACCELERATE_USE_FSDP"] = str(part.startswith("sharded")).lower()
     with (work / f"{part}{count}.log").open("ab") as log:
         return subprocess.Popen(command, cwd=work, env=environment, stdout=log, stderr=log)
 
@@ -135,13 +142,14 @@ def compare(work: Path, part: str) -> bool:
         for key in ("loss", "held_out_loss"):
             if key in a and key in b:
                 words.append(f"{a[key]:.5f} {b[key]:.5f}")
-                if part == "rows" or key == "held_out_loss":
+                if not part.endswith("packs") or key == "held_out_loss":
                     apart.append(abs(a[key] - b[key]))
         print("  ".join(words))
     good = max(apart) <= CLOSE[part]
     print(
         f"{'PASS' if good else 'FAIL'} {part}: at most {max(apart):.5f} apart (limit {CLOSE[part]}); adapters off by "
-        f"{adapters_apart(work, part):.2%}; median step {one['seconds']:.2f} s by one, {two['seconds']:.2f} s by two",
+        f"{adapters_apart(work, part):.2%}; median step {one['seconds']:.2f} s by one, {two['seconds']:.2f} s by two; "
+        f"weights {one['weights']:.2f} and {two['weights']:.2f} GiB, peak {one['peak']:.2f} and {two['peak']:.2f} GiB",
         flush=True,
     )
     return good

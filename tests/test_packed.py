@@ -249,7 +249,7 @@ def test_held_out_loss_is_the_mean_over_answer_tokens(model: Any) -> None:
     rows = some_rows(model.config.vocab_size)
     loss, _ = one_by_one(model, rows, sum(len(ids) - prompt for ids, prompt in rows))
     with reading_packs(model, compiled=False):
-        total, count = held_out_sum(model, rows, fitting(rows, shape_for(rows, 256)), 0, "cpu")
+        total, count = held_out_sum(model, packs(rows, fitting(rows, shape_for(rows, 256)), 0), "cpu")
     assert total / count == pytest.approx(loss, rel=1e-5)
 
 

@@ -29,6 +29,7 @@ from copilot.model.dataset import (
 from copilot.model.load import describe, load_model, load_tokenizer, model_folder, prepare, quiet_libraries
 from copilot.model.plan import Plan, plan
 from copilot.model.processes import Processes, together
+from copilot.model.sharding import check_shardable
 from copilot.model.template import check_template
 from copilot.model.trainer import Trained, train_adapter
 from copilot.opened import open_answerer, open_retriever
@@ -134,17 +135,20 @@ def _train(
         except StaleError as error:
             raise StaleError(error.message, f"run {work.command('train')}, without --resume") from None
         console.say(f"train: {f'going on after {start.name}' if start else 'no whole checkpoint, from the start'}")
-    whole_rows = not config.train.packing
-    prepare(config.model, whole_rows)
+    whole_rows = not config.train.packing and not processes.sharded
+    backend = prepare(config.model, whole_rows)
+    if processes.sharded:
+        check_shardable(config.model, backend)
     tokenizer = load_tokenizer(model_folder(config.model), config.model.chat_template)
     made = processes.told(lambda: [to_lists(part) for part in training_rows(config, console, work.flags, tokenizer)])
     rows, held_out = map(from_lists, made)
     planned = plan(rows, held_out, config.train, config.model, processes.count)
     show(planned)
-    loaded = load_model(config.model, training=True, whole_rows=whole_rows)
+    loaded = load_model(config.model, training=True, whole_rows=whole_rows, sharded=processes.sharded)
     check_template(loaded.model, rows, tokenizer)
     unchanged(key, work.key("train"), "a document, a row or the base model")
     many = f", {processes.count} processes" if processes.count > 1 else ""
+    many += ", each with its part of the base model" if processes.sharded else ""
     console.say(f"train: {describe(loaded)}, {planned.steps} steps{many}")
     index = read_manifest(work.artefact("index"))
     assert index is not None

@@ -126,28 +126,40 @@ def choose_dtype(config: Model, training: bool = False) -> Any:
     return torch.bfloat16 if training and fast else torch.float32
 
 
-def load_model(config: Model, adapter: Path | None = None, training: bool = False, whole_rows: bool = False) -> Loaded:
-    """The base model, with the adapter on it where one is given, ready to generate or, if `training`, to be tuned."""
+def load_model(
+    config: Model, adapter: Path | None = None, training: bool = False, whole_rows: bool = False, sharded: bool = False
+) -> Loaded:
+    """The base model, with the adapter on it where one is given, ready to generate or, if `training`, to be tuned.
+
+    One that is to be `sharded` over GPUs is in main memory, since it may not fit one of them.
+    """
+    import torch
+
     backend = prepare(config, whole_rows)
     folder = model_folder(config)
     dtype = choose_dtype(config, training)
-    model = _unsloth(config, folder, dtype) if backend == "unsloth" else _transformers(config, folder, dtype)
+    gpu = torch.cuda.is_available()
+    if backend == "unsloth":
+        model = _unsloth(config, folder, dtype)
+    else:
+        model = _transformers(config, folder, dtype, gpu and not sharded)
     tokenizer = load_tokenizer(adapter or folder, config.chat_template)
     if adapter is not None:
         model = _with_adapter(model, adapter)
         if dtype.itemsize == 4 and not config.load_in_4bit:  # in fewer bits a merged weight would lose its change
             model = model.merge_and_unload()  # the same function, without two more products for each layer and token
-    if model.device.type == "cpu":
+    if not gpu:
         use_grouped_attention(model)
     model.eval()
-    return Loaded(model, tokenizer, backend, str(model.device), str(dtype).removeprefix("torch."))
+    device = f"cuda:{torch.cuda.current_device()}" if gpu else "cpu"
+    return Loaded(model, tokenizer, backend, device, str(dtype).removeprefix("torch."))
 
 
 def describe(loaded: Loaded) -> str:
     """Where and how a model runs: library, device, width of the base weights, type it computes in."""
     import torch
 
-    where = torch.cuda.get_device_name(loaded.model.device) if loaded.model.device.type == "cuda" else loaded.device
+    where = loaded.device if loaded.device == "cpu" else torch.cuda.get_device_name(loaded.device)
     four_bit = "4-bit base (nf4), " if getattr(loaded.model, "is_loaded_in_4bit", False) else ""
     return f"{loaded.backend} on {where}, {four_bit}{loaded.dtype}"
 
@@ -198,7 +210,7 @@ def add_adapter(loaded: Loaded, lora: Lora, seed: int, gradient_checkpointing: b
     return Loaded(model, loaded.tokenizer, loaded.backend, loaded.device, loaded.dtype)
 
 
-def _transformers(config: Model, folder: Path, dtype: Any) -> Any:
+def _transformers(config: Model, folder: Path, dtype: Any, on_gpu: bool) -> Any:
     import torch
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
@@ -208,7 +220,7 @@ def _transformers(config: Model, folder: Path, dtype: Any) -> Any:
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
         )
-    if torch.cuda.is_available():
+    if on_gpu:
         options["device_map"] = {"": torch.cuda.current_device()}
     try:
         model, found = AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True, **options)

@@ -16,12 +16,17 @@ SIBLINGS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))  # in the 
 @contextmanager
 def fast_adapters(base: Any) -> Iterator[None]:
     """Within the block the LoRA layers of `base` run so."""
+    from torch.distributed.tensor import DTensor
+
     register_lora_linear()
-    groups = _groups(base)
+    sharded = any(isinstance(weight, DTensor) for weight in base.parameters())
+    groups = [[module] for module in base.modules() if _fast(module)] if sharded else _groups(base)
     for group in groups:
         first = group[0]
         layers = [module.get_base_layer() for module in group]
         first.packed_weight = joined_weight(layers) if len(group) > 1 else base_weight(layers[0])
+        if sharded:
+            first.packed_weight = None  # it is whole within its layer's forward only
         first.packed_group, first.packed_rest = group, []
         first.forward = MethodType(_forward, first)
         for module in group[1:]:
@@ -45,7 +50,8 @@ def _forward(module: Any, x: Any) -> Any:
     a = [one.lora_A[name].weight for one, name in zip(group, names, strict=True)]
     b = [one.lora_B[name].weight * one.scaling[name] for one, name in zip(group, names, strict=True)]
     both: Any = torch.block_diag(*b)  # type: ignore[no-untyped-call]
-    y, _ = torch.ops.copilot.lora_linear(x, *module.packed_weight, torch.cat(a).to(x.dtype), both.to(x.dtype))
+    weight = module.packed_weight or base_weight(module.get_base_layer())
+    y, _ = torch.ops.copilot.lora_linear(x, *weight, torch.cat(a).to(x.dtype), both.to(x.dtype))
     parts = y.split([len(part) for part in b], -1)
     biases = [one.get_base_layer().bias for one in group]
     parts = [part if bias is None else part + bias for part, bias in zip(parts, biases, strict=True)]

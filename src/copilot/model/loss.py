@@ -18,7 +18,8 @@ def answer_loss(forward: Callable[..., Any], inputs: dict[str, Any], count: Any 
     labels = inputs["labels"]  # (b, t)
     kept = labels != IGNORED
     kept[:, 0] = False  # nothing stands before it
-    keep = labels.shape[1] + 1 - int(kept.any(dim=0).int().argmax())  # from the token before the first that counts
+    first = max(int(kept.any(dim=0).int().argmax()), 1)  # 0 where none counts
+    keep = labels.shape[1] + 1 - first  # from the token before
     read = {name: inputs[name] for name in ("input_ids", "attention_mask")}
     logits = forward(**read, use_cache=False, logits_to_keep=keep).logits[:, :-1]  # (b, keep - 1, vocab)
     kept = kept[:, 1 - keep :]

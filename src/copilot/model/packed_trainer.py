@@ -15,8 +15,9 @@ from copilot.config import Train
 from copilot.model.dataset import Row
 from copilot.model.memory import fit, free_memory
 from copilot.model.packed import check_packable
-from copilot.model.packs import Shape, fill, labels_of, packs, rounded, shape_of, steps_of
+from copilot.model.packs import Shape, fill, labels_of, lay, packs, rounded, shape_of, steps_of
 from copilot.model.processes import Processes
+from copilot.model.sharding import average_gradients
 
 COMPILE_FROM = 1_000_000  # tokens; compiling takes as long as it saves on about so many
 Tokens = tuple[Sequence[int], int]  # ids, and how many of them carry no loss
@@ -82,7 +83,7 @@ class Packing:
 
 
 def choose_packing(
-    model: Any, rows: Sequence[Row], held_out: Sequence[Row], config: Train, seed: int, tokens: int
+    model: Any, rows: Sequence[Row], held_out: Sequence[Row], config: Train, seed: int, tokens: int, sharded: bool
 ) -> Packing:
     """Packs for these rows in the memory that is free; `tokens` is what all of the training will read."""
     check_packable(model.config)
@@ -95,7 +96,8 @@ def choose_packing(
     fitted = fit(model.config, wanted, longest, free_memory(), asked)
     shape = replace(shape_of(lengths, steps, fitted.tokens), longest=longest)
     shape = fitting(tokens_of(held_out), replace(shape, slots=shape.slots + 8))
-    compiled = tokens >= COMPILE_FROM and model.dtype.itemsize == 2 and can_compile()  # float32 is read row by row
+    enough = tokens >= COMPILE_FROM and not sharded  # compiled layers of which each has a part were not tried
+    compiled = enough and model.dtype.itemsize == 2 and can_compile()  # float32 is read row by row
     filled = sum(lengths) / sum(len(fill([lengths[i] for i in step], shape.tokens)) * shape.tokens for step in steps)
     said = f"packs of {shape.tokens} tokens ({filled:.0%} filled)"
     if fitted.free is not None:
@@ -137,14 +139,22 @@ def packed_trainer(base: type, packing: Packing, processes: Processes, say: Call
 
         def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Any:
             model.train()
-            return self._with_memory(lambda: self._step(model, inputs["rows"].rows, num_items_in_batch))
+            loss = self._with_memory(lambda: self._step(model, inputs["rows"].rows, num_items_in_batch))
+            if processes.sharded:
+                average_gradients(model)
+            return loss
 
         def held_out_sum(self, rows: Sequence[Row]) -> list[float]:
-            pad, device = self.processing_class.pad_token_id, self.args.device
             self.model.train()
             return list(
-                self._with_memory(lambda: held_out_sum(self.model, tokens_of(rows), self.pack_shape, pad, device))
+                self._with_memory(lambda: held_out_sum(self.model, self._packs(tokens_of(rows)), self.args.device))
             )
+
+        def _packs(self, rows: Sequence[Tokens]) -> list[dict[str, Any]]:
+            pad = self.processing_class.pad_token_id
+            parts = packs(rows, self.pack_shape, pad)
+            empty = processes.passes(len(parts)) - len(parts)
+            return parts + [lay((), self.pack_shape, pad)] * empty
 
         def _with_memory(self, work: Callable[[], Any]) -> Any:
             """`work`, again with packs of half the size when memory does not do."""
@@ -161,7 +171,7 @@ def packed_trainer(base: type, packing: Packing, processes: Processes, say: Call
                 self.pack_shape = smaller
 
         def _step(self, model: Any, rows: Sequence[Tokens], count: Any) -> Any:
-            parts = packs(rows, self.pack_shape, self.processing_class.pad_token_id)
+            parts = self._packs(rows)
             total = torch.zeros((), device=self.args.device)
             for n, part in enumerate(parts, 1):
                 last = n == len(parts)
@@ -176,12 +186,12 @@ def packed_trainer(base: type, packing: Packing, processes: Processes, say: Call
     return PackedTrainer
 
 
-def held_out_sum(model: Any, rows: Sequence[Tokens], shape: Shape, pad: int, device: Any) -> tuple[float, int]:
-    """Summed loss over answer tokens, nats, and their number.
+def held_out_sum(model: Any, parts: Sequence[dict[str, Any]], device: Any) -> tuple[float, int]:
+    """Summed loss over the answer tokens of these packs, nats, and their number.
 
     By the same compiled graph as training: gradients are recorded and dropped.
     """
     total = 0.0
-    for part in packs(rows, shape, pad):
+    for part in parts:
         total += float(model(**on(part, device), count=1)["loss"].detach())
-    return total, sum(len(ids) - max(prompt, 1) for ids, prompt in rows)
+    return total, sum(len(part["places"]) for part in parts)

@@ -18,6 +18,11 @@ from copilot.errors import CopilotError, Exit
 
 _LOST = re.compile(r"connection (closed|reset|refused)|broken pipe|timed out|socket|NCCL|Gloo", re.IGNORECASE)
 _WAIT = timedelta(hours=12)  # for the first process, which may have to wait for a lock or a large knowledge base
+_FSDP = "ACCELERATE_USE_FSDP"  # what `accelerate launch --use_fsdp` sets
+_NOT_FSDP = {  # what else it may set that this program does not do
+    "FSDP_OFFLOAD_PARAMS": "set it to false: the parts of the base model stay on the GPUs",
+    "FSDP_ACTIVATION_CHECKPOINTING": "set it to false, and train.gradient_checkpointing=true",
+}
 _LAST_WORDS = 10  # s from SIGTERM to the end, for one sentence or a checkpoint
 
 
@@ -27,6 +32,7 @@ class Processes:
 
     rank: int = 0
     count: int = 1
+    sharded: bool = False  # whether each holds a part of the base model, which it reads with all others at once
 
     @property
     def first(self) -> bool:
@@ -54,6 +60,16 @@ class Processes:
         torch.distributed.all_reduce(total)
         return [float(value) for value in total]
 
+    def passes(self, own: int) -> int:
+        """How often each must read the model of whom this one needs `own` times: with sharded weights all as often."""
+        if not self.sharded:
+            return own
+        import torch
+
+        most = torch.tensor(own, device=_device())
+        torch.distributed.all_reduce(most, torch.distributed.ReduceOp.MAX)
+        return int(most)
+
     def told(self, make: Callable[[], Any]) -> Any:
         """What `make` gives in the first process, as JSON holds it, in all of them."""
         if self.count == 1:
@@ -72,18 +88,24 @@ class Processes:
 
 
 def launched() -> Processes:
-    """What the environment says, with nothing started. Raises CopilotError for sharded training."""
+    """What the environment says, with nothing started."""
     count = int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ and "MASTER_ADDR" in os.environ else 1
     if count == 1:
         return Processes()
-    for name in ("FSDP", "DEEPSPEED"):
-        if os.environ.get(f"ACCELERATE_USE_{name}", "false").lower() == "true":
-            raise CopilotError(
-                f"{name} shards the model over the processes, and the adapter could not be saved whole",
-                "launch without it: each process holds the base model (model.load_in_4bit keeps that small)",
-                Exit.USAGE,
-            )
-    return Processes(int(os.environ["RANK"]), count)
+    return Processes(int(os.environ["RANK"]), count, _set(_FSDP))
+
+
+def check_launch(sharded: bool) -> None:
+    """Raises CopilotError where the launcher was asked for what this program does not do."""
+    if _set("ACCELERATE_USE_DEEPSPEED"):
+        raise CopilotError(
+            "DeepSpeed is not supported",
+            "launch with --use_fsdp to share the base model out, or without it: each process then holds all of it",
+            Exit.USAGE,
+        )
+    for name, remedy in _NOT_FSDP.items():
+        if sharded and _set(name):
+            raise CopilotError(f"{name}=true is not supported", remedy, Exit.USAGE)
 
 
 @contextmanager
@@ -93,6 +115,7 @@ def together() -> Iterator[Processes]:
     Whoever fails first says it; the others, whose connection breaks then, end without a word and with its exit code.
     """
     processes = launched()
+    os.environ.pop(_FSDP, None)  # `model/sharding.py` does it; accelerate would do it once more, and on GPUs alone
     if processes.count == 1:
         yield processes
         return
@@ -107,6 +130,7 @@ def together() -> Iterator[Processes]:
     store = torch.distributed.distributed_c10d._get_default_store()
     _speak_before_ending()
     try:
+        check_launch(processes.sharded)
         yield processes
     except Exception as error:
         told = error if isinstance(error, CopilotError) else _lost(error)
@@ -151,6 +175,10 @@ def _lost(error: Exception) -> CopilotError | None:
             "the same command with --resume goes on after the last checkpoint",
         )
     return None
+
+
+def _set(name: str) -> bool:
+    return os.environ.get(name, "false").lower() in ("true", "1")
 
 
 def _device() -> str:

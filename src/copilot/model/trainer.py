@@ -4,7 +4,7 @@ import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from copilot.model.loss import giving_loss, held_out_sum
 from copilot.model.packed import reading_packs
 from copilot.model.packed_trainer import Packing, choose_packing, collator, packed_trainer, step_dataset
 from copilot.model.processes import Processes
+from copilot.model.sharding import average_gradients, shard
 from copilot.model.watch import Curve, OnStep, curve_of, log_of, make_report, whole_curve
 from copilot.runs import write_json
 
@@ -126,12 +127,15 @@ def make_trainer(
     """TRL's trainer, ready within the block; `held_out_loss()` is what it measures every `eval_steps`."""
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+    if processes.sharded:
+        shard(trained.model)
     args = _arguments(config, model, seed, checkpoints, bool(held_out))
     own, collate = _trainer_class(held_out, processes, args.use_cpu), None
     reading: AbstractContextManager[None] = giving_loss(trained.model) if args.use_cpu else nullcontext()
     if config.packing:
         tokens = sum(len(row.input_ids) for row in rows) * config.num_train_epochs
-        packing = choose_packing(trained.model.get_base_model(), rows, held_out, config, seed, int(tokens))
+        base = trained.model.get_base_model()
+        packing = choose_packing(base, rows, held_out, config, seed, int(tokens), processes.sharded)
         say(f"train: {packing.said}")
         _ask_for_packs(args, packing)
         own, collate = packed_trainer(own, packing, processes, say), collator(rows, packing.steps)
@@ -179,7 +183,9 @@ def _trainer_class(held_out: Sequence[Row], processes: Processes, cpu: bool) -> 
             """Mean loss over the answers of the held-out rows, nats per token; each process takes its share."""
             if not held_out:
                 return None
-            total, count = processes.sum(self.held_out_sum(held_out[processes.rank :: processes.count]))
+            total, count = processes.sum(self.held_out_sum(_share(held_out, processes)))
+            if processes.sharded:
+                self.model.reshard()  # by all: the first lets go of the weights when it saves, which the others do not
             return total / count
 
         def held_out_sum(self, rows: Sequence[Row]) -> list[float]:
@@ -193,6 +199,16 @@ def _trainer_class(held_out: Sequence[Row], processes: Processes, cpu: bool) -> 
             self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
             return metrics
 
+        def training_step(self, *args: Any, **options: Any) -> Any:
+            loss = super().training_step(*args, **options)
+            if processes.sharded and self.accelerator.sync_gradients:
+                average_gradients(self.model)
+            return loss
+
+        def compute_loss_context_manager(self) -> Any:
+            """Mixed precision, which accelerate puts into the forward of a model that it may prepare."""
+            return self.accelerator.autocast() if processes.sharded else super().compute_loss_context_manager()
+
     class CpuTrainer(Measuring):
         """TRL's loss needs a GPU kernel (triton); ours is the same in plain torch."""
 
@@ -205,6 +221,14 @@ def _trainer_class(held_out: Sequence[Row], processes: Processes, cpu: bool) -> 
             return (loss, {}) if return_outputs else loss
 
     return CpuTrainer if cpu else Measuring
+
+
+def _share(rows: Sequence[Row], processes: Processes) -> list[Row]:
+    """This process's rows, as many as any other's: a short one of which nothing counts where they do not go round."""
+    own = list(rows[processes.rank :: processes.count])
+    if len(own) < len(rows[:: processes.count]):
+        own.append(replace(rows[0], input_ids=rows[0].input_ids[:2], prompt_length=2))
+    return own
 
 
 def _dataset(rows: Sequence[Row]) -> Any:
