@@ -80,15 +80,25 @@ def test_late_interaction_outweighs_the_cosine() -> None:
 
 def test_a_question_that_compares_is_answered_from_both_entries() -> None:
     _, how, _, _ = offered("Delete or restore: which of the two can be undone?", HITS, QUOTED) or []
-    own, _, other = how.opening.partition(" Beside it, “Delete a contact”: ")
-    assert own == "Call `POST /v2/contacts/{contactId}/restore`."
+    assert how.opening == "Call `POST /v2/contacts/{contactId}/restore`."
+    before, _, other = how.closing.partition("Beside it, “Delete a contact”: ")
+    assert before == " "
     assert other.startswith("`DELETE /v2/contacts/{contactId}` removes a contact.")
     assert other.endswith("Call `DELETE /v2/contacts/{contactId}`.")
     elsewhere = replace(HITS[0], chunk=replace(HITS[0].chunk, document="bin.md"))
     _, how, _, _ = offered("Delete or restore: which of the two can be undone?", [elsewhere, *HITS[1:]], QUOTED) or []
-    assert "Beside it" in how.opening, "in another document, too"
+    assert "Beside it" in how.closing, "in another document, too"
     _, how, _, _ = offered(QUESTION, HITS, QUOTED) or []
-    assert "Beside it" not in how.opening
+    assert how.closing == ""
+
+
+def test_where_another_entry_fits_nearly_as_well_its_call_is_told_last() -> None:
+    nearly = [replace(HITS[3], score=0.5), replace(HITS[0], score=0.52), *HITS[1:3]]
+    _, how, _, _ = offered("What about contacts?", nearly, QUOTED) or []
+    assert how.opening == "Call `DELETE /v2/contacts/{contactId}`."
+    assert how.closing == " Or is it “Restore a contact”? Call `POST /v2/contacts/{contactId}/restore`."
+    far = [nearly[0], replace(nearly[1], score=0.3), *nearly[2:]]
+    assert (offered("What about contacts?", far, QUOTED) or [])[1].closing == "", "the other is clearly worse"
 
 
 def test_what_is_offered_is_the_entrys_own() -> None:
@@ -156,11 +166,12 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
 
 def test_quotes_are_chosen_in_order_each_once_and_no_more_than_may_be(loaded: Loaded) -> None:
     vocabulary = Vocabulary(loaded.tokenizer, loaded.model.config.vocab_size, {loaded.tokenizer.eos_token_id})
-    parts = [Part("", ("One.", "Two.", "Three."), " ", 2), Part("Call `x`.", ("- a", "- b"), "\n", 2), Part("None.")]
+    parts = [Part("", ("One.", "Two.", "Three."), " ", 2), Part("Call `x`.", ("- a", "- b"), "\n", 2)]
+    parts.append(Part("None.", closing=" Or `y`?"))
     grammar = quoting_grammar(["A", "B", "C"], parts)
     assert longest_names(grammar, 1) == ["Three."]
 
-    def accepted(first: str, second: str, third: str = "None.") -> bool:
+    def accepted(first: str, second: str, third: str = "None. Or `y`?") -> bool:
         matcher = LLMatcher(vocabulary.engine, LLMatcher.grammar_from_lark(grammar))
         assert not matcher.is_error(), matcher.get_error()[:300]
         text = f"### A\n{first}\n\n### B\n{second}\n\n### C\n{third}"
@@ -174,13 +185,17 @@ def test_quotes_are_chosen_in_order_each_once_and_no_more_than_may_be(loaded: Lo
         assert not accepted(first, call), first
     for second, fine in (("\n- a", 1), ("\n- a\n- b", 1), ("\n- b", 1), ("\n- b\n- a", 0), (" - a", 0), (" More.", 0)):
         assert accepted("One.", call + second) == bool(fine), second
-    assert not accepted("One.", "- a") and not accepted("One.", call, "Else.")
+    assert not accepted("One.", "- a") and not accepted("One.", call, "Else.") and not accepted("One.", call, "None.")
+    closed = quoting_grammar(["A"], [Part("", ("One.", "Two."), "\n", 2, "\n\nOr.")])
+    matcher = LLMatcher(vocabulary.engine, LLMatcher.grammar_from_lark(closed))
+    ids = loaded.tokenizer.encode("### A\nOne.\nTwo.\n\nOr.", add_special_tokens=False)
+    assert matcher.try_consume_tokens(ids) == len(ids) and matcher.is_accepting()
 
 
 def test_a_wild_model_can_only_quote(loaded: Loaded) -> None:
     """Whatever the seed: four sections, and every line is an opening or made of quotes."""
     parts = offered(QUESTION, HITS, QUOTED) or []
-    known = {text for part in parts for text in (part.opening, *part.quotes) if text}
+    known = {text for part in parts for text in (part.opening, *part.quotes, part.closing.strip()) if text}
     for seed in random.Random(1).sample(range(10_000), 8):
         config = AnswerPart(enforce="quotes", refuse=False, temperature=2.0, max_new_tokens=500)
         generator = TransformersGenerator(loaded, config, 2048, seed, 1)

@@ -110,10 +110,11 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
     steps = steps or pointed(said.new(entry.points, STEPS))
     how = call + ([] if steps else said.new((s for s in prose if s not in alarms), 2))
     how = how or ([] if steps else said.new(alarms, 1))
-    how += filter(None, [beside(asked, found, hits, everything)])
     tips = said.new(warned([*entry.notes, *alarms], [rows[pair] for pair in entry.codes], fit, TIPS), TIPS)
     tips = tips or said.new(sorted(prose, key=lambda text: -fit[text]), 3)
-    how = [" ".join(how)] * bool(how) + steps
+    other = beside(asked, found, hits, everything)
+    how = [" ".join([*how, other] if other and not steps else how)] * bool(how or other) + steps
+    how += [f"\n{other}"] if other and steps else []
     fields += said.named(prose, fields, FIELDS, fit)
     return [
         summary,

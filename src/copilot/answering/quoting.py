@@ -64,8 +64,9 @@ def _offered(
     parts = [_kept(part, kept, most, none) for part, most, none in zip(parts, CHOSEN, NOTHING, strict=True)]
     if not parts[1].quotes and not call:
         parts[1] = Part(f"Read “{found.heading}” in the sources.")
-    if call and other in kept:
-        parts[1] = replace(parts[1], opening=f"{call} {other}")
+    if other in kept:
+        apart = "\n\n" if parts[1].joint == "\n" else " "
+        parts[1] = replace(parts[1], closing=f"{apart}{other}")
     return [*parts, *[Part("No more is said.")] * (len(config.sections) - 4)][: len(config.sections)]
 
 

@@ -39,6 +39,7 @@ _COMPARES = re.compile(
     re.I,
 )
 _CLOSE = 0.15  # how much less an entry may fit to be what another is compared with
+_DOUBT = 0.1  # how much less an entry may fit to be meant instead: about every second best entry is wrong then
 _QUOTED = re.compile(r"[\"“'`]([\w.-]+)[\"”'`]|\b([1-5]\d\d)\b")
 
 
@@ -106,11 +107,10 @@ def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
     return max(found, key=lambda f: f.score, default=None)
 
 
-def compared(asked: Asked, found: Found, hits: Sequence[Hit]) -> Found | None:
-    """What `found` is compared with: where a question compares, the next entry, if it fits as well."""
-    left = [hit for hit in hits if hit not in found.hits]
-    other = best_entry(asked, left) if asked.compares else None
-    return other if other and other.score > found.score - _CLOSE else None
+def rival(asked: Asked, found: Found, hits: Sequence[Hit]) -> Found | None:
+    """The entry that fits next, if it fits nearly as well: what `found` is compared with, or what is meant instead."""
+    other = best_entry(asked, [hit for hit in hits if hit not in found.hits])
+    return other if other and other.score > found.score - (_CLOSE if asked.compares else _DOUBT) else None
 
 
 def focused(question: str, hits: Sequence[Hit], of_document: Callable[[str], list[Hit]]) -> list[Hit]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from copilot.answering.entries import Entry
 from copilot.answering.identifiers import is_pair, nameable, supported
-from copilot.answering.ranking import SHAPED, Asked, Found, compared
+from copilot.answering.ranking import SHAPED, Asked, Found, rival
 from copilot.prompt.grammar import VERBS
 from copilot.types import Hit
 
@@ -184,14 +184,20 @@ def calling(entry: Entry, asked: Asked, context: str, others: str) -> list[str]:
 
 
 def beside(asked: Asked, found: Found, hits: Sequence[Hit], others: str) -> str:
-    """What is said of the entry that `found` is compared with: its name, its first sentence, its call; "" without one.
+    """What is said of the entry that fits nearly as well as `found`; "" without one.
 
-    `others` is all passages.
+    Where two things are compared, its name, its first sentence and its call; else its name and a call of its own, for a
+    reader who meant that. `others` is all passages.
     """
-    other = compared(asked, found, hits)
+    other = rival(asked, found, hits)
     if other is None:
         return ""
+    call = calling(other.entry, asked, other.context, others)[:1]
+    if not asked.compares:
+        new = call and call[0] not in calling(found.entry, asked, found.context, others)
+        name = f"Or is it “{other.heading}”? " if not is_pair(other.heading) else "Or: "
+        return f"{name}{call[0]}" if new else ""
     name = "Beside it" if is_pair(other.heading) else f"Beside it, “{other.heading}”"
     first = [Said.over(other.context).ticked(text) for text in leaning(other.entry.sentences)[:1]]
-    told = [*first, *calling(other.entry, asked, other.context, others)[:1]]
+    told = [*first, *call]
     return f"{name}: {' '.join(told)}" if told else ""

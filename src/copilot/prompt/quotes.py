@@ -15,6 +15,7 @@ class Part:
     quotes: tuple[str, ...] = ()  # to choose from; those chosen stand in this order, each once
     joint: str = " "  # between two
     most: int = 1  # of them; one at least where there is no opening
+    closing: str = ""  # how it ends, white space before it included
 
 
 def quoting_grammar(titles: Sequence[str], parts: Sequence[Part]) -> str:
@@ -28,11 +29,11 @@ def quoting_grammar(titles: Sequence[str], parts: Sequence[Part]) -> str:
 
 
 def _body(i: int, part: Part) -> str:
-    if not part.quotes:
-        return json.dumps(part.opening, ensure_ascii=False)
-    if not part.opening:
-        return f"some{i}_0_{part.most}"
-    return f"{json.dumps(part.opening, ensure_ascii=False)} ({json.dumps(part.joint)} some{i}_0_{part.most})?"
+    opening, joint, closing = (json.dumps(t, ensure_ascii=False) for t in (part.opening, part.joint, part.closing))
+    body, some = opening, f"some{i}_0_{part.most}"
+    if part.quotes:
+        body = f"{opening} ({joint} {some})?" if part.opening else some
+    return f"{body} {closing}" if part.closing else body
 
 
 def _chosen(i: int, part: Part) -> list[str]:
