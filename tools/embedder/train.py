@@ -1,28 +1,36 @@
 """Passages and questions about them in; an adapter for all-MiniLM-L6-v2 that ranks and judges them better, out.
 
-    python tools/embedder/train.py MINILM passages.json tools/embedder/questions.jsonl OUT     # one H100, 10 minutes
+    python tools/embedder/train.py MINILM passages.json tools/embedder/questions.jsonl OUT     # one H100, 9 minutes
 
 MINILM is the sentence-transformers folder. A LoRA adapter and a projection of token vectors are taught three things at
 once: a question's vector is nearer to that of its passage than to others (InfoNCE with hard negatives: Karpukhin and
 others 2020, Dense Passage Retrieval); so is what late interaction finds (Khattab and Zaharia 2020, ColBERT); and of a
 near miss nothing is found, so that a constant, `null`, outweighs every passage, as it does where a question's own
-passage is left out. Negatives are passages that the untuned model takes for near. What is kept is the average of three
-runs from the same start over the rows in another order (Wortsman and others 2022, Model soups): runs differ by 0.03 in
-MRR, their average does not. Every tenth product is left out; its figures are printed for each pass.
+passage is left out. Negatives are passages that the untuned model takes for near. Near misses that give themselves away
+by their wording are read less often. What is kept is the average of three runs, side by side, from the same start over
+the rows in another order (Wortsman and others 2022, Model soups): runs differ by 0.03 in MRR, their average does not.
+Every tenth product is left out; its figures are printed for each run.
 """
 
 import argparse
 import json
 import math
+import multiprocessing
 import random
+import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from peft import LoraConfig, get_peft_model
-from safetensors.torch import save_file
+from peft import LoraConfig
+from safetensors.torch import load_file, save_file
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, cross_val_predict
 from tokenizers import Tokenizer
+from torch.func import functional_call
 from torch.nn.functional import cross_entropy, normalize, pad, softplus
 from transformers import BertModel
 
@@ -33,15 +41,16 @@ from copilot.knowledge.retriever import WEIGHTS, ranked
 
 WINDOW = 254  # tokens of a passage that are read at once, as the product reads them
 WINDOWS = 2  # of a passage, at most
-RANK, RATE, PASSES, BATCH, NEGATIVES, NEAREST = 32, 5e-4, 2, 48, 6, 8
-RUNS = 3  # that are averaged
+RANK, RATE, PASSES, BATCH, NEGATIVES, NEAREST = 32, 5e-4, 2, 48, 5, 8
 WIDTH = 32  # of a token's vector
 TEMPERATURE, POOLED = 0.05, 0.5  # of the whole texts' loss, and what it weighs
 FORGOTTEN, GONE = 0.04, 0.1  # share of a question's tokens, and of right passages, that are left out, anew each time
+RUNS = 3  # that are averaged
 HELD = 3  # products whose number ends in it are left out
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 Ids = list[int]
+Row = tuple[int, int | None, str]  # product, right passage, question
 Encoded = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
@@ -55,8 +64,7 @@ def states(model: Any, windows: list[Ids]) -> tuple[torch.Tensor, torch.Tensor]:
         for row, n in enumerate(part):
             ids[row, : len(windows[n]) + 2] = [101, *windows[n], 102]
         given = torch.from_numpy(ids).to(DEVICE)
-        with torch.autocast(DEVICE, dtype=torch.bfloat16, enabled=DEVICE == "cuda"):
-            said = model(input_ids=given, attention_mask=(given != 0).long()).last_hidden_state
+        said = model(input_ids=given, attention_mask=(given != 0).long()).last_hidden_state
         found.append(pad(said, (0, 0, 0, longest - ids.shape[1])))
         masks.append(pad(given != 0, (0, longest - ids.shape[1])))
     back = torch.tensor(np.argsort(order), device=DEVICE)
@@ -86,13 +94,56 @@ def embed(model: Any, texts: list[Ids]) -> np.ndarray:
     return normalize(total, dim=-1).cpu().numpy()
 
 
+class Encoder(torch.nn.Module):
+    """MiniLM with LoRA. `merge` adds its product to the weights once a step, and all that is read then goes fast."""
+
+    def __init__(self, bert: Any) -> None:
+        super().__init__()
+        self.bert = [bert.requires_grad_(False)]  # in a list, since its weights are not learnt
+        base = dict(bert.named_parameters())
+        self.names = [name for name, weight in base.items() if weight.ndim == 2 and name.startswith("encoder.")]
+        self.weights = [base[name] for name in self.names]
+        self.a = torch.nn.ParameterList(torch.empty(RANK, weight.shape[1]) for weight in self.weights)
+        self.b = torch.nn.ParameterList(torch.zeros(weight.shape[0], RANK) for weight in self.weights)
+        for part in self.a:
+            torch.nn.init.kaiming_uniform_(part, a=math.sqrt(5))  # as PEFT begins
+        self.kind = torch.bfloat16 if DEVICE == "cuda" else torch.float32
+        self.fixed = {name: weight.to(self.kind) for name, weight in base.items() if name not in self.names}
+        self.merged: dict[str, torch.Tensor] = {}
+
+    def train(self, mode: bool = True) -> "Encoder":
+        """With MiniLM's own dropout, or without."""
+        self.bert[0].train(mode)
+        return super().train(mode)
+
+    def merge(self) -> None:
+        """Take what the adapter is now."""
+        sums = [weight + 2 * (b @ a) for weight, a, b in zip(self.weights, self.a, self.b, strict=True)]
+        self.merged = {name: weight.to(self.kind) for name, weight in zip(self.names, sums, strict=True)}
+
+    def forward(self, **given: torch.Tensor) -> Any:
+        """As `BertModel`."""
+        return functional_call(self.bert[0], {**self.fixed, **self.merged}, (), given)
+
+    def save(self, folder: Path) -> None:
+        """A folder that PEFT opens."""
+        parts = {}
+        for name, a, b in zip(self.names, self.a, self.b, strict=True):
+            module = f"base_model.model.{name.removesuffix('.weight')}"
+            parts[f"{module}.lora_A.weight"], parts[f"{module}.lora_B.weight"] = a, b
+        folder.mkdir(parents=True, exist_ok=True)
+        targets = ["query", "key", "value", "dense"]
+        LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=targets, inference_mode=True).save_pretrained(folder)
+        halves = {name: part.detach().half().cpu().contiguous() for name, part in parts.items()}
+        save_file(halves, folder / "adapter_model.safetensors")
+
+
 class Late(torch.nn.Module):
     """The encoder with an adapter, the projection, and the two numbers that turn a score into a logit."""
 
     def __init__(self, bert: Any) -> None:
         super().__init__()
-        lora = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=["query", "key", "value", "dense"])
-        self.bert = get_peft_model(bert, lora)
+        self.bert = Encoder(bert)
         self.projection = torch.nn.Linear(384, WIDTH + 1, bias=False)  # its last row says how much a token weighs
         torch.nn.init.orthogonal_(self.projection.weight)
         torch.nn.init.zeros_(self.projection.weight[-1])
@@ -127,24 +178,55 @@ def auc(good: list[float], bad: list[float]) -> float:
     return float(((a > b) + 0.5 * (a == b)).mean())
 
 
-def main() -> None:
-    """Train and save."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("minilm", "passages", "questions", "out"):
-        parser.add_argument(name, type=Path)
-    given = parser.parse_args()
-    tokenizer = Tokenizer.from_file(str(given.minilm / "tokenizer.json"))
+def shares(rows: list[Row]) -> list[float]:
+    """How often each row is read in a pass: always, but a near miss the less, the more its wording alone says so.
+
+    The odds that a question of its words has an answer, by a model that has not seen its product; 1 for the quarter of
+    the near misses that is told worst. So a pass reads near misses whose words are spread more as those of questions.
+    """
+    near = np.array([place is None for _, place, _ in rows])
+    words = CountVectorizer(binary=True, ngram_range=(1, 2), min_df=5, token_pattern=r"\^|[a-z']+|[?;,.]")
+    seen = words.fit_transform([f"^ {question}" for *_, question in rows])
+    products, model = [product for product, *_ in rows], LogisticRegression(C=0.3, solver="liblinear")
+    told = cross_val_predict(model, seen, near, groups=products, cv=GroupKFold(5), method="decision_function", n_jobs=5)
+    odds = np.exp(-told)
+    read = np.where(near, np.minimum(odds / np.quantile(odds[near], 0.75), 1), 1.0)
+    area = auc(list(told[near]), list(told[~near]))
+    print(f"wording tells near misses with an AUC of {area:.3f}; {read[near].mean():.2f} read a pass", flush=True)
+    return [float(share) for share in read]
+
+
+@dataclass
+class Rows:
+    """What all runs read."""
+
+    rows: list[Row]
+    asked: list[Ids]  # the questions' tokens
+    texts: dict[int, list[Ids]]  # product -> its passages' tokens
+    right: list[list[int]]  # of each row: its passage, and others of that section which a search finds
+    wrong: list[list[int]]  # and what else it finds
+    shares: list[float]
+
+
+def bert(minilm: Path) -> Any:
+    """The untuned encoder."""
+    return BertModel.from_pretrained(minilm, add_pooling_layer=False, dtype=torch.float32).to(DEVICE)
+
+
+def read_rows(minilm: Path, products_file: Path, questions: Path) -> Rows:
+    """The rows with what a search by the untuned encoder finds for each."""
+    tokenizer = Tokenizer.from_file(str(minilm / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
 
     def encode(texts: list[str]) -> list[Ids]:
         return [encoding.ids[1:-1] for encoding in tokenizer.encode_batch(texts)]
 
-    products = json.loads(given.passages.read_text(encoding="utf-8"))
+    products = json.loads(products_file.read_text(encoding="utf-8"))
     headings = [[heading for heading, _ in passages] for _, _, passages in products]
     passages = [[f"{heading}\n{text}" for heading, text in some] for _, _, some in products]
-    rows: list[tuple[int, int | None, str]] = []  # product, right passage, question
-    for line in given.questions.read_text(encoding="utf-8").splitlines():
+    rows: list[Row] = []
+    for line in questions.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         product, place = row["passage"]
         if headings[product][place] != row["heading"]:
@@ -155,92 +237,120 @@ def main() -> None:
         rows += [(product, None, question) for question in row["near_misses"]]
     asked = encode([question for _, _, question in rows])
     texts = {product: encode(passages[product]) for product in sorted({product for product, _, _ in rows})}
-
-    def bert() -> Any:
-        return BertModel.from_pretrained(given.minilm, add_pooling_layer=False, dtype=torch.float32).to(DEVICE)
-
-    untuned = bert()
-    right: list[list[int]] = [[] for _ in rows]  # its passage, and others of that section which a search finds
+    untuned = bert(minilm)
+    vectors, found = embed(untuned, asked), iter(embed(untuned, [text for own in texts.values() for text in own]))
+    right: list[list[int]] = [[] for _ in rows]
     wrong: list[list[int]] = [[] for _ in rows]
+    of: dict[int, list[int]] = {product: [] for product in texts}
+    for n, (product, _, _) in enumerate(rows):
+        of[product].append(n)
     for product, own in texts.items():
-        mine = [n for n, row in enumerate(rows) if row[0] == product]
         lexical = Lexical(passages[product])
-        cosines = embed(untuned, [asked[n] for n in mine]) @ embed(untuned, own).T
-        for n, line in zip(mine, cosines, strict=True):
+        cosines = vectors[of[product]] @ np.stack([next(found) for _ in own]).T
+        for n, line in zip(of[product], cosines, strict=True):
             _, place, question = rows[n]
             section = None if place is None else headings[product][place]
             order = [int(i) for i in ranked(line, lexical.scores(question), WEIGHTS["hybrid"])[:12]]
             if place is not None:
                 right[n] = [i for i in order if headings[product][i] == section] or [place]
             wrong[n] = [i for i in order if headings[product][i] != section][:10]
+    return Rows(rows, asked, texts, right, wrong, shares(rows))
+
+
+def learn(run: int, minilm: Path, data: Rows, out: Path) -> None:
+    """One run: the same start as the others, the rows in another order; its adapter goes to a folder in `out`."""
+    torch.manual_seed(1)
+    model = Late(bert(minilm)).to(DEVICE).train()
+    torch.manual_seed(run)
+    rng = random.Random(run)
+    rows, asked, right, wrong = data.rows, data.asked, data.right, data.wrong
     taught = [n for n, (product, _, _) in enumerate(rows) if product % 10 != HELD]
-    held = [n for n, (product, _, _) in enumerate(rows) if product % 10 == HELD]
+    weights = list(model.parameters())
+    groups = [{"params": [p for p in weights if p.ndim]}, {"params": [model.scale, model.null]}]
+    optimizer = torch.optim.AdamW(groups, lr=RATE, weight_decay=0.0)
+    steps, step = int(PASSES * sum(data.shares[n] for n in taught)) // BATCH, 0
+    for _ in range(PASSES):
+        rng.shuffle(taught)
+        order = [n for n in taught if rng.random() < data.shares[n]]
+        for at in range(0, len(order) - BATCH + 1, BATCH):
+            rate = RATE * min(1, (step + 1) / (0.08 * steps)) * 0.5 * (1 + math.cos(math.pi * min(1, step / steps)))
+            optimizer.param_groups[0]["lr"], optimizer.param_groups[1]["lr"] = rate, 5 * rate
+            some = order[at : at + BATCH]
+            read: list[Ids] = []
+            owner: list[int] = []
+            label: list[int] = []  # the right passage's place among all, -1 without one
+            for j, n in enumerate(some):
+                near = rng.sample(wrong[n][:NEAREST], min(NEGATIVES, len(wrong[n][:NEAREST])))
+                own = [rng.choice(right[n])] if right[n] and (not near or rng.random() >= GONE) else []
+                label.append(len(read) if own else -1)
+                read += [data.texts[rows[n][0]][i] for i in (*own, *near)]
+                owner += [j] * (len(own) + len(near))
+            questions = [[t for t in asked[n] if rng.random() > FORGOTTEN] or asked[n] for n in some]
+            model.bert.merge()
+            score, cosines = model.compare(model.encode(questions), model.encode(read))
+            scale = model.scale.exp()
+            product = np.array([rows[n][0] for n in some])
+            mine = torch.tensor(np.array(owner)[None] == np.arange(len(some))[:, None], device=DEVICE)
+            alien = torch.tensor(product[owner][None] != product[:, None], device=DEVICE)
+            target = torch.tensor(label, device=DEVICE)
+            has = target >= 0
+            null = (model.null * scale).expand(len(some), 1)
+            verdict = torch.cat([(score * scale).masked_fill(~mine, -1e4), null], 1)
+            loss = cross_entropy(verdict, torch.where(has, target, len(read)))
+            for logits, weight in ((score * scale, 1.0), (cosines / TEMPERATURE, POOLED)):
+                loss = loss + weight * cross_entropy(logits.masked_fill(~(mine | alien), -1e4)[has], target[has])
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(weights, 1.0)
+            optimizer.step()
+            step += 1
+    print(f"run {run}, {step} steps, null {model.null.item():.3f}: {measure(model, data)}", flush=True)
+    model.bert.save(out / f"run{run}")
+    projection = model.projection.weight.detach().half().cpu().contiguous()
+    save_file({"projection": projection}, out / f"run{run}" / TOKENS)
 
-    @torch.no_grad()
-    def say(model: Late, what: str) -> None:
-        model.eval()
-        good, bad, first = [], [], []
-        for n in held[::10]:
-            product = rows[n][0]
-            places = [*right[n][:1], *wrong[n]][:5]
-            found, _ = model.compare(model.encode([asked[n]]), model.encode([texts[product][i] for i in places]))
-            (good if right[n] else bad).append(float(found.max()))
-            if right[n]:
-                first.append(int(found.argmax()) == 0)
-        model.train()
-        print(f"{what}: first of five {np.mean(first):.3f}, AUC {auc(good, bad):.3f}", flush=True)
 
-    def learn(seed: int) -> Late:
-        """One run: the same start, the rows in the order of `seed`."""
-        torch.manual_seed(1)
-        rng, order = random.Random(seed), list(taught)
-        model = Late(bert()).to(DEVICE).train()
-        weights = [p for p in model.parameters() if p.requires_grad]
-        groups = [{"params": [p for p in weights if p.ndim]}, {"params": [model.scale, model.null]}]
-        optimizer = torch.optim.AdamW(groups, lr=RATE, weight_decay=0.0)
-        steps, step = PASSES * (len(taught) // BATCH), 0
-        for turn in range(PASSES):
-            rng.shuffle(order)
-            for at in range(0, len(order) - BATCH + 1, BATCH):
-                rate = RATE * min(1, (step + 1) / (0.08 * steps)) * 0.5 * (1 + math.cos(math.pi * step / steps))
-                optimizer.param_groups[0]["lr"], optimizer.param_groups[1]["lr"] = rate, 5 * rate
-                some = order[at : at + BATCH]
-                read: list[Ids] = []
-                owner: list[int] = []
-                label: list[int] = []  # the right passage's place among all, -1 without one
-                for j, n in enumerate(some):
-                    near = rng.sample(wrong[n][:NEAREST], min(NEGATIVES, len(wrong[n][:NEAREST])))
-                    own = [rng.choice(right[n])] if right[n] and (not near or rng.random() >= GONE) else []
-                    label.append(len(read) if own else -1)
-                    read += [texts[rows[n][0]][i] for i in (*own, *near)]
-                    owner += [j] * (len(own) + len(near))
-                questions = [[t for t in asked[n] if rng.random() > FORGOTTEN] or asked[n] for n in some]
-                score, cosines = model.compare(model.encode(questions), model.encode(read))
-                scale = model.scale.exp()
-                product = np.array([rows[n][0] for n in some])
-                mine = torch.tensor(np.array(owner)[None] == np.arange(len(some))[:, None], device=DEVICE)
-                alien = torch.tensor(product[owner][None] != product[:, None], device=DEVICE)
-                target = torch.tensor(label, device=DEVICE)
-                has = target >= 0
-                null = (model.null * scale).expand(len(some), 1)
-                verdict = torch.cat([(score * scale).masked_fill(~mine, -1e4), null], 1)
-                loss = cross_entropy(verdict, torch.where(has, target, len(read)))
-                for logits, weight in ((score * scale, 1.0), (cosines / TEMPERATURE, POOLED)):
-                    loss = loss + weight * cross_entropy(logits.masked_fill(~(mine | alien), -1e4)[has], target[has])
-                optimizer.zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(weights, 1.0)
-                optimizer.step()
-                step += 1
-            say(model, f"pass {turn + 1}, null {model.null.item():.3f}")
-        return model
+@torch.no_grad()
+def measure(model: Late, data: Rows) -> str:
+    """How it does on every fiftieth question of the products that are left out."""
+    model.eval()
+    model.bert.merge()
+    good, bad, first = [], [], []
+    for n in [n for n, (product, _, _) in enumerate(data.rows) if product % 10 == HELD][::50]:
+        places = [*data.right[n][:1], *data.wrong[n]][:5]
+        passages = [data.texts[data.rows[n][0]][i] for i in places]
+        found, _ = model.compare(model.encode([data.asked[n]]), model.encode(passages))
+        (good if data.right[n] else bad).append(float(found.max()))
+        if data.right[n]:
+            first.append(int(found.argmax()) == 0)
+    model.train()
+    return f"first of five {np.mean(first):.3f}, AUC of near misses {auc(good, bad):.3f}"
 
-    runs = [learn(seed) for seed in range(1, RUNS + 1)]
-    model, parts = runs[0], [run.state_dict() for run in runs]
-    model.load_state_dict({name: sum(part[name] for part in parts) / RUNS for name in parts[0]})
-    say(model, "their average")
-    model.bert.half().save_pretrained(given.out)
-    save_file({"projection": model.projection.weight.detach().half().contiguous()}, given.out / TOKENS)
+
+def average(out: Path) -> None:
+    """The mean of the runs, number by number."""
+    runs = [out / f"run{run}" for run in range(1, RUNS + 1)]
+    for name in ("adapter_model.safetensors", TOKENS):
+        parts = [load_file(run / name) for run in runs]
+        mean = {key: sum(part[key].float() for part in parts) / len(parts) for key in parts[0]}
+        save_file({key: value.half().contiguous() for key, value in mean.items()}, out / name)
+    shutil.copy(runs[0] / "adapter_config.json", out)
+
+
+def main() -> None:
+    """Train, average and save."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("minilm", "passages", "questions", "out"):
+        parser.add_argument(name, type=Path)
+    given = parser.parse_args()
+    data = read_rows(given.minilm, given.passages, given.questions)
+    context = multiprocessing.get_context("spawn")
+    runs = [context.Process(target=learn, args=(n, given.minilm, data, given.out)) for n in range(1, RUNS + 1)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    average(given.out)
 
 
 if __name__ == "__main__":
