@@ -86,7 +86,7 @@ class Work:
                     embedder["adapter"] = [(file.name, file_sha256(file)) for file in tuned]
                 return fingerprint("index-3", list(self.files().items()), config.chunks.model_dump(), embedder)
             case "train" if config.model.extractive:
-                return fingerprint("extractive-6", self.key("index"), config.retriever.model_dump())
+                return fingerprint("extractive-7", self.key("index"), config.retriever.model_dump())
             case "train":
                 return fingerprint(self.key("index"), self._lent() if self.lender else self.recipe())
             case "abstention":
@@ -95,9 +95,9 @@ class Work:
                 return fingerprint("abstention-2", self.key("index"), rows, shipped)
             case "evaluate":
                 sha, limit = _sha_or_none(config.evaluation.questions), config.evaluation.limit
-                return fingerprint("evaluate-8", self.key("train"), self._answer(), sha, limit)
+                return fingerprint("evaluate-9", self.key("train"), self._answer(), sha, limit)
             case _:
-                return fingerprint("demo-7", self.key("train"), self._answer(), config.demo.questions)
+                return fingerprint("demo-8", self.key("train"), self._answer(), config.demo.questions)
 
     def _answer(self) -> list[Any]:
         """What makes an answer of what the model was taught; rows count by their content."""
