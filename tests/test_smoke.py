@@ -28,10 +28,10 @@ GATES = {
     "tuned.structure": 0.85,  # training
     "served.structure": 1.0,  # decoding, by construction
     "served.identifier_precision": 1.0,  # decoding, by construction
-    "served.identifier_recall": 0.45,  # prompt, training, decoding
+    "served.identifier_recall": 0.6,  # prompt, training, decoding
     "extractive.structure": 1.0,  # by construction
     "extractive.identifier_precision": 1.0,  # by construction
-    "extractive.identifier_recall": 0.6,  # retrieval and the baseline's rules
+    "extractive.identifier_recall": 0.65,  # retrieval and the baseline's rules
     "extractive.repeats": 0.0,  # by construction
 }
 pytestmark = pytest.mark.slow
