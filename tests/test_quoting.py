@@ -10,6 +10,7 @@ from llguidance import LLMatcher
 from pydantic import ValidationError
 
 from copilot.answering.answer import Answerer
+from copilot.answering.extractive import compose
 from copilot.answering.quoting import ROOM, offered
 from copilot.answering.ranking import focused
 from copilot.config import SECTIONS, AnswerPart, Prompt
@@ -97,6 +98,11 @@ def test_where_another_entry_fits_nearly_as_well_its_call_is_told_last() -> None
     _, how, _, _ = offered("What about contacts?", nearly, QUOTED) or []
     assert how.opening == "Call `DELETE /v2/contacts/{contactId}`."
     assert how.closing == " Or is it “Restore a contact”? Call `POST /v2/contacts/{contactId}/restore`."
+    assert (compose("What about contacts?", nearly) or [])[1].endswith(how.closing), "by rule alone too"
+    stepped = [hit(f"{STEPS}\nUse `POST /v2/imports`.", "Import contacts", score=0.55), nearly[0]]
+    parts = offered("What about contacts?", stepped, QUOTED) or []
+    assert parts[1].joint == "\n" and parts[1].closing.startswith("\n\nOr is it “Delete a contact”?"), "apart"
+    assert "\n\nOr is it “Delete a contact”?" in (compose("What about contacts?", stepped) or [])[1]
     far = [nearly[0], replace(nearly[1], score=0.3), *nearly[2:]]
     assert (offered("What about contacts?", far, QUOTED) or [])[1].closing == "", "the other is clearly worse"
 
