@@ -92,7 +92,7 @@ class Work:
             case "abstention":
                 rows = [_sha_or_none(path) for path in (config.train.data, *config.answer.abstain_rows)]
                 shipped = _sha_or_none(str(self.shipped_floor)) if self.shipped_floor else None
-                return fingerprint("abstention-2", self.key("index"), rows, shipped)
+                return fingerprint("abstention-3", self.key("index"), rows, shipped)
             case "evaluate":
                 sha, limit = _sha_or_none(config.evaluation.questions), config.evaluation.limit
                 return fingerprint("evaluate-9", self.key("train"), self._answer(), sha, limit)

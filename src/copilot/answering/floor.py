@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from copilot.types import Abstention
 
-WRONGLY = 0.1  # of the questions that can be answered, refused at most
+WRONGLY = 0.06  # of the questions that can be answered, refused at most
 FEWEST = (30, 10)  # questions that can be answered and that cannot, to learn from
 SEED, RESAMPLES = 0, 1000  # of the bootstrap
 
