@@ -8,6 +8,7 @@ from tiny_lm import hit
 
 from copilot.answering.answer import loose_sections
 from copilot.answering.check import check
+from copilot.answering.identifiers import in_text
 from copilot.answering.numbers import amounts, unheld
 from copilot.config import SECTIONS, AnswerPart
 from copilot.config_file import load_config
@@ -15,7 +16,7 @@ from copilot.knowledge.chunks import split
 from copilot.knowledge.documents import load_documents
 from copilot.model.dataset import read_examples, read_questions
 from copilot.prompt.sections import parse
-from copilot.types import Finding, Hit
+from copilot.types import Finding, Hit, Section
 
 PASSAGE = (
     "`POST /v2/contacts` makes a contact from `email` and `list_id`. See https://docs.example.com/contacts/new. "
@@ -158,3 +159,9 @@ def test_a_changed_number_is_found(root: Path) -> None:
 def test_numbers_written_without_a_space_are_read() -> None:
     stated = [(amount.text, int(amount.number)) for amount in amounts("onek rows, onehundred cells, seventeen days")]
     assert stated == [("onek rows", 1000), ("onehundred cells", 100), ("seventeen days", 17)]
+
+
+@pytest.mark.parametrize("text", ["See /:/ there.", "`/.:/` is odd.", "GET /:/ is none."])
+def test_punctuation_that_looks_like_a_path_is_no_name(text: str) -> None:
+    assert "" not in in_text(text)
+    check(text, (Section("Summary", text),), (), "How?", AnswerPart())

@@ -59,7 +59,7 @@ def in_text(text: str) -> tuple[str, ...]:
     """
     plain = _FENCE.sub("", text)
     found = sorted((*_spans(plain), *_paths(plain), *_statuses(plain)), key=lambda item: item[:2])
-    return tuple(dict.fromkeys(name for _, _, name in found))
+    return tuple(dict.fromkeys(name for _, _, name in found if name))  # "/:/" is a path that names nothing
 
 
 @lru_cache(maxsize=4)  # asked for names and for words
