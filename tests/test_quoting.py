@@ -103,6 +103,9 @@ def test_where_another_entry_fits_nearly_as_well_its_call_is_told_last() -> None
     parts = offered("What about contacts?", stepped, QUOTED) or []
     assert parts[1].joint == "\n" and parts[1].closing.startswith("\n\nOr is it “Delete a contact”?"), "apart"
     assert "\n\nOr is it “Delete a contact”?" in (compose("What about contacts?", stepped) or [])[1]
+    bare = [hit(STEPS, "Import contacts", score=0.55), nearly[0]]
+    told = (compose("What about contacts?", bare) or [])[1]
+    assert told.startswith("1. Save the sheet") and "\n\nOr is it “Delete a contact”?" in told, "steps alone come first"
     far = [nearly[0], replace(nearly[1], score=0.3), *nearly[2:]]
     assert (offered("What about contacts?", far, QUOTED) or [])[1].closing == "", "the other is clearly worse"
 

@@ -113,7 +113,8 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
     tips = said.new(warned([*entry.notes, *alarms], [rows[pair] for pair in entry.codes], fit, TIPS), TIPS)
     tips = tips or said.new(sorted(prose, key=lambda text: -fit[text]), 3)
     other = beside(asked, found, hits, everything)
-    how = [" ".join([*how, other] if other and not steps else how)] * bool(how or other) + steps
+    how += [other] if other and not steps else []
+    how = [" ".join(how)] * bool(how) + steps
     how += [f"\n{other}"] if other and steps else []
     fields += said.named(prose, fields, FIELDS, fit)
     return [
