@@ -12,7 +12,7 @@ from tiny_lm import hit
 from copilot.answering.answer import loose_sections
 from copilot.answering.citations import Citing, best_hit, content_words
 from copilot.answering.identifiers import in_text, supported
-from copilot.answering.marks import Marker, Unnumbered, marked
+from copilot.answering.marks import Explain, Marker, Unnumbered, marked
 from copilot.config import SECTIONS
 from copilot.config_file import load_config
 from copilot.knowledge.chunks import split
@@ -92,6 +92,18 @@ def cite(text: str) -> Citation | None:
     return Citation(1, 0) if "x" in text else None
 
 
+def fed(text: str, seed: int, explain: Explain = lambda text, citation: ()) -> str:
+    """What a Marker writes of `text` in pieces of one to six characters."""
+    pieces: list[str] = []
+    marker, at, drawn = Marker(cite, pieces.append, explain), 0, random.Random(seed)
+    while at < len(text):
+        size = drawn.randint(1, 6)
+        marker.feed(text[at : at + size])
+        at += size
+    marker.end()
+    return "".join(pieces)
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
@@ -109,14 +121,7 @@ def test_markers_at_the_ends_of_sections(text: str, wanted: str) -> None:
     assert marked(text, cite) == wanted
     assert [(part.title, cite(part.text)) for part in loose_sections(text) if cite(part.text)] or "[1]" not in wanted
     for seed in range(20):
-        pieces: list[str] = []
-        marker, at, drawn = Marker(cite, pieces.append), 0, random.Random(seed)
-        while at < len(text):
-            size = drawn.randint(1, 6)
-            marker.feed(text[at : at + size])
-            at += size
-        marker.end()
-        assert "".join(pieces) == wanted, "however it is cut into pieces"
+        assert fed(text, seed) == wanted, "however it is cut into pieces"
 
 
 def test_explanations_stand_below_the_marker_of_their_section() -> None:
@@ -128,14 +133,7 @@ def test_explanations_stand_below_the_marker_of_their_section() -> None:
 
     assert marked(text, cite, explain) == wanted
     for seed in range(20):
-        pieces: list[str] = []
-        marker, at, drawn = Marker(cite, pieces.append, explain), 0, random.Random(seed)
-        while at < len(text):
-            size = drawn.randint(1, 6)
-            marker.feed(text[at : at + size])
-            at += size
-        marker.end()
-        assert "".join(pieces) == wanted, "however it is cut into pieces"
+        assert fed(text, seed, explain) == wanted, "however it is cut into pieces"
 
 
 @pytest.mark.parametrize(

@@ -23,10 +23,11 @@ def fast_adapters(base: Any) -> Iterator[None]:
     groups = [[module] for module in base.modules() if _fast(module)] if sharded else _groups(base)
     for group in groups:
         first = group[0]
-        layers = [module.get_base_layer() for module in group]
-        first.packed_weight = joined_weight(layers) if len(group) > 1 else base_weight(layers[0])
         if sharded:
             first.packed_weight = None  # it is whole within its layer's forward only
+        else:
+            layers = [module.get_base_layer() for module in group]
+            first.packed_weight = joined_weight(layers) if len(group) > 1 else base_weight(layers[0])
         first.packed_group, first.packed_rest = group, []
         first.forward = MethodType(_forward, first)
         for module in group[1:]:
