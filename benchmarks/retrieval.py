@@ -24,6 +24,7 @@ from copilot.knowledge.chunks import split
 from copilot.knowledge.documents import load_documents
 from copilot.knowledge.embeddings import load_embeddings
 from copilot.knowledge.index import Index
+from copilot.knowledge.reranker import open_reranker
 from copilot.knowledge.retriever import WEIGHTS, IndexRetriever, Retrieve, ranked
 from copilot.model.load import quiet_libraries
 from copilot.types import Chunk, Hit
@@ -110,7 +111,10 @@ def main() -> None:
         print(f"{'search':<12}" + "".join(f"{n:>10}" for n in NAMES) + "   MRR beside dense")
         found = {label: measured(rows, by_scores(scores, chunks, rows, rank)) for label, rank in ways.items()}
         found["late"] = measured(rows, late)
-        found["as served"] = measured(rows, replace(late, order=focused))
+        served = replace(late, reranker=open_reranker(section.reranker))
+        if served.reranker:
+            found["reranked"] = measured(rows, served)
+        found["as served"] = measured(rows, replace(served, order=focused))
         for label, figures in found.items():
             line = f"{label:<12}" + "".join(f"{value:>10.3f}" for value in figures.mean(0))
             print(f"{line}   {interval(figures[:, 0] - found['dense'][:, 0])}")

@@ -91,7 +91,7 @@ def test_the_evidence_is_what_the_nearest_passage_says_of_the_question() -> None
     assert retrieve.evidence("boil egg") == (far,)
     floor = learn([(0.8 + n / 1000,) for n in range(40)] + [(0.3,)] * 12, [True] * 40 + [False] * 12)
     refused = floor.judge((0.25,))
-    assert refused and refused.reason.startswith("the nearest passage says 0.25 of what is asked; of 40 questions with")
+    assert refused and refused.reason.startswith("the nearest passage scores 0.25; of 40 questions with")
     assert floor.judge((0.82,)) is None
 
 

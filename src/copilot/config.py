@@ -99,8 +99,9 @@ class Retriever(Part):
     """What is brought to the model."""
 
     k: Positive = Field(5, description="chunks brought to the prompt")
-    mode: Literal["hybrid", "dense", "lexical"] = Field(
-        "hybrid", description="dense: by meaning; lexical: by words (BM25)"
+    mode: Literal["hybrid", "dense", "lexical"] = Field("hybrid", description="dense: meaning; lexical: words (BM25)")
+    reranker: str | None = Field(
+        None, description="PEFT folder for the packaged MiniLM: a cross-encoder reads the question with each hit"
     )
 
 
@@ -255,8 +256,8 @@ class AnswerPart(Part):
     temperature: float = Field(0.0, ge=0, le=2, description="0: the likeliest token each time")
     enforce: Literal["quotes", "structure+identifiers", "structure", "off"] = Field(
         "structure+identifiers",
-        description="what the program holds the model to: the sections, and names in backticks that the passages hold; "
-        "quotes, for a small model: it chooses sentences and steps of the entry that fits best",
+        description="what holds the model: the sections, and names in backticks that the passages hold; quotes, for a "
+        "small model: it chooses sentences and steps of the entry that fits best",
     )
     audience: Literal["non-technical", "technical"] = Field(
         "non-technical",
@@ -279,8 +280,8 @@ class AnswerPart(Part):
             return data
         beside = [isinstance(item, dict) and len(item) == 1 for item in items]
         pairs = [next(iter(item.items())) if has else (item, None) for item, has in zip(items, beside, strict=True)]
-        titles, budgets = [title for title, _ in pairs], [budget for _, budget in pairs]
-        return {**data, "sections": titles, "budgets": data.get("budgets") or budgets}
+        budgets = data.get("budgets") or [budget for _, budget in pairs]
+        return {**data, "sections": [title for title, _ in pairs], "budgets": budgets}
 
     @model_validator(mode="after")
     def _keys_that_fit(self) -> "AnswerPart":

@@ -21,6 +21,7 @@ _PATHS = {
     ("output_dir",),
     ("answer", "abstain_rows"),
     ("embeddings", "adapter"),
+    ("retriever", "reranker"),
 }
 
 

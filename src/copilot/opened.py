@@ -14,6 +14,7 @@ from copilot.errors import ConfigError, StaleError
 from copilot.knowledge.documents import find_files
 from copilot.knowledge.embeddings import load_embeddings
 from copilot.knowledge.index import Index
+from copilot.knowledge.reranker import open_reranker
 from copilot.knowledge.retriever import IndexRetriever
 from copilot.model.generator import Generator
 from copilot.model.load import quiet_libraries
@@ -39,7 +40,7 @@ def _opened_index(work: Work, k: int | None) -> IndexRetriever:
         made = f"the weights of {config.embeddings.model} are not those that made the index"
         raise StaleError(made, f"{remedy} --force")
     section = config.retriever if k is None else config.retriever.model_copy(update={"k": k})
-    return IndexRetriever(index, embeddings, section, focused)
+    return IndexRetriever(index, embeddings, section, focused, reranker=open_reranker(section.reranker))
 
 
 def _fitting_index(work: Work) -> None:

@@ -15,6 +15,7 @@ from copilot.knowledge.chunks import split
 from copilot.knowledge.documents import find_files, load_document
 from copilot.knowledge.embeddings import load_embeddings
 from copilot.knowledge.index import Index
+from copilot.knowledge.reranker import open_reranker
 from copilot.model import artefact
 from copilot.model.checkpoints import last_checkpoint
 from copilot.model.dataset import (
@@ -60,6 +61,7 @@ def run_index(config: Config, console: Console, flag: str = "", force: bool = Fa
             chunks += made
         unchanged(str(files), str({d.path: d.sha256 for d in documents}), "a document")
         embeddings = load_embeddings(config.embeddings)
+        open_reranker(config.retriever.reranker)  # exported once, by torch, which asking does without
         with console.progress("embedding", len(chunks)) as step:
             index = Index.build(chunks, embeddings, config.embeddings.batch_size, step)
         manifest = {

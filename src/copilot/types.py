@@ -14,6 +14,9 @@ class Message(TypedDict):
     content: str
 
 
+_RERANKED = 0.03  # what a reranker's log odds weigh beside late interaction: docs/log.md
+
+
 @dataclass(frozen=True, slots=True)
 class Heading:
     """A heading of a document."""
@@ -68,6 +71,13 @@ class Hit:
     chunk: Chunk
     score: float  # cosine in [-1, 1]
     late: float | None = None  # what late interaction finds there, in [-1, 1]; None where it did not look
+    logit: float | None = None  # log odds that it answers, by the reranker; None where it was not read
+
+    @property
+    def fit(self) -> float:
+        """How well it answers: what late interaction finds, or half the cosine, and what the reranker says of it."""
+        found = self.score / 2 if self.late is None else self.late
+        return found + _RERANKED * (self.logit or 0.0)
 
 
 @dataclass(frozen=True, slots=True)

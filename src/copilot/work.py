@@ -42,8 +42,11 @@ class Work:
 
     @property
     def shipped_floor(self) -> Path | None:
-        """Where the embeddings' adapter may bring what tells questions without an answer; None without an adapter."""
-        adapter = self.config.embeddings.adapter
+        """Where the embeddings' adapter, or the reranker, may bring what tells questions without an answer.
+
+        None without an adapter.
+        """
+        adapter = self.config.embeddings.adapter and (self.config.retriever.reranker or self.config.embeddings.adapter)
         return Path(adapter) / "abstention.json" if adapter else None
 
     def command(self, name: str) -> str:
@@ -72,8 +75,14 @@ class Work:
         config = self.config
         parts = [config.prompt.model_dump(), config.model.model_dump(exclude=_HOW_REACHED)]
         parts.append(config.train.model_dump(exclude=_WITHOUT_EFFECT))
-        data, retriever = _sha_or_none(config.train.data), config.retriever.model_dump()
-        return fingerprint("train-6", data, self.base(), parts, config.answer.sections, retriever, config.seed)
+        data, sections = _sha_or_none(config.train.data), config.answer.sections
+        return fingerprint("train-6", data, self.base(), parts, sections, self._retriever(), config.seed)
+
+    def _retriever(self) -> dict[str, Any]:
+        """The retriever's settings; the reranker counts by its content."""
+        reranker = self.config.retriever.reranker
+        content = {"reranker": _adapter_files(reranker)} if reranker else {}
+        return self.config.retriever.model_dump(exclude={"reranker"}) | content
 
     def key(self, stage: str) -> str:
         """Fingerprint of everything that makes a stage's result, or `abstention.json`, the earlier stages included."""
@@ -82,17 +91,17 @@ class Work:
             case "index":
                 embedder = config.embeddings.model_dump(include={"model", "endpoint"})
                 if config.embeddings.adapter:
-                    tuned = sorted(Path(config.embeddings.adapter).glob("adapter_*"))
-                    embedder["adapter"] = [(file.name, file_sha256(file)) for file in tuned]
+                    embedder["adapter"] = _adapter_files(config.embeddings.adapter)
                 return fingerprint("index-3", list(self.files().items()), config.chunks.model_dump(), embedder)
             case "train" if config.model.extractive:
-                return fingerprint("extractive-7", self.key("index"), config.retriever.model_dump())
+                return fingerprint("extractive-7", self.key("index"), self._retriever())
             case "train":
                 return fingerprint(self.key("index"), self._lent() if self.lender else self.recipe())
             case "abstention":
                 rows = [_sha_or_none(path) for path in (config.train.data, *config.answer.abstain_rows)]
                 shipped = _sha_or_none(str(self.shipped_floor)) if self.shipped_floor else None
-                return fingerprint("abstention-3", self.key("index"), rows, shipped)
+                reread = [self._retriever()] if config.retriever.reranker else []
+                return fingerprint("abstention-3", self.key("index"), rows, shipped, *reread)
             case "evaluate":
                 sha, limit = _sha_or_none(config.evaluation.questions), config.evaluation.limit
                 return fingerprint("evaluate-9", self.key("train"), self._answer(), sha, limit)
@@ -191,6 +200,11 @@ def file_sha256(path: Path) -> str:
 @lru_cache(maxsize=4096)
 def _sha256(path: Path, size: int, mtime: int) -> str:
     return sha256_file(path)
+
+
+def _adapter_files(folder: str) -> list[tuple[str, str]]:
+    """(name, sha256) of what makes an adapter."""
+    return [(file.name, file_sha256(file)) for file in sorted(Path(folder).glob("adapter_*"))]
 
 
 def _sha_or_none(path: str) -> str | None:

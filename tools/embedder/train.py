@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from peft import LoraConfig
+from peft import LoraConfig, PeftModel
 from safetensors.torch import load_file, save_file
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -57,10 +57,10 @@ Encoded = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Te
 def states(model: Any, windows: list[Ids]) -> tuple[torch.Tensor, torch.Tensor]:
     """The vectors of each window's tokens, (n, t, dim), and where there are any, (n, t)."""
     order = sorted(range(len(windows)), key=lambda n: len(windows[n]))
-    longest = _room(windows[order[-1]])
+    longest = room(len(windows[order[-1]]) + 2)
     found, masks = [], []
     for part in filter(len, np.array_split(np.array(order), 2)):  # the short ones apart: half of them is padding else
-        ids = np.zeros((len(part), _room(windows[part[-1]])), dtype=np.int64)
+        ids = np.zeros((len(part), room(len(windows[part[-1]]) + 2)), dtype=np.int64)
         for row, n in enumerate(part):
             ids[row, : len(windows[n]) + 2] = [101, *windows[n], 102]
         given = torch.from_numpy(ids).to(DEVICE)
@@ -71,8 +71,9 @@ def states(model: Any, windows: list[Ids]) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.cat(found)[back].float(), torch.cat(masks)[back]
 
 
-def _room(window: Ids) -> int:
-    return -(-(len(window) + 2) // 16) * 16
+def room(tokens: int) -> int:
+    """What so many tokens are padded to."""
+    return -(-tokens // 16) * 16
 
 
 def cut(text: Ids) -> list[Ids]:
@@ -97,14 +98,15 @@ def embed(model: Any, texts: list[Ids]) -> np.ndarray:
 class Encoder(torch.nn.Module):
     """MiniLM with LoRA. `merge` adds its product to the weights once a step, and all that is read then goes fast."""
 
-    def __init__(self, bert: Any) -> None:
+    def __init__(self, bert: Any, rank: int = RANK) -> None:
         super().__init__()
+        self.rank = rank
         self.bert = [bert.requires_grad_(False)]  # in a list, since its weights are not learnt
         base = dict(bert.named_parameters())
         self.names = [name for name, weight in base.items() if weight.ndim == 2 and name.startswith("encoder.")]
         self.weights = [base[name] for name in self.names]
-        self.a = torch.nn.ParameterList(torch.empty(RANK, weight.shape[1]) for weight in self.weights)
-        self.b = torch.nn.ParameterList(torch.zeros(weight.shape[0], RANK) for weight in self.weights)
+        self.a = torch.nn.ParameterList(torch.empty(rank, weight.shape[1]) for weight in self.weights)
+        self.b = torch.nn.ParameterList(torch.zeros(weight.shape[0], rank) for weight in self.weights)
         for part in self.a:
             torch.nn.init.kaiming_uniform_(part, a=math.sqrt(5))  # as PEFT begins
         self.kind = torch.bfloat16 if DEVICE == "cuda" else torch.float32
@@ -133,7 +135,9 @@ class Encoder(torch.nn.Module):
             parts[f"{module}.lora_A.weight"], parts[f"{module}.lora_B.weight"] = a, b
         folder.mkdir(parents=True, exist_ok=True)
         targets = ["query", "key", "value", "dense"]
-        LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=targets, inference_mode=True).save_pretrained(folder)
+        LoraConfig(r=self.rank, lora_alpha=2 * self.rank, target_modules=targets, inference_mode=True).save_pretrained(
+            folder
+        )
         halves = {name: part.detach().half().cpu().contiguous() for name, part in parts.items()}
         save_file(halves, folder / "adapter_model.safetensors")
 
@@ -208,13 +212,16 @@ class Rows:
     shares: list[float]
 
 
-def bert(minilm: Path) -> Any:
-    """The untuned encoder."""
-    return BertModel.from_pretrained(minilm, add_pooling_layer=False, dtype=torch.float32).to(DEVICE)
+def bert(minilm: Path, adapter: Path | None = None) -> Any:
+    """The encoder, untuned or with an adapter merged into it."""
+    found: Any = BertModel.from_pretrained(minilm, add_pooling_layer=False, dtype=torch.float32)
+    if adapter:
+        found = PeftModel.from_pretrained(found, str(adapter)).merge_and_unload()
+    return found.to(DEVICE)
 
 
-def read_rows(minilm: Path, products_file: Path, questions: Path) -> Rows:
-    """The rows with what a search by the untuned encoder finds for each."""
+def read_rows(minilm: Path, products_file: Path, questions: Path, adapter: Path | None = None) -> Rows:
+    """The rows with what a search by the encoder, untuned without an adapter, finds for each."""
     tokenizer = Tokenizer.from_file(str(minilm / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -237,8 +244,8 @@ def read_rows(minilm: Path, products_file: Path, questions: Path) -> Rows:
         rows += [(product, None, question) for question in row["near_misses"]]
     asked = encode([question for _, _, question in rows])
     texts = {product: encode(passages[product]) for product in sorted({product for product, _, _ in rows})}
-    untuned = bert(minilm)
-    vectors, found = embed(untuned, asked), iter(embed(untuned, [text for own in texts.values() for text in own]))
+    encoder = bert(minilm, adapter)
+    vectors, found = embed(encoder, asked), iter(embed(encoder, [text for own in texts.values() for text in own]))
     right: list[list[int]] = [[] for _ in rows]
     wrong: list[list[int]] = [[] for _ in rows]
     of: dict[int, list[int]] = {product: [] for product in texts}

@@ -1,9 +1,9 @@
 """Questions with and without an answer in the documents in; what tells them apart, and whether to go by it, out.
 
-The evidence of a question is what late interaction finds in the nearest passage; without that, how near it is and how
-many of the question's words the documents hold. A question is refused when few questions that can be answered are as
-far from the documents, so that the share of questions refused wrongly is bounded whatever the embedder, the language
-or the documents.
+The evidence of a question is how well the best passage answers it, by late interaction and the reranker (`Hit.fit`);
+without both, how near the nearest is and how many of the question's words the documents hold. A question is refused
+when few questions that can be answered are as far from the documents, so that the share of questions refused wrongly
+is bounded whatever the embedder, the language or the documents.
 """
 
 from bisect import bisect_right
@@ -16,7 +16,7 @@ WRONGLY = 0.06  # of the questions that can be answered, refused at most
 FEWEST = (30, 10)  # questions that can be answered and that cannot, to learn from
 SEED, RESAMPLES = 0, 1000  # of the bootstrap
 
-Evidence = tuple[float, ...]  # late interaction's score; or highest cosine, share of the words that the documents hold
+Evidence = tuple[float, ...]  # of the best passage; or highest cosine, share of the words that the documents hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,8 @@ class Floor:
             case (cosine, share):
                 words = f"the documents hold {share:.0%} of the question's words by weight"
                 far = f"has a cosine of {cosine:.2f} and {words}"
-            case (late, *_):
-                far = f"says {late:.2f} of what is asked"
+            case (fit, *_):
+                far = f"scores {fit:.2f}"
         said = f"of {self.answerable} questions with an answer {score:.1%} are as far away"
         reason = f"the nearest passage {far}; {said}"
         return Abstention("evidence", round(score, 6), self.threshold, reason)

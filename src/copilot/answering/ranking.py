@@ -99,7 +99,7 @@ def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
         shares = [sum(asked.weight.get(word, 0.0) for word in stems(text)) / total for text in (title, context)]
         named = sum(supported(name, context) for name in asked.names)
         entry = _read(tuple(hit.chunk for hit in own))
-        score = max(map(_likeness, parts)) + 0.1 * shares[0] + 0.3 * shares[1] + 0.3 * named - 0.05 * first[key]
+        score = max(2 * hit.fit for hit in parts) + 0.1 * shares[0] + 0.3 * shares[1] + 0.3 * named - 0.05 * first[key]
         score += 0.05 * bool(entry.calls) + 0.2 * bool(entry.sentences or entry.fields or entry.steps)
         below = any(path == key[0] and header.startswith(f"{key[1]} › ") for path, header in entries)
         score -= 0.2 * (below and len({call.rpartition(" ")[2] for call in entry.calls}) != 1)  # it leads over to them
@@ -128,11 +128,6 @@ def focused(question: str, hits: Sequence[Hit], of_document: Callable[[str], lis
         opening = next(hit for hit in of_document(entry[0]) if _place(hit) == entry)
         own = [opening, *own] if _read((opening.chunk,)).calls else own
     return [*own, *(hit for hit in hits if hit not in own)][: len(hits)]
-
-
-def _likeness(hit: Hit) -> float:
-    """How much a hit is like the question; late interaction tells them apart better, on half the scale."""
-    return hit.score if hit.late is None else 2 * hit.late
 
 
 def _place(hit: Hit) -> tuple[str, str]:

@@ -37,7 +37,7 @@ class MiniLM:
             if not (folder / name).is_file():
                 raise CopilotError(f"{folder}: no {name} in it", "name a whole sentence-transformers folder")
         sha256 = sha256 or sha256_file(folder / "model.safetensors")
-        tuned = _weights_of(adapter) if adapter else ""
+        tuned = adapter_fingerprint(adapter, "embeddings.adapter") if adapter else ""
         self.fingerprint = f"{VERSION}:{sha256}" + f":{tuned}" * bool(tuned)  # of what makes the vectors
         try:
             self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -93,11 +93,11 @@ class MiniLM:
         return found
 
 
-def _weights_of(adapter: Path) -> str:
-    """Fingerprint of a PEFT folder. Raises CopilotError when it is none."""
+def adapter_fingerprint(adapter: Path, setting: str) -> str:
+    """Fingerprint of the PEFT folder that `setting` names. Raises CopilotError when it is none."""
     for name in ("adapter_model.safetensors", "adapter_config.json"):
         if not (adapter / name).is_file():
-            raise CopilotError(f"{adapter}: no {name} in it", "mend `embeddings.adapter`")
+            raise CopilotError(f"{adapter}: no {name} in it", f"mend `{setting}`")
     return fingerprint("adapter-1", [sha256_file(file) for file in sorted(adapter.glob("adapter_*"))])
 
 

@@ -14,7 +14,9 @@ from copilot.errors import CopilotError, StaleError, first_line
 from copilot.runs import read_manifest, sha256_file, swapped_folder
 
 TOKENS = "adapter_tokens.safetensors"  # a projection of token vectors, beside an adapter
+HEAD = "adapter_head.safetensors"  # two layers over the first token's state, beside an adapter that judges pairs
 VERSION = "bert-onnx-1"  # of the export: raise it when its vectors change
+JUDGES = "bert-judge-1"  # of the export with a head
 AGAIN = "copy or download the folder again"
 
 
@@ -29,27 +31,32 @@ def threads() -> int:
     return int(said) if said.isdigit() else 0
 
 
-def encoder_folder(folder: Path, sha256: str, adapter: Path | None = None, tuned: str = "") -> Path:
+def encoder_folder(
+    folder: Path, sha256: str, adapter: Path | None = None, tuned: str = "", judges: bool = False
+) -> Path:
     """Where the export is kept, made now where it is not there.
 
-    `adapter` is a PEFT folder that is merged into the weights, `tuned` its fingerprint.
+    `adapter` is a PEFT folder that is merged into the weights, `tuned` its fingerprint. One that `judges` has a HEAD
+    and reads a pair of texts.
 
     Raises CopilotError when the weights are not those of `sha256`, or cannot be loaded.
     """
-    kept = cache_folder() / "-".join(filter(None, (VERSION, sha256[:16], tuned[:16])))
+    version = JUDGES if judges else VERSION
+    kept = cache_folder() / "-".join(filter(None, (version, sha256[:16], tuned[:16])))
     try:
         whole = read_manifest(kept) is not None
     except StaleError:
         whole = False  # damaged: made again
     if not whole:
-        _export(folder, sha256, kept, adapter, tuned)
+        _export(folder, sha256, kept, adapter, {"weights": sha256, "adapter": tuned, "version": version})
     return kept
 
 
 def open_encoder(kept: Path, many: bool) -> Any:
     """A session of `ids` (1, t) to the sum over t of the last hidden states (dim,), fp32.
 
-    With a projection of tokens also to the projected states, (t, its rows).
+    With a projection of tokens also to the projected states, (t, its rows). One that judges: of `ids` and `kinds`, 0
+    for a token of the first text and 1 for one of the second, both (1, t), to the log odds, (1,).
 
     For `many` texts the weights are copied in the order that their kernels read (60 ms, a third faster from then on);
     for one they stay in the file (6 ms). The vectors differ by rounding, 1e-7.
@@ -72,7 +79,7 @@ def _options() -> Any:
     return options
 
 
-def _export(folder: Path, sha256: str, kept: Path, adapter: Path | None, tuned: str) -> None:
+def _export(folder: Path, sha256: str, kept: Path, adapter: Path | None, manifest: dict[str, str]) -> None:
     """Write the model to `kept`; where the cache cannot be written, say so."""
     from filelock import FileLock
 
@@ -86,8 +93,8 @@ def _export(folder: Path, sha256: str, kept: Path, adapter: Path | None, tuned: 
         why = f"cannot write {kept.parent}: {error.strerror or error}"
         raise CopilotError(why, "set XDG_CACHE_HOME to a folder that can be written") from None
     try:
-        with swapped_folder(kept, {"weights": sha256, "adapter": tuned, "version": VERSION}) as fresh:
-            _write(folder, fresh / "whole.onnx", adapter)
+        with swapped_folder(kept, dict(manifest)) as fresh:
+            _write(folder, fresh / "whole.onnx", adapter, manifest["version"] == JUDGES)
             _simplify(fresh / "whole.onnx", fresh / "model.onnx")
             (fresh / "whole.onnx").unlink()
     finally:
@@ -109,7 +116,7 @@ def _simplify(file: Path, out: Path) -> None:
     onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
-def _write(folder: Path, file: Path, adapter: Path | None) -> None:
+def _write(folder: Path, file: Path, adapter: Path | None, judges: bool) -> None:
     import torch
     from transformers import BertModel
 
@@ -126,7 +133,30 @@ def _write(folder: Path, file: Path, adapter: Path | None) -> None:
             bert = PeftModel.from_pretrained(bert, str(adapter)).merge_and_unload().eval()
         except Exception as error:  # PEFT raises what a folder that does not fit leads to
             why = f"{adapter}: does not fit {folder.name}: {first_line(error)}"
-            raise CopilotError(why, "mend `embeddings.adapter`") from None
+            setting = "retriever.reranker" if judges else "embeddings.adapter"
+            raise CopilotError(why, f"mend `{setting}`") from None
+    length = torch.export.Dim("length", min=2, max=int(bert.config.max_position_embeddings))
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    module, outputs = _judge(bert, adapter / HEAD) if adapter and judges else _summed(bert, adapter)
+    inputs = ["ids", "kinds"] if judges else ["ids"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module.eval(),
+            tuple(torch.ones(1, 9, dtype=torch.long) for _ in inputs),
+            str(file),
+            input_names=inputs,
+            output_names=outputs,
+            dynamic_shapes=tuple({1: length} for _ in inputs),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+def _summed(bert: Any, adapter: Path | None) -> tuple[Any, list[str]]:
+    """What is exported of an embedder, and the names of its outputs."""
+    import torch
 
     projection = _projection(adapter, bert.config.hidden_size) if adapter and (adapter / TOKENS).is_file() else None
 
@@ -142,21 +172,34 @@ def _write(folder: Path, file: Path, adapter: Path | None) -> None:
             sums = states.sum((0, 1))
             return sums if self.projection is None else (sums, states[0] @ self.projection.T)
 
-    length = torch.export.Dim("length", min=2, max=int(bert.config.max_position_embeddings))
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            Summed().eval(),
-            (torch.ones(1, 9, dtype=torch.long),),
-            str(file),
-            input_names=["ids"],
-            output_names=["sums"] if projection is None else ["sums", "tokens"],
-            dynamic_shapes=({1: length},),
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+    return Summed(), ["sums"] if projection is None else ["sums", "tokens"]
+
+
+def _judge(bert: Any, head: Path) -> tuple[Any, list[str]]:
+    """What is exported of a reranker. Raises CopilotError when its head does not fit."""
+    import torch
+    from safetensors.torch import load_file
+
+    width = bert.config.hidden_size
+    dense, out = torch.nn.Linear(width, width), torch.nn.Linear(width, 1)
+    try:
+        weights = {name: weight.float() for name, weight in load_file(head).items()}
+        torch.nn.ModuleDict({"dense": dense, "out": out}).load_state_dict(weights)
+    except Exception as error:  # safetensors and torch raise what a file that does not fit leads to
+        raise CopilotError(f"{head}: does not fit: {first_line(error)}", "mend `retriever.reranker`") from None
+
+    class Judged(torch.nn.Module):
+        """The log odds that the second text answers the first."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.bert, self.dense, self.out = bert, dense, out
+
+        def forward(self, ids: Any, kinds: Any) -> Any:
+            first = self.bert(input_ids=ids, token_type_ids=kinds).last_hidden_state[:, 0]
+            return self.out(torch.tanh(self.dense(first)))[:, 0]
+
+    return Judged(), ["logits"]
 
 
 def _projection(adapter: Path, width: int) -> Any:

@@ -1,7 +1,11 @@
-"""An index in, a function from question to hits out."""
+"""An index in, a function from question to hits out.
+
+Chunks are ranked by cosine and words; of the first, token by token where the index holds tokens; then the hits, by a
+reranker where there is one.
+"""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from copilot.knowledge.embeddings import Embedder
+    from copilot.knowledge.reranker import Reranker
 
 Retrieve = Callable[[str], list[Hit]]
 OfDocument = Callable[[str], list[Hit]]  # a document's path → all its passages
@@ -39,9 +44,14 @@ class IndexRetriever:
     config: Retriever
     order: Order = lambda question, hits, of_document: hits
     known: dict[str, Encoded] = field(default_factory=dict)  # questions that were or are to be asked
+    reranker: "Reranker | None" = None
 
     def __call__(self, question: str) -> list[Hit]:
         """The hits of one question; whatever ranks them, their score is the cosine."""
+        hits, of_document = self._found(question)
+        return self.order(question, hits, of_document)
+
+    def _found(self, question: str) -> tuple[list[Hit], OfDocument]:
         vector, tokens = self._encoded(question)
         cosines = self.index.cosines(vector)
         lexical = self.index.lexical.scores(question)
@@ -61,13 +71,22 @@ class IndexRetriever:
         def of_document(path: str) -> list[Hit]:
             return [hit(row) for row, chunk in enumerate(self.index.chunks) if chunk.document == path]
 
-        return self.order(question, [hit(row) for row in order[: self.config.k].tolist()], of_document)
+        return self._reranked(question, [hit(row) for row in order[: self.config.k].tolist()]), of_document
+
+    def _reranked(self, question: str, hits: list[Hit]) -> list[Hit]:
+        if self.reranker is None:
+            return hits
+        logits = self.reranker.logits(question, [hit.chunk.passage for hit in hits])
+        read = [replace(hit, logit=logit) for hit, logit in zip(hits, logits.tolist(), strict=True)]
+        return sorted(read, key=lambda hit: -hit.fit)
 
     def evidence(self, question: str) -> tuple[float, ...]:
-        """How much of the question the nearest chunk answers, by late interaction.
+        """How much of the question the nearest chunk answers, by the reranker and late interaction.
 
-        Without that: (highest cosine of any chunk, share of the question's words that the documents hold).
+        Without both: (highest cosine of any chunk, share of the question's words that the documents hold).
         """
+        if self.reranker is not None:
+            return (max(hit.fit for hit in self._found(question)[0]),)
         vector, tokens = self._encoded(question)
         cosines = self.index.cosines(vector)
         if tokens is None or not self.index.tokens:
