@@ -32,9 +32,11 @@ from copilot.knowledge.embeddings import Embedder, load_embeddings
 from copilot.knowledge.index import Index
 from copilot.knowledge.late import late_encoder
 from copilot.knowledge.lexical import terms
+from copilot.knowledge.reranker import Reranker, open_reranker
 from copilot.knowledge.retriever import REREAD, WEIGHTS, IndexRetriever, ranked
 from copilot.model.dataset import read_questions
 from copilot.model.load import quiet_libraries
+from copilot.types import Hit
 from copilot.work import Work
 
 OFF_TOPIC = Path(__file__).resolve().parents[1] / "data/sft/off_topic.jsonl"
@@ -53,6 +55,7 @@ SIGNALS = {
     "bm25": "of the best passage, for its words' rarity",
     "wording": "of the question alone: its words' log odds in the rows of tools/embedder; no passage is looked at",
     "late": "what late interaction finds in the best of the nearest passages; 0 where the embedder has none",
+    "reranked": "that and what the reranker says of the best five, together (`Hit.fit`); 0 where there is none",
 }
 FOLDS, SHRINK = 6, 3.0  # of the logistic model: parts of the rows, L2 penalty
 Key = tuple[str, str]  # document, heading path
@@ -65,6 +68,7 @@ class Signals:
     index: Index
     embeddings: Embedder
     vectors: dict[str, np.ndarray]
+    reranker: Reranker | None = None
 
     @cached_property
     def keys(self) -> list[Key]:
@@ -113,17 +117,26 @@ class Signals:
             float(like[np.argsort(-rare)[:3]].mean()),
             float(bm25[kept].max() / rare.sum()),
             sum(wording().get(word, 0.0) for word in worded(question)),
-            self.late(question, cosines, kept),
+            *self.read(question, cosines, kept),
         ]
 
-    def late(self, question: str, cosines: np.ndarray, kept: np.ndarray) -> float:
-        """As `IndexRetriever.evidence` has it, without some sections."""
+    def read(self, question: str, cosines: np.ndarray, kept: np.ndarray) -> tuple[float, float]:
+        """The last two, as `IndexRetriever.evidence` has them, without some sections."""
         encoder = late_encoder(self.embeddings)
         if encoder is None or self.index.tokens is None:
-            return 0.0
+            return 0.0, 0.0
         rows = np.array([row for row in np.argsort(-cosines, kind="stable") if kept[row]][:REREAD])
         _, tokens = encoder.encode_queries([question])[0]
-        return float(self.index.tokens.scores(tokens, cosines, rows).max())
+        late = self.index.tokens.scores(tokens, cosines, rows)
+        if self.reranker is None:
+            return float(late.max()), 0.0
+        best = np.argsort(-late, kind="stable")[:5]
+        logits = self.reranker.logits(question, [self.index.chunks[row].passage for row in rows[best]])
+        hits = [
+            Hit(self.index.chunks[rows[n]], float(cosines[rows[n]]), float(late[n]), float(logit))
+            for n, logit in zip(best, logits, strict=True)
+        ]
+        return float(late.max()), max(hit.fit for hit in hits)
 
 
 def worded(question: str) -> set[str]:
@@ -208,7 +221,7 @@ def table(rows: np.ndarray, kinds: np.ndarray, part: np.ndarray, new: np.ndarray
 
 def served(config: Config, index: Index, embeddings: Embedder) -> None:
     """What the product's own floor refuses, learnt as `copilot ask` learns it."""
-    retrieve = IndexRetriever(index, embeddings, config.retriever)
+    retrieve = IndexRetriever(index, embeddings, config.retriever, reranker=open_reranker(config.retriever.reranker))
     rows = labelled(Work(config))
     retrieve.embed(list(rows), config.embeddings.batch_size)
     floor = learn([retrieve.evidence(question) for question in rows], list(rows.values()))
@@ -244,7 +257,8 @@ def main() -> None:
     quiet_libraries()
     chunks = [c for document in load_documents(config.documents) for c in split(document, config.chunks)]
     embeddings = load_embeddings(config.embeddings)
-    signals = Signals(Index.build(chunks, embeddings, config.embeddings.batch_size), embeddings, {})
+    index, reranker = Index.build(chunks, embeddings, config.embeddings.batch_size), config.retriever.reranker
+    signals = Signals(index, embeddings, {}, open_reranker(reranker))
     train = OFF_TOPIC.parent / "train.jsonl"
     asked = asked_of(train, signals.keys)
     asked += [(question, "everyday", set()) for question, _, _ in asked_of(OFF_TOPIC, signals.keys)]

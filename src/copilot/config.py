@@ -256,8 +256,8 @@ class AnswerPart(Part):
     temperature: float = Field(0.0, ge=0, le=2, description="0: the likeliest token each time")
     enforce: Literal["quotes", "structure+identifiers", "structure", "off"] = Field(
         "structure+identifiers",
-        description="what holds the model: the sections, and names in backticks that the passages hold; quotes, for a "
-        "small model: it chooses sentences and steps of the entry that fits best",
+        description="what the program holds the model to: the sections, and names in backticks that the passages hold; "
+        "quotes, for a small model: it chooses sentences and steps of the entry that fits best",
     )
     audience: Literal["non-technical", "technical"] = Field(
         "non-technical",
@@ -267,9 +267,7 @@ class AnswerPart(Part):
     abstain: Literal["auto", "off"] = Field(
         "auto", description="auto: questions far from the documents are refused, where rows show that this helps"
     )
-    abstain_rows: list[str] = Field(
-        [], description="JSONL rows besides train.data to learn that from: question, answerable, source (if known)"
-    )
+    abstain_rows: list[str] = Field([], description="JSONL rows beside train.data: question, answerable, source")
 
     @model_validator(mode="before")
     @classmethod

@@ -40,6 +40,7 @@ _COMPARES = re.compile(
 )
 _CLOSE = 0.15  # how much less an entry may fit to be what another is compared with
 _DOUBT = 0.1  # how much less an entry may fit to be meant instead: about every second best entry is wrong then
+_READ = 2  # how much farther apart entries are where a reranker has read them
 _QUOTED = re.compile(r"[\"“'`]([\w.-]+)[\"”'`]|\b([1-5]\d\d)\b")
 
 
@@ -110,7 +111,8 @@ def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
 def rival(asked: Asked, found: Found, hits: Sequence[Hit]) -> Found | None:
     """The entry that fits next, if it fits nearly as well: what `found` is compared with, or what is meant instead."""
     other = best_entry(asked, [hit for hit in hits if hit not in found.hits])
-    return other if other and other.score > found.score - (_CLOSE if asked.compares else _DOUBT) else None
+    near = (_CLOSE if asked.compares else _DOUBT) * (_READ if any(hit.logit is not None for hit in hits) else 1)
+    return other if other and other.score > found.score - near else None
 
 
 def focused(question: str, hits: Sequence[Hit], of_document: Callable[[str], list[Hit]]) -> list[Hit]:
