@@ -96,7 +96,7 @@ def test_a_question_that_compares_is_answered_from_both_entries() -> None:
 def test_where_another_entry_fits_nearly_as_well_its_call_is_told_last() -> None:
     nearly = [replace(HITS[3], score=0.5), replace(HITS[0], score=0.52), *HITS[1:3]]
     _, how, _, _ = offered("What about contacts?", nearly, QUOTED) or []
-    assert how.opening == "Call `DELETE /v2/contacts/{contactId}`."
+    assert how.opening == "Call `DELETE /v2/contacts/{contactId}`. A deleted contact is gone at once."
     assert how.closing == " Or is it “Restore a contact”? Call `POST /v2/contacts/{contactId}/restore`."
     assert (compose("What about contacts?", nearly) or [])[1].endswith(how.closing), "by rule alone too"
     stepped = [hit(f"{STEPS}\nUse `POST /v2/imports`.", "Import contacts", score=0.55), nearly[0]]
@@ -116,7 +116,7 @@ def test_what_is_offered_is_the_entrys_own() -> None:
     assert not any("removes a contact" in text for part in (summary, how, fields, tips) for text in part.quotes)
     assert how.opening.startswith("Call `DELETE /v2/contacts/{contactId}`.") and how.joint == " "
     assert fields == Part("- `contactId`: The contact. Required.\n- `erase`: `true` wipes all personal data.")
-    assert "- With `erase` there is no way back." in tips.quotes
+    assert tips.opening == "- With `erase` there is no way back.", "the program writes what is most like the question"
     everything = " ".join(text for part in (summary, how, fields, tips) for text in (part.opening, *part.quotes))
     assert "restore" not in everything.lower() and "phone number" not in everything
 
@@ -145,7 +145,7 @@ def test_an_entry_of_one_sentence_says_it_and_a_warning_that_stands_alone_is_kep
     assert how.opening == "Read “Lamps” in the sources." and tips.opening.startswith("The documents name no special")
     text = "## Lamps\n\nA lamp is a light. Screw it in. Never touch a lamp while it is hot.\n"
     summary, _, _, tips = offered("What is a lamp?", [hit(text, "Lamps")], QUOTED) or []
-    assert tips.quotes == ("- Never touch a lamp while it is hot.",) and "Never" not in " ".join(summary.quotes)
+    assert tips.opening == "- Never touch a lamp while it is hot." and "Never" not in " ".join(summary.quotes)
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 6])
@@ -221,3 +221,26 @@ def test_a_wild_model_can_only_quote(loaded: Loaded) -> None:
 def test_quotes_and_refusals_exclude_each_other() -> None:
     with pytest.raises(ValidationError, match="enforce: quotes needs refuse: false"):
         AnswerPart(enforce="quotes")
+
+
+def test_the_program_writes_what_says_most_of_what_is_asked() -> None:
+    text = (
+        "## Send an invitation\n\nSends an invitation by mail. `POST /invites` takes addresses. Each gets a mail of its "
+        "own. After fourteen days an invitation runs out. A team may have ten guests.\n\n"
+        "- Never invite the same address twice.\n- An invitation cannot be sent on a holiday.\n"
+    )
+    question = "After how many days does an invitation run out, and may it be sent on a holiday?"
+    summary, how, _, tips = offered(question, [hit(text, "Send an invitation")], QUOTED) or []
+    assert how.opening.endswith("After fourteen days an invitation runs out.")
+    assert tips.opening == "- An invitation cannot be sent on a holiday."
+    written = ("fourteen", "holiday")
+    assert not any(word in quote for part in (summary, how, tips) for quote in part.quotes for word in written)
+
+
+def test_a_long_row_keeps_its_first_sentences_and_those_asked_for_have_room() -> None:
+    tail = "It is told with the reason of each. " * 8
+    rows = "".join(f"- `field_{n}`: What number {n} is for, told at some length, to fill the room.\n" for n in range(9))
+    text = f"## Import\n\nTakes a list.\n\n{rows}- `skipped`: Addresses that were left out. {tail}\n"
+    _, _, fields, _ = offered("Which addresses were skipped?", [hit(text, "Import")], QUOTED) or []
+    assert "- `skipped`: Addresses that were left out." in fields.opening and len(fields.opening) <= 480
+    assert fields.opening.count("It is told") <= 6 and not fields.quotes

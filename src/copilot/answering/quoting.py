@@ -6,7 +6,7 @@ and the candidates are those of the extractive baseline; the headings, the entry
 it has nothing are written by the program.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from copilot.answering.check import passes
@@ -22,6 +22,7 @@ from copilot.answering.wording import (
     leaning,
     listed,
     row,
+    shortened,
     warned,
 )
 from copilot.config import AnswerPart
@@ -30,7 +31,7 @@ from copilot.types import Hit
 
 LONGEST = 240  # characters of a quote
 OFFERED = (5, 5, 8, 6)  # quotes of a section to choose from, at most
-CHOSEN = (1, 3, 8, 3)  # of them in an answer, at most; of the fields all
+CHOSEN = (1, 1, 8, 1)  # of them in an answer, at most, besides what the program writes
 ROOM = 480  # characters of the fields, so that the section after them arrives whole
 NOTHING = ("", "", "- No field is listed for this.", "The documents name no special warning for this.")
 
@@ -62,7 +63,8 @@ def _offered(
     if parts[0].opening not in kept:
         parts[0] = replace(parts[0], opening=described(found.heading, "", ()))
     parts = [_kept(part, kept, most, none) for part, most, none in zip(parts, CHOSEN, NOTHING, strict=True)]
-    if not parts[1].quotes and not call:
+    parts = _led(parts, asked)
+    if not parts[1].quotes and not parts[1].opening:
         parts[1] = Part(f"Read “{found.heading}” in the sources.")
     if other in kept:
         apart = "\n\n" if parts[1].joint == "\n" else " "
@@ -74,25 +76,48 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     """The four parts with all that the entry has; the summary opens with its first sentence, which none repeats."""
     entry, said = found.entry, Said.over(found.context)
     first, *prose = leaning(entry.sentences) or [""]
-    rows = {pair: row(pair) for pair in (*entry.fields, *entry.codes)}
+    rows = {pair: shortened(row(pair), LONGEST) for pair in (*entry.fields, *entry.codes)}
     texts = [*prose, *entry.notes, *entry.steps, *entry.points, *rows.values()]
     fit = {text: asked.likeness(text) for text in texts}
     telling = [*prose, *entry.notes, *(text for text in entry.points if not text.endswith(":"))]
     summary = sorted(telling, key=lambda text: -fit[text])[: OFFERED[0]]
     how = [text for text in prose if not WARNS.search(text)] or prose
-    fields = listed([rows[pair] for pair in entry.fields], fit, OFFERED[2])
+    fields = _within(listed([rows[pair] for pair in entry.fields], fit, OFFERED[2]), fit)
     fields = fields or said.named(prose, [], 3, fit)
     alarms = [text for text in prose if ALARM.search(text)]
     tips = warned([*entry.notes, *alarms], [rows[pair] for pair in entry.codes], fit, OFFERED[3])
     steps = [f"{n}. {said.ticked(text)}" for n, text in enumerate(entry.steps, 1)][:6]
-    alone = [text for texts in (how if not steps else [], tips or prose[-2:]) if len(texts) == 1 for text in texts]
-    summary = [text for text in telling if text in summary and text not in alone]
+    summary = [text for text in telling if text in summary]
     return [
         Part(described(found.heading, said.ticked(first), ()), _ticked(said, summary)),
         Part(call, tuple(steps), "\n") if steps else Part(call, _ticked(said, how[: OFFERED[1]])),
         Part("", tuple(f"- {text}" for text in _ticked(said, fields)), "\n"),
         Part("", tuple(f"- {text}" for text in _ticked(said, tips or prose[-2:])), "\n"),
     ]
+
+
+def _led(parts: list[Part], asked: Asked) -> list[Part]:
+    """The parts with what says most of what is asked written by the program, which a small model leaves out.
+
+    Steps are left to choose from; no other part has what is written so.
+    """
+    for n in (3, 1):
+        part = parts[n]
+        if part.quotes and (n == 3 or part.joint == " "):
+            best = max(part.quotes, key=asked.likeness)
+            apart = best.removeprefix("- ")
+            parts = [replace(p, quotes=tuple(q for q in p.quotes if q.removeprefix("- ") != apart)) for p in parts]
+            parts[n] = replace(parts[n], opening=part.joint.join(filter(None, (part.opening, best))))
+    return parts
+
+
+def _within(rows: Sequence[str], fit: Mapping[str, float]) -> list[str]:
+    """The rows that there is room for, those that are asked for first; in the order of the document."""
+    kept: list[str] = []
+    for text in sorted(rows, key=lambda text: -fit[text]):
+        if not kept or len("\n- ".join([*kept, text])) + 2 <= ROOM:
+            kept.append(text)
+    return [text for text in rows if text in kept]
 
 
 def _ticked(said: Said, texts: Sequence[str]) -> tuple[str, ...]:

@@ -117,6 +117,16 @@ def row(pair: tuple[str, str]) -> str:
     return f"{name}: {pair[1]}"
 
 
+def shortened(text: str, longest: int) -> str:
+    """Its first sentences, whole, in so many characters; as it is where the first alone has more."""
+    kept, *more = _PIECE.split(text)
+    for piece in more:
+        if len(f"{kept} {piece}") > longest:
+            break
+        kept += f" {piece}"
+    return kept
+
+
 def described(heading: str, first: str, more: Sequence[str]) -> str:
     """The summary: the heading where the entry does not begin by saying what it is, then what is said."""
     told = [text if text.endswith((".", "!", "?")) else f"{text}." for text in ([first] * bool(first)) + [*more]]
