@@ -225,7 +225,7 @@ def test_quotes_and_refusals_exclude_each_other() -> None:
 
 def test_the_program_writes_what_says_most_of_what_is_asked() -> None:
     text = (
-        "## Send an invitation\n\nSends an invitation by mail. `POST /invites` takes addresses. Each gets a mail of its "
+        "## Send an invitation\n\nSends an invitation by mail. `POST /invites` takes addresses. Each gets mail of its "
         "own. After fourteen days an invitation runs out. A team may have ten guests.\n\n"
         "- Never invite the same address twice.\n- An invitation cannot be sent on a holiday.\n"
     )
