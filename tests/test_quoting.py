@@ -244,3 +244,10 @@ def test_a_long_row_keeps_its_first_sentences_and_those_asked_for_have_room() ->
     _, _, fields, _ = offered("Which addresses were skipped?", [hit(text, "Import")], QUOTED) or []
     assert "- `skipped`: Addresses that were left out." in fields.opening and len(fields.opening) <= 480
     assert fields.opening.count("It is told") <= 6 and not fields.quotes
+
+
+def test_a_sentence_that_tells_of_a_field_is_left_to_the_fields() -> None:
+    text = "## List values\n\nLists the values of a label. `data` is a list of strings. Never ask for one twice.\n"
+    _, how, fields, tips = offered("What is in data?", [hit(text, "List values")], QUOTED) or []
+    assert fields.opening == "- `data` is a list of strings." and "strings" not in how.opening
+    assert tips.opening == "- Never ask for one twice."

@@ -99,12 +99,14 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
 def _led(parts: list[Part], asked: Asked) -> list[Part]:
     """The parts with what says most of what is asked written by the program, which a small model leaves out.
 
-    Steps are left to choose from; no other part has what is written so.
+    Steps are left to choose from, and fields as they are; no other part has what is written so.
     """
+    fields = {text.removeprefix("- ") for text in parts[2].quotes}
     for n in (3, 1):
         part = parts[n]
-        if part.quotes and (n == 3 or part.joint == " "):
-            best = max(part.quotes, key=asked.likeness)
+        free = [text for text in part.quotes if text.removeprefix("- ") not in fields]
+        if free and (n == 3 or part.joint == " "):
+            best = max(free, key=asked.likeness)
             apart = best.removeprefix("- ")
             parts = [replace(p, quotes=tuple(q for q in p.quotes if q.removeprefix("- ") != apart)) for p in parts]
             parts[n] = replace(parts[n], opening=part.joint.join(filter(None, (part.opening, best))))
