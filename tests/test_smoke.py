@@ -32,13 +32,14 @@ SETS = (f"demo.questions=[{QUESTION!r}]",)  # all else is configs/tiny.yaml as i
 # each leaves room for two of the 14 answers. After a new tiny model: run the command and set them anew.
 GATES = {
     "base.recall_at_k": 0.85,  # retrieval
+    "base.reciprocal_rank": 0.9,  # the reranker: 0.89 without it
     "tuned.structure": 0.85,  # training
     "served.structure": 1.0,  # decoding, by construction
     "served.identifier_precision": 1.0,  # decoding, by construction
-    "served.identifier_recall": 0.6,  # prompt, training, decoding
+    "served.identifier_recall": 0.75,  # prompt, training, decoding
     "extractive.structure": 1.0,  # by construction
     "extractive.identifier_precision": 1.0,  # by construction
-    "extractive.identifier_recall": 0.65,  # retrieval and the baseline's rules
+    "extractive.identifier_recall": 0.75,  # retrieval and the baseline's rules
     "extractive.repeats": 0.0,  # by construction
 }
 pytestmark = pytest.mark.slow
