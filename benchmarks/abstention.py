@@ -257,8 +257,8 @@ def main() -> None:
     quiet_libraries()
     chunks = [c for document in load_documents(config.documents) for c in split(document, config.chunks)]
     embeddings = load_embeddings(config.embeddings)
-    index, reranker = Index.build(chunks, embeddings, config.embeddings.batch_size), config.retriever.reranker
-    signals = Signals(index, embeddings, {}, open_reranker(reranker))
+    index = Index.build(chunks, embeddings, config.embeddings.batch_size)
+    signals = Signals(index, embeddings, {}, open_reranker(config.retriever.reranker))
     train = OFF_TOPIC.parent / "train.jsonl"
     asked = asked_of(train, signals.keys)
     asked += [(question, "everyday", set()) for question, _, _ in asked_of(OFF_TOPIC, signals.keys)]

@@ -6,8 +6,7 @@ Embeds the knowledge base (a minute on a CPU) and asks the held-out questions an
 section (`source`). Nothing here may be chosen on the held-out questions: `--sweep` shows the weight of the cosine in a
 hybrid on the training rows first. `late` is the product's hybrid with late interaction, where the embedder gives tokens
 vectors, `reranked` that with the hits read by the reranker, and `as served` that with the passages of the best entry
-first. A change beside `dense` is a mean of paired
-differences with its 95 % bootstrap interval (1000 resamples).
+first. A change beside `dense` is a mean of paired differences with its 95 % bootstrap interval (1000 resamples).
 """
 
 import argparse

@@ -11,25 +11,40 @@ embedder's adapter, as one adapter of rank KEPT (by SVD). Every tenth product is
 """
 
 import argparse
-import multiprocessing
 import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from peft import LoraConfig
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
-from train import DEVICE, HELD, Encoder, Ids, Rows, auc, bert, read_rows, room
+from train import (
+    ADAPTER,
+    BATCH,
+    DEVICE,
+    HELD,
+    Encoder,
+    Ids,
+    Rows,
+    auc,
+    batches,
+    bert,
+    mean,
+    read_rows,
+    room,
+    save_halves,
+    save_lora,
+    side_by_side,
+    taught_rows,
+)
 
 from copilot.knowledge.onnx_encoder import HEAD
 from copilot.knowledge.reranker import ASKED, READ
 
-RANK, KEPT, RATE, PASSES, BATCH, CHOICES = 64, 96, 8e-4, 3, 48, 8
+RANK, KEPT, RATE, PASSES, CHOICES = 64, 96, 8e-4, 3, 8
 FORGOTTEN, GONE = 0.04, 0.1  # share of a question's tokens, and of right passages, that are left out, anew each time
 WARM = 0.06  # share of the steps until the rate is whole
-RUNS = 3
 
 Pair = tuple[Ids, Ids]  # tokens of a question and of a passage
 
@@ -73,47 +88,44 @@ def learn(run: int, minilm: Path, adapter: Path, data: Rows, out: Path) -> None:
     model = Judge(bert(minilm, adapter)).to(DEVICE).train()
     torch.manual_seed(run)
     rng = random.Random(run)
-    taught = [n for n, (product, _, _) in enumerate(data.rows) if product % 10 != HELD]
+    taught = taught_rows(data)
     head = [*model.dense.parameters(), *model.out.parameters()]
     groups: list[dict[str, Any]] = [{"params": [*model.bert.a, *model.bert.b]}, {"params": head}]
     optimizer = torch.optim.AdamW(groups, lr=RATE, weight_decay=0.01)
     steps, step = int(PASSES * sum(data.shares[n] for n in taught)) // BATCH, 0
-    for _ in range(PASSES):
-        rng.shuffle(taught)
-        order = [n for n in taught if rng.random() < data.shares[n]]
-        for at in range(0, len(order) - BATCH + 1, BATCH):
-            rate = RATE * min(1, (step + 1) / (WARM * steps)) * max(0, 1 - step / steps)
-            optimizer.param_groups[0]["lr"], optimizer.param_groups[1]["lr"] = rate, 5 * rate
-            pairs: list[Pair] = []
-            place = torch.full((BATCH, CHOICES + 1), -1)  # of each choice among the pairs; the last is that of nothing
-            right = []
-            for j, n in enumerate(order[at : at + BATCH]):
-                left = not data.right[n] or (bool(data.wrong[n]) and rng.random() < GONE)
-                own = [] if left else [rng.choice(data.right[n])]
-                others = rng.sample(data.wrong[n], min(CHOICES - len(own), len(data.wrong[n])))
-                right.append(0 if own else CHOICES)
-                asked = [t for t in data.asked[n] if rng.random() > FORGOTTEN] or data.asked[n]
-                for k, i in enumerate((*own, *others)):
-                    place[j, k] = len(pairs)
-                    pairs.append((asked, data.texts[data.rows[n][0]][i]))
-            model.bert.merge()
-            logits = torch.cat([model(pairs), torch.tensor([0.0, -1e4], device=DEVICE)])
-            place[:, CHOICES] = len(pairs)
-            place[place < 0] = len(pairs) + 1
-            choices, target = logits[place.to(DEVICE)], torch.tensor(right, device=DEVICE)
-            loss = cross_entropy(choices, target)
-            if (has := target == 0).any():
-                loss = loss + cross_entropy(choices[has, :CHOICES], target[has])
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            step += 1
+    for some in batches(data, taught, PASSES, rng):
+        rate = RATE * min(1, (step + 1) / (WARM * steps)) * max(0, 1 - step / steps)
+        optimizer.param_groups[0]["lr"], optimizer.param_groups[1]["lr"] = rate, 5 * rate
+        pairs: list[Pair] = []
+        place = torch.full((BATCH, CHOICES + 1), -1)  # of each choice among the pairs; the last is that of nothing
+        right = []
+        for j, n in enumerate(some):
+            left = not data.right[n] or (bool(data.wrong[n]) and rng.random() < GONE)
+            own = [] if left else [rng.choice(data.right[n])]
+            others = rng.sample(data.wrong[n], min(CHOICES - len(own), len(data.wrong[n])))
+            right.append(0 if own else CHOICES)
+            asked = [t for t in data.asked[n] if rng.random() > FORGOTTEN] or data.asked[n]
+            for k, i in enumerate((*own, *others)):
+                place[j, k] = len(pairs)
+                pairs.append((asked, data.texts[data.rows[n][0]][i]))
+        model.bert.merge()
+        logits = torch.cat([model(pairs), torch.tensor([0.0, -1e4], device=DEVICE)])
+        place[:, CHOICES] = len(pairs)
+        place[place < 0] = len(pairs) + 1
+        choices, target = logits[place.to(DEVICE)], torch.tensor(right, device=DEVICE)
+        loss = cross_entropy(choices, target)
+        if (has := target == 0).any():
+            loss = loss + cross_entropy(choices[has, :CHOICES], target[has])
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        step += 1
     print(f"run {run}, {step} steps: {measure(model, data)}", flush=True)
     model.bert.save(out / f"run{run}")
     weights = {"dense.weight": model.dense.weight, "dense.bias": model.dense.bias}
     weights |= {"out.weight": model.out.weight, "out.bias": model.out.bias}
-    save_file({name: weight.detach().half().cpu() for name, weight in weights.items()}, out / f"run{run}" / HEAD)
+    save_halves(weights, out / f"run{run}" / HEAD)
 
 
 @torch.no_grad()
@@ -139,24 +151,17 @@ def measure(model: Judge, data: Rows) -> str:
 
 def average(runs: list[Path], adapter: Path, out: Path) -> None:
     """One adapter for MiniLM: the embedder's, and the mean of what the runs add to it."""
-    before, added = (load_file(folder / "adapter_model.safetensors") for folder in (adapter, runs[0]))
-    others = [load_file(run / "adapter_model.safetensors") for run in runs[1:]]
+    before, *added = (load_file(folder / ADAPTER) for folder in (adapter, *runs))
     parts = {}
-    for name in [name for name in added if name.endswith("lora_A.weight")]:
+    for name in [name for name in before if name.endswith("lora_A.weight")]:
         up = name.replace("lora_A", "lora_B")
         whole = before[up].float() @ before[name].float()
-        whole += sum(run[up].float() @ run[name].float() for run in (added, *others)) / len(runs)
+        whole += sum(run[up].float() @ run[name].float() for run in added) / len(runs)
         u, s, v = torch.linalg.svd(whole, full_matrices=False)
         root = s[:KEPT].sqrt()
         parts[up], parts[name] = u[:, :KEPT] * root, root[:, None] * v[:KEPT]
-    targets = ["query", "key", "value", "dense"]
-    config = LoraConfig(r=KEPT, lora_alpha=2 * KEPT, target_modules=targets, inference_mode=True)
-    config.base_model_name_or_path = "sentence-transformers/all-MiniLM-L6-v2"
-    config.save_pretrained(out)
-    save_file({name: part.half().contiguous() for name, part in parts.items()}, out / "adapter_model.safetensors")
-    heads = [load_file(run / HEAD) for run in runs]
-    mean = {name: sum(head[name].float() for head in heads) / len(heads) for name in heads[0]}
-    save_file({name: weight.half() for name, weight in mean.items()}, out / HEAD)
+    save_lora(out, KEPT, parts)
+    save_halves(mean([run / HEAD for run in runs]), out / HEAD)
 
 
 def main() -> None:
@@ -166,14 +171,7 @@ def main() -> None:
         parser.add_argument(name, type=Path)
     given = parser.parse_args()
     data = read_rows(given.minilm, given.passages, given.questions, given.adapter)
-    context = multiprocessing.get_context("spawn")
-    settings = (given.minilm, given.adapter, data, given.out)
-    runs = [context.Process(target=learn, args=(n, *settings)) for n in range(1, RUNS + 1)]
-    for run in runs:
-        run.start()
-    for run in runs:
-        run.join()
-    average([given.out / f"run{n}" for n in range(1, RUNS + 1)], given.adapter, given.out)
+    average(side_by_side(learn, given.out, (given.minilm, given.adapter, data)), given.adapter, given.out)
 
 
 if __name__ == "__main__":

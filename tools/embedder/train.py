@@ -18,6 +18,7 @@ import math
 import multiprocessing
 import random
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ WINDOW = 254  # tokens of a passage that are read at once, as the product reads 
 WINDOWS = 2  # of a passage, at most
 RANK, RATE, PASSES, BATCH, NEGATIVES, NEAREST = 32, 5e-4, 2, 48, 5, 8
 WIDTH = 32  # of a token's vector
+ADAPTER = "adapter_model.safetensors"
 TEMPERATURE, POOLED = 0.05, 0.5  # of the whole texts' loss, and what it weighs
 FORGOTTEN, GONE = 0.04, 0.1  # share of a question's tokens, and of right passages, that are left out, anew each time
 RUNS = 3  # that are averaged
@@ -133,13 +135,22 @@ class Encoder(torch.nn.Module):
         for name, a, b in zip(self.names, self.a, self.b, strict=True):
             module = f"base_model.model.{name.removesuffix('.weight')}"
             parts[f"{module}.lora_A.weight"], parts[f"{module}.lora_B.weight"] = a, b
-        folder.mkdir(parents=True, exist_ok=True)
-        targets = ["query", "key", "value", "dense"]
-        LoraConfig(r=self.rank, lora_alpha=2 * self.rank, target_modules=targets, inference_mode=True).save_pretrained(
-            folder
-        )
-        halves = {name: part.detach().half().cpu().contiguous() for name, part in parts.items()}
-        save_file(halves, folder / "adapter_model.safetensors")
+        save_lora(folder, self.rank, parts)
+
+
+def save_lora(folder: Path, rank: int, parts: dict[str, torch.Tensor]) -> None:
+    """A PEFT folder of A and B of each weight, their product times 2 being what is added to it."""
+    targets = ["query", "key", "value", "dense"]
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets, inference_mode=True)
+    config.base_model_name_or_path = "sentence-transformers/all-MiniLM-L6-v2"
+    config.save_pretrained(folder)
+    save_halves(parts, folder / ADAPTER)
+
+
+def save_halves(parts: dict[str, torch.Tensor], file: Path) -> None:
+    """The weights in half precision."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: part.detach().half().cpu().contiguous() for name, part in parts.items()}, file)
 
 
 class Late(torch.nn.Module):
@@ -264,6 +275,31 @@ def read_rows(minilm: Path, products_file: Path, questions: Path, adapter: Path 
     return Rows(rows, asked, texts, right, wrong, shares(rows))
 
 
+def taught_rows(data: Rows) -> list[int]:
+    """The rows of the products that are not left out."""
+    return [n for n, (product, _, _) in enumerate(data.rows) if product % 10 != HELD]
+
+
+def batches(data: Rows, taught: list[int], passes: int, rng: random.Random) -> Iterator[list[int]]:
+    """BATCH rows each, shuffled anew in each pass, a row as often as its share says."""
+    for _ in range(passes):
+        rng.shuffle(taught)
+        order = [n for n in taught if rng.random() < data.shares[n]]
+        for at in range(0, len(order) - BATCH + 1, BATCH):
+            yield order[at : at + BATCH]
+
+
+def side_by_side(learn: Callable[..., None], out: Path, settings: tuple[Any, ...]) -> list[Path]:
+    """`learn` run RUNS times at once, each in a process of its own; the folders in `out` that the runs have written."""
+    context = multiprocessing.get_context("spawn")
+    runs = [context.Process(target=learn, args=(n, *settings, out)) for n in range(1, RUNS + 1)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    return [out / f"run{n}" for n in range(1, RUNS + 1)]
+
+
 def learn(run: int, minilm: Path, data: Rows, out: Path) -> None:
     """One run: the same start as the others, the rows in another order; its adapter goes to a folder in `out`."""
     torch.manual_seed(1)
@@ -271,50 +307,45 @@ def learn(run: int, minilm: Path, data: Rows, out: Path) -> None:
     torch.manual_seed(run)
     rng = random.Random(run)
     rows, asked, right, wrong = data.rows, data.asked, data.right, data.wrong
-    taught = [n for n, (product, _, _) in enumerate(rows) if product % 10 != HELD]
+    taught = taught_rows(data)
     weights = list(model.parameters())
     groups = [{"params": [p for p in weights if p.ndim]}, {"params": [model.scale, model.null]}]
     optimizer = torch.optim.AdamW(groups, lr=RATE, weight_decay=0.0)
     steps, step = int(PASSES * sum(data.shares[n] for n in taught)) // BATCH, 0
-    for _ in range(PASSES):
-        rng.shuffle(taught)
-        order = [n for n in taught if rng.random() < data.shares[n]]
-        for at in range(0, len(order) - BATCH + 1, BATCH):
-            rate = RATE * min(1, (step + 1) / (0.08 * steps)) * 0.5 * (1 + math.cos(math.pi * min(1, step / steps)))
-            optimizer.param_groups[0]["lr"], optimizer.param_groups[1]["lr"] = rate, 5 * rate
-            some = order[at : at + BATCH]
-            read: list[Ids] = []
-            owner: list[int] = []
-            label: list[int] = []  # the right passage's place among all, -1 without one
-            for j, n in enumerate(some):
-                near = rng.sample(wrong[n][:NEAREST], min(NEGATIVES, len(wrong[n][:NEAREST])))
-                own = [rng.choice(right[n])] if right[n] and (not near or rng.random() >= GONE) else []
-                label.append(len(read) if own else -1)
-                read += [data.texts[rows[n][0]][i] for i in (*own, *near)]
-                owner += [j] * (len(own) + len(near))
-            questions = [[t for t in asked[n] if rng.random() > FORGOTTEN] or asked[n] for n in some]
-            model.bert.merge()
-            score, cosines = model.compare(model.encode(questions), model.encode(read))
-            scale = model.scale.exp()
-            product = np.array([rows[n][0] for n in some])
-            mine = torch.tensor(np.array(owner)[None] == np.arange(len(some))[:, None], device=DEVICE)
-            alien = torch.tensor(product[owner][None] != product[:, None], device=DEVICE)
-            target = torch.tensor(label, device=DEVICE)
-            has = target >= 0
-            null = (model.null * scale).expand(len(some), 1)
-            verdict = torch.cat([(score * scale).masked_fill(~mine, -1e4), null], 1)
-            loss = cross_entropy(verdict, torch.where(has, target, len(read)))
-            for logits, weight in ((score * scale, 1.0), (cosines / TEMPERATURE, POOLED)):
-                loss = loss + weight * cross_entropy(logits.masked_fill(~(mine | alien), -1e4)[has], target[has])
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(weights, 1.0)
-            optimizer.step()
-            step += 1
+    for some in batches(data, taught, PASSES, rng):
+        rate = RATE * min(1, (step + 1) / (0.08 * steps)) * 0.5 * (1 + math.cos(math.pi * min(1, step / steps)))
+        optimizer.param_groups[0]["lr"], optimizer.param_groups[1]["lr"] = rate, 5 * rate
+        read: list[Ids] = []
+        owner: list[int] = []
+        label: list[int] = []  # the right passage's place among all, -1 without one
+        for j, n in enumerate(some):
+            near = rng.sample(wrong[n][:NEAREST], min(NEGATIVES, len(wrong[n][:NEAREST])))
+            own = [rng.choice(right[n])] if right[n] and (not near or rng.random() >= GONE) else []
+            label.append(len(read) if own else -1)
+            read += [data.texts[rows[n][0]][i] for i in (*own, *near)]
+            owner += [j] * (len(own) + len(near))
+        questions = [[t for t in asked[n] if rng.random() > FORGOTTEN] or asked[n] for n in some]
+        model.bert.merge()
+        score, cosines = model.compare(model.encode(questions), model.encode(read))
+        scale = model.scale.exp()
+        product = np.array([rows[n][0] for n in some])
+        mine = torch.tensor(np.array(owner)[None] == np.arange(len(some))[:, None], device=DEVICE)
+        alien = torch.tensor(product[owner][None] != product[:, None], device=DEVICE)
+        target = torch.tensor(label, device=DEVICE)
+        has = target >= 0
+        null = (model.null * scale).expand(len(some), 1)
+        verdict = torch.cat([(score * scale).masked_fill(~mine, -1e4), null], 1)
+        loss = cross_entropy(verdict, torch.where(has, target, len(read)))
+        for logits, weight in ((score * scale, 1.0), (cosines / TEMPERATURE, POOLED)):
+            loss = loss + weight * cross_entropy(logits.masked_fill(~(mine | alien), -1e4)[has], target[has])
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        step += 1
     print(f"run {run}, {step} steps, null {model.null.item():.3f}: {measure(model, data)}", flush=True)
     model.bert.save(out / f"run{run}")
-    projection = model.projection.weight.detach().half().cpu().contiguous()
-    save_file({"projection": projection}, out / f"run{run}" / TOKENS)
+    save_halves({"projection": model.projection.weight}, out / f"run{run}" / TOKENS)
 
 
 @torch.no_grad()
@@ -334,13 +365,16 @@ def measure(model: Late, data: Rows) -> str:
     return f"first of five {np.mean(first):.3f}, AUC of near misses {auc(good, bad):.3f}"
 
 
-def average(out: Path) -> None:
-    """The mean of the runs, number by number."""
-    runs = [out / f"run{run}" for run in range(1, RUNS + 1)]
-    for name in ("adapter_model.safetensors", TOKENS):
-        parts = [load_file(run / name) for run in runs]
-        mean = {key: sum(part[key].float() for part in parts) / len(parts) for key in parts[0]}
-        save_file({key: value.half().contiguous() for key, value in mean.items()}, out / name)
+def mean(files: list[Path]) -> dict[str, torch.Tensor]:
+    """Of the same weights in each file, number by number."""
+    parts = [load_file(file) for file in files]
+    return {key: torch.stack([part[key].float() for part in parts]).mean(0) for key in parts[0]}
+
+
+def average(runs: list[Path], out: Path) -> None:
+    """The mean of the runs."""
+    for name in (ADAPTER, TOKENS):
+        save_halves(mean([run / name for run in runs]), out / name)
     shutil.copy(runs[0] / "adapter_config.json", out)
 
 
@@ -351,13 +385,7 @@ def main() -> None:
         parser.add_argument(name, type=Path)
     given = parser.parse_args()
     data = read_rows(given.minilm, given.passages, given.questions)
-    context = multiprocessing.get_context("spawn")
-    runs = [context.Process(target=learn, args=(n, given.minilm, data, given.out)) for n in range(1, RUNS + 1)]
-    for run in runs:
-        run.start()
-    for run in runs:
-        run.join()
-    average(given.out)
+    average(side_by_side(learn, given.out, (given.minilm, data)), given.out)
 
 
 if __name__ == "__main__":

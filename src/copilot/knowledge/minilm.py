@@ -1,6 +1,7 @@
 """A sentence-transformers folder in, an embedder out that drops no token of a long text; and the packaged MiniLM."""
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,24 +32,16 @@ class MiniLM:
         self, folder: Path, max_tokens: int = 256, sha256: str | None = None, adapter: Path | None = None
     ) -> None:
         """`sha256` is that of the folder's weights, where it is known already; `adapter` a PEFT folder for them."""
-        from tokenizers import Tokenizer
-
         for name in ("model.safetensors", "tokenizer.json", "config.json"):
             if not (folder / name).is_file():
                 raise CopilotError(f"{folder}: no {name} in it", "name a whole sentence-transformers folder")
         sha256 = sha256 or sha256_file(folder / "model.safetensors")
         tuned = adapter_fingerprint(adapter, "embeddings.adapter") if adapter else ""
         self.fingerprint = f"{VERSION}:{sha256}" + f":{tuned}" * bool(tuned)  # of what makes the vectors
-        try:
-            self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-            positions = json.loads((folder / "config.json").read_text(encoding="utf-8"))["max_position_embeddings"]
-        except Exception as error:  # tokenizers raises what its Rust code meets in a damaged file
-            raise CopilotError(f"{folder}: cannot be loaded: {error}", "copy or download the folder again") from None
+        self.tokenizer, positions = open_tokenizer(folder)
         self.weights = encoder_folder(folder, sha256, adapter, tuned)
         self.session: Any = None  # for passages: opened with the first of them
-        self.tokenizer.no_truncation()
-        self.tokenizer.no_padding()
-        self.max_tokens = min(max_tokens, int(positions))
+        self.max_tokens = min(max_tokens, positions)
         self.long_texts = 0  # texts that needed more than one window
         self.late = bool(adapter and (adapter / TOKENS).is_file())  # whether tokens have vectors
 
@@ -91,6 +84,24 @@ class MiniLM:
             said = np.concatenate([window[1] for window in windows]) if self.late else None
             found.append(((total / np.linalg.norm(total)).astype(np.float32).tolist(), said))
         return found
+
+
+@lru_cache(maxsize=2)  # 55 ms; an embedder and a reranker may have the same
+def open_tokenizer(folder: Path) -> tuple[Any, int]:
+    """Its tokenizer, which cuts and pads nothing, and the most tokens that its model reads.
+
+    Raises CopilotError when one is damaged.
+    """
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        positions = int(json.loads((folder / "config.json").read_text(encoding="utf-8"))["max_position_embeddings"])
+    except Exception as error:  # tokenizers raises what its Rust code meets in a damaged file
+        raise CopilotError(f"{folder}: cannot be loaded: {error}", "copy or download the folder again") from None
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer, positions
 
 
 def adapter_fingerprint(adapter: Path, setting: str) -> str:

@@ -79,7 +79,7 @@ def _options() -> Any:
     return options
 
 
-def _export(folder: Path, sha256: str, kept: Path, adapter: Path | None, manifest: dict[str, str]) -> None:
+def _export(folder: Path, sha256: str, kept: Path, adapter: Path | None, manifest: dict[str, Any]) -> None:
     """Write the model to `kept`; where the cache cannot be written, say so."""
     from filelock import FileLock
 
@@ -93,7 +93,7 @@ def _export(folder: Path, sha256: str, kept: Path, adapter: Path | None, manifes
         why = f"cannot write {kept.parent}: {error.strerror or error}"
         raise CopilotError(why, "set XDG_CACHE_HOME to a folder that can be written") from None
     try:
-        with swapped_folder(kept, dict(manifest)) as fresh:
+        with swapped_folder(kept, manifest) as fresh:
             _write(folder, fresh / "whole.onnx", adapter, manifest["version"] == JUDGES)
             _simplify(fresh / "whole.onnx", fresh / "model.onnx")
             (fresh / "whole.onnx").unlink()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from copilot.errors import CopilotError
-from copilot.knowledge.minilm import OFFLINE, OFFLINE_SHA256, adapter_fingerprint, offline_folder
+from copilot.knowledge.minilm import OFFLINE, OFFLINE_SHA256, adapter_fingerprint, offline_folder, open_tokenizer
 from copilot.knowledge.onnx_encoder import HEAD, encoder_folder, open_encoder
 
 if TYPE_CHECKING:
@@ -29,14 +29,10 @@ class Reranker:
 
     def __init__(self, adapter: Path) -> None:
         """Raises CopilotError where the folder is none for it, or the `offline` extra is missing."""
-        from tokenizers import Tokenizer
-
         if not (adapter / HEAD).is_file():
             raise CopilotError(f"{adapter}: no {HEAD} in it", "mend `retriever.reranker`")
         folder, tuned = offline_folder(OFFLINE), adapter_fingerprint(adapter, "retriever.reranker")
-        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self.tokenizer.no_truncation()
-        self.tokenizer.no_padding()
+        self.tokenizer, _ = open_tokenizer(folder)
         self.weights = encoder_folder(folder, OFFLINE_SHA256, adapter, tuned, judges=True)
         self.session: Any = None  # opened with the first question
         self.known: dict[tuple[str, str], float] = {}  # a floor, training and evaluation ask the same questions
