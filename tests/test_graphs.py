@@ -261,12 +261,15 @@ for heads, groups in ((8, 2), (4, 4)):
     same(k.triton_attend(qkv, *other, places, cos, sin, heads), k.attend(qkv, keys, values, places, cos, sin, heads))
     same(other[0], keys), same(other[1], values)
 mine, plain = k.triton_ops().linear, k.torch_ops().linear
-for norm in (None, draw(64)):
-    for bias in (None, draw(96)):
-        part = Linear(draw(96, 64) / 8, bias)
-        same(mine(x, part, norm, 1e-5, None, True), plain(x, part, norm, 1e-5, None, True))
-        residual = draw(3, 96)
-        same(mine(x, part, norm, 1e-5, residual.clone()), plain(x, part, norm, 1e-5, residual))
+for rows, width in ((3, 64), (1, 64), (1, 1100)):
+    x = draw(rows, width)
+    for norm in (None, draw(width)):
+        for bias in (None, draw(150)):
+            part = Linear(draw(150, width) / width**0.5, bias)
+            same(mine(x, part, norm, 1e-5), plain(x, part, norm, 1e-5))
+            same(mine(x, part, norm, 1e-5, None, True), plain(x, part, norm, 1e-5, None, True))
+            residual = draw(rows, 150)
+            same(mine(x, part, norm, 1e-5, residual.clone()), plain(x, part, norm, 1e-5, residual))
 print("kernels agree")
 """
 

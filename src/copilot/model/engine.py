@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from copilot.errors import first_line
-from copilot.model.decode_kernels import Ops, fits_triton, torch_ops, triton_norm, triton_ops
+from copilot.model.decode_kernels import Ops, compile_kernels, fits_triton, torch_ops, triton_ops
 from copilot.model.decode_weights import Unsupported, Weights, fused_bytes, read_weights
 from copilot.model.graphs import Decoder, cache_bytes
 from copilot.model.memory import free_memory
@@ -80,13 +80,11 @@ def open_engine(model: Any, length: int, force: bool = False) -> Engine | None:
 
 def choose_ops(weights: Weights) -> Ops:
     """Triton's kernels where they fit the device and the model and can be compiled, plain torch where not."""
-    import torch
-
     kind = weights.embedding.dtype
     if not (weights.embedding.is_cuda and find_spec("triton") and fits_triton(weights.dim, kind)):
         return torch_ops()
     try:
-        triton_norm(torch.ones(1, 16, device=weights.embedding.device, dtype=kind), weights.norm[:16], 1e-5)
+        compile_kernels(weights)
     except Exception as error:  # Triton has no error of its own for a machine without a C compiler, say
         logging.getLogger(__name__).warning("decoding without Triton: %s", first_line(error))
         return torch_ops()

@@ -1,4 +1,4 @@
-"""Nothing in; the Triton kernels of a decoding step out, by name (`make`): norm, glu, attend, combine."""
+"""Nothing in; the Triton kernels of a decoding step out, by name (`make`): norm, glu, attend, combine, row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def make() -> dict[str, Any]:
     import triton.language
 
     tl = triton.language
-    kernels = {"norm": _norm, "glu": _glu, "attend": _attend, "combine": _combine}
+    kernels = {"norm": _norm, "glu": _glu, "attend": _attend, "combine": _combine, "row": _row}
     return {name: triton.jit(kernel) for name, kernel in kernels.items()}
 
 
@@ -110,3 +110,53 @@ def _combine(part, peak, mass, out, CUTS: tl.constexpr, DIM: tl.constexpr):
     total = tl.sum(shares * tl.load(mass + head * CUTS + cut), 0)
     sums = tl.load(part + (head * CUTS + cut)[:, None] * DIM + d[None, :])
     tl.store(out + head * DIM + d, (tl.sum(sums * shares[:, None], 0) / total).to(out.dtype.element_ty))
+
+
+def _row(
+    x, weight, bias, norm, out, rows, width, eps,
+    NORMED: tl.constexpr, BIASED: tl.constexpr, ADDED: tl.constexpr, GATED: tl.constexpr,
+    BLOCK: tl.constexpr, CHUNK: tl.constexpr, WIDE: tl.constexpr,
+):  # fmt: skip
+    """One row x (width,) times BLOCK rows of a weight (rows, width), with all that stands before and after it.
+
+    NORMED: the norm of x before; ADDED: to what is in `out`; GATED: the weight has 2 rows of them, gates before. All
+    of a weight is read once, and a program asks for its whole share of it at once.
+    """
+    n = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    there = n < rows
+    kind = out.dtype.element_ty
+    line = weight + n.to(tl.int64) * width
+    line2 = line + rows.to(tl.int64) * width
+    scale = 1.0
+    if NORMED:
+        at = tl.arange(0, WIDE)
+        whole = tl.load(x + at, mask=at < width, other=0).to(tl.float32)
+        scale = tl.rsqrt(tl.sum(whole * whole, 0) / width + eps)
+    sums = tl.zeros((BLOCK, CHUNK), tl.float32)
+    sums2 = tl.zeros((BLOCK, CHUNK), tl.float32)
+    for start in tl.static_range(0, WIDE, CHUNK):
+        at = start + tl.arange(0, CHUNK)
+        inside = at < width
+        both = there[:, None] & inside[None, :]
+        w = tl.load(line[:, None] + at[None, :], mask=both, other=0, eviction_policy="evict_first")
+        if GATED:
+            w2 = tl.load(line2[:, None] + at[None, :], mask=both, other=0, eviction_policy="evict_first")
+        xs = tl.load(x + at, mask=inside, other=0).to(tl.float32)
+        if NORMED:
+            ws = tl.load(norm + at, mask=inside, other=0).to(tl.float32)
+            xs = ((xs * scale).to(kind).to(tl.float32) * ws).to(kind).to(tl.float32)
+        sums += w.to(tl.float32) * xs[None, :]
+        if GATED:
+            sums2 += w2.to(tl.float32) * xs[None, :]
+    y = tl.sum(sums, 1)
+    if BIASED:
+        y += tl.load(bias + n, mask=there, other=0).to(tl.float32)
+    if GATED:
+        up = tl.sum(sums2, 1)
+        if BIASED:
+            up += tl.load(bias + rows + n, mask=there, other=0).to(tl.float32)
+        gate = y.to(kind).to(tl.float32)
+        y = (gate / (1 + tl.exp(-gate))).to(kind).to(tl.float32) * up.to(kind).to(tl.float32)
+    if ADDED:
+        y += tl.load(out + n, mask=there, other=0).to(tl.float32)
+    tl.store(out + n, y.to(kind), mask=there)
