@@ -63,6 +63,13 @@ def test_the_opening_of_an_entry_is_fetched_where_only_it_tells_the_call() -> No
     assert focused("What is a contact?", [HITS[2]], lambda _: [bare, *HITS]) == [HITS[2]]
 
 
+def test_the_opening_of_an_entry_that_may_be_meant_instead_is_fetched_too() -> None:
+    asked = "How do I take a deleted contact out of the bin?"
+    near = replace(HITS[1], score=0.6)
+    assert ordered([HITS[0], near, HITS[2]], asked) == [HITS[0], HITS[3], near]
+    assert ordered(HITS[:3], asked) == HITS[:3], "it fits too little"
+
+
 def test_what_leads_over_to_an_entry_that_was_found_too_comes_after_it() -> None:
     over = Hit(
         Chunk("contacts.md", "Contacts", "Contacts", None, 0, 60, "How to find, delete and restore a contact."), 0.6

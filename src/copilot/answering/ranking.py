@@ -35,7 +35,7 @@ _PART = re.compile(
 _FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*).*$", re.M)
 _COMPARES = re.compile(
     r"\bwhich (?:one )?of (?:the|these|those) two\b|\bwhat differs\b|\bdifferences? between\b|\bversus\b|\bvs\b|"
-    r"\bcompared? (?:to|with)\b|\bdiffers? from\b|^[^,.:]+ or [^,.:]+: ",
+    r"\bcompared? (?:to|with)\b|\bdiffers? from\b|\bthe same as\b|^[^,.:]+ or [^,.:]+: ",
     re.I,
 )
 _CLOSE = 0.15  # how much less an entry may fit to be what another is compared with
@@ -118,18 +118,25 @@ def rival(asked: Asked, found: Found, hits: Sequence[Hit]) -> Found | None:
 def focused(question: str, hits: Sequence[Hit], of_document: Callable[[str], list[Hit]]) -> list[Hit]:
     """The hits with those of the best entry first, as the document has them: a small model goes by what it reads first.
 
-    Where its call stands in its opening and that was not found, it takes the place of the last hit. The first hit is
-    right for more questions than it is without (benchmarks/retrieval.py).
+    Where the call of it, or of one that may be meant instead, stands in an opening that was not found, that takes the
+    place of the last hit. The first hit is right for more questions than it is without (benchmarks/retrieval.py).
     """
-    found = best_entry(read_question(question, hits), hits)
+    asked = read_question(question, hits)
+    found = best_entry(asked, hits)
     if found is None:
         return list(hits)
-    own = list(found.hits)
-    if not found.entry.calls:
-        entry = _place(own[0])
-        opening = next(hit for hit in of_document(entry[0]) if _place(hit) == entry)
-        own = [opening, *own] if _read((opening.chunk,)).calls else own
+    other = rival(asked, found, hits)
+    own = [*_opening(found, of_document), *found.hits, *(_opening(other, of_document) if other else ())]
     return [*own, *(hit for hit in hits if hit not in own)][: len(hits)]
+
+
+def _opening(found: Found, of_document: Callable[[str], list[Hit]]) -> list[Hit]:
+    """The opening of an entry, if its call stands in there and none of the passages found tells it."""
+    if found.entry.calls:
+        return []
+    entry = _place(found.hits[0])
+    opening = next(hit for hit in of_document(entry[0]) if _place(hit) == entry)
+    return [opening] if _read((opening.chunk,)).calls else []
 
 
 def _place(hit: Hit) -> tuple[str, str]:
