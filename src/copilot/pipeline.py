@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from copilot.answering.answer import Answerer
@@ -79,15 +80,21 @@ def run_index(config: Config, console: Console, flag: str = "", force: bool = Fa
         return manifest
 
 
-def training_rows(config: Config, console: Console, flag: str, tokenizer: Any) -> tuple[list[Row], list[Row]]:
-    """(train, held out) rows as the model will read them."""
-    examples = read_examples(Path(config.train.data), config.answer.sections)
+def training_rows(
+    config: Config, console: Console, flag: str, tokenizer: Any, processes: int = 1
+) -> tuple[list[Row], list[Row]]:
+    """(train, held out) rows as the model will read them; without packs no more than `max_steps` will read."""
+    train = config.train
+    learnt, held_out = held_out_split(read_examples(Path(train.data), config.answer.sections), train.held_out)
+    read = train.max_steps * train.per_device_train_batch_size * train.gradient_accumulation_steps * processes
+    if 0 < read < len(learnt) and not train.packing:
+        learnt = [learnt[i] for i in sorted(Random(config.seed).sample(range(len(learnt)), read))]
     retrieve = open_retriever(config, flag)
-    with console.progress("retrieving contexts", len(examples)) as step:
-        asked = [example.question for example in examples if example.context is None]
+    with console.progress("retrieving contexts", len(learnt) + len(held_out)) as step:
+        asked = [example.question for example in (*learnt, *held_out) if example.context is None]
         retrieve.embed(asked, config.embeddings.batch_size)
-        rows = build_rows(examples, retrieve, tokenizer, config.prompt, config.answer, step)
-    return held_out_split(rows, config.train.held_out)
+        rows = build_rows([*learnt, *held_out], retrieve, tokenizer, config.prompt, config.answer, step)
+    return rows[: len(learnt)], rows[len(learnt) :]
 
 
 def run_train(
@@ -142,7 +149,8 @@ def _train(
     if processes.sharded:
         check_shardable(config.model, backend)
     tokenizer = load_tokenizer(model_folder(config.model), config.model.chat_template)
-    made = processes.told(lambda: [to_lists(part) for part in training_rows(config, console, work.flags, tokenizer)])
+    settings = (config, console, work.flags, tokenizer, processes.count)
+    made = processes.told(lambda: [to_lists(part) for part in training_rows(*settings)])
     rows, held_out = map(from_lists, made)
     planned = plan(rows, held_out, config.train, config.model, processes.count)
     show(planned)
