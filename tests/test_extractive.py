@@ -16,6 +16,7 @@ from copilot.answering.entries import read_entry
 from copilot.answering.extractive import NAME, compose, extractive
 from copilot.answering.identifiers import in_text, supported
 from copilot.answering.ranking import best_entry, read_question
+from copilot.answering.rows import Row, item
 from copilot.cli import app
 from copilot.config import SECTIONS, AnswerPart, Chunks
 from copilot.errors import CopilotError, Exit
@@ -86,6 +87,32 @@ def test_a_plain_text_list_goes_on_over_lines() -> None:
     assert fields["token_expired"] == "The lifetime of the token is over."
     quota = read_entry(section("messaging/errors-and-limits.txt", "Monthly message quota"))
     assert [name for name, _ in quota.fields] == ["Starter", "Team", "Business"], "no row of titles"
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "said"),
+    [
+        ("`to` list, required: one list, or IDs of people", "`to`", "one list, or IDs of people. Required."),
+        ("`all` boolean, default `true`: `false` hides a few.", "`all`", "`false` hides a few. The default is `true`."),
+        ("`days` integer or string: after which they go", "`days`", "after which they go"),
+        ("`ids` array of strings - the people", "`ids`", "the people"),
+        ("**limit**: integer, default 20. How many.", "limit", "How many. The default is 20."),
+        ("`size` (number, default `5`): how big.", "`size`", "how big. The default is `5`."),
+        ("`old`, optional: what was set", "`old`", "what was set"),
+        ("`email` string. Where to write.", "`email`", "Where to write."),
+        ("`content` string, required", "`content`", "String, required."),
+        ("`text`: date of the call", "`text`", "date of the call"),
+        ("`note`: what the caller wrote", "`note`", "what the caller wrote"),
+    ],
+)
+def test_a_name_may_stand_before_its_type_in_plain_words(line: str, name: str, said: str) -> None:
+    assert item(line, "") == Row(name, said)
+    assert read_entry(f"It rings.\n\n- {line}\n").fields == ((name, said),)
+
+
+def test_a_name_that_begins_a_sentence_is_no_row() -> None:
+    for line in ("`file` path to the bell", "`query` string to search for: any word", "The string: is nothing"):
+        assert item(line, "") is None
 
 
 def test_a_pdf_table_without_lines_is_found_again() -> None:

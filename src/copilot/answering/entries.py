@@ -12,7 +12,10 @@ _TITLE, _FENCE = re.compile(r"#{1,6} |[-=~^]{3,}$"), ("```", "~~~")
 _PAGE = re.compile(r"\n*^[^\n|]{0,80}\bpage \d+(?: of \d+)?$\n?", re.I | re.M)  # a page's header or footer
 _CODE = re.compile(r"\s*(?:[{}\[\]](?!\w+\}?`? )|\"[\w.-]+\":|curl |-[HdX] |[$>] (?!\*\*)|>>>|</?\w+>)")
 _CALL = re.compile(rf"[\s*`\[]*(?:{VERBS})[*`\s:\]]+\S+(?: HTTP/\S+)?\s*$|[\s*`]*(?:{VERBS})[\s*`]*$")
-_NOTE = re.compile(r"(?:>\s*)?\W{0,2}(?:note|warning|caution|tip|important|limits?)\b\W{0,2}:\W{0,2}\s*", re.I)
+_NOTE = re.compile(
+    r"(?:>\s*)?(?!\W{0,2}`|(?:\*\*|__)(?-i:[a-z]))\W{0,2}(?:note|warning|caution|tip|important|(?-i:Limits?))\b\W{0,2}:\W{0,2}\s*",
+    re.I,
+)
 _ALERT = re.compile(r"(?:>\s*)?\W{0,3}(?:note|warning|caution|tip|important|danger|attention)\W{0,3}$", re.I)
 _LABEL = re.compile(r"(?:\*\*|__)?[A-Z][\w'` /-]{1,60}?(?::(?:\*\*|__)?|(?:\*\*|__):?)$")
 _PAST = re.compile(

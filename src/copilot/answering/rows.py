@@ -39,6 +39,15 @@ _NAMED = re.compile(
     r"(?P<mark>[ \t]*(?::|[–—-]+(?=\s)|=>))?(?:\s+(?P<said>\S.*))?$",
     re.S,
 )
+_KIND = rf"(?:{_TYPE}s?|integers|binaries|objects?|json|required|optional|mandatory|nullable|read-only|unique)"
+_DEFAULT = r"\bdefault(?:s to| value| is)?[:=]? ?(`[^`\n]+`|\"[^\"\n]*\"|[\w.-]*\w)"
+_PLAINLY = rf"{_KIND}\b(?:(?:,|;| or| of| and)* (?:{_KIND}\b|{_DEFAULT}))*"  # a type in plain words
+_TYPED = re.compile(
+    rf"(?P<name>(?:{_SPAN})(?:(?:, | ?\| | / |,? or |,? and )(?:{_SPAN}))*),? (?P<about>{_PLAINLY})"
+    r"(?:(?::|;|\.(?= [A-Z`])| [–—-]+(?=\s)) *(?P<said>\S.*)|\.?)$",
+    re.S,
+)
+_KINDLY = re.compile(rf"({_PLAINLY})(?: \([^()]*\))?(?: +[–—-]+|[.;:]) +(?=\S)")
 _PLACE = re.compile(rf"(?:path|query|header|body|{_TYPE}|required|optional|yes|no|[\s,|:;`-])+", re.I)
 _SENTENCE = re.compile(
     r"(?:The |Use |Give |Set )?(?:optional |required )?(?:field|value|parameter|option|argument|header|flag|key)? ?"
@@ -75,6 +84,8 @@ def fine(row: Row) -> bool:
 
 def item(text: str, kind: Kind) -> Row | None:
     """The named thing that an item of a list begins with; `kind` is what the list is said to tell."""
+    if typed := _TYPED.match(text):
+        return Row(bare(typed["name"]), _whole(typed["about"], typed["said"] or ""))
     found = _NAMED.match(text)
     if found is None or (found["name"].startswith("**") and found["name"].rstrip("*").endswith((":", "."))):
         return _bold(text)
@@ -133,11 +144,16 @@ def _whole(about: str, said: str) -> str:
     said = re.sub(r"^(?:[–—:-]+|\((?:required|optional)\))\s+", "", said.strip())
     if typed := re.match(rf"(<[^>\n]+>|`[^`]+`|\((?:{_TYPE})[^)]*\))(?:\s+[–—:-]+)?\s+(?=[A-Z`\"])", said):
         inner, said = f"{inner} {typed[1]}".strip(), said[typed.end() :]
-    needed = re.search(r"\brequired\b", inner, re.I) and not re.search(r"not required", inner, re.I)
+    if plainly := _KINDLY.match(said):
+        about, inner, said = f"{about} {plainly[0]}", f"{inner} {plainly[0]}", said[plainly.end() :]
+    needed = re.search(r"\b(?:required|mandatory)\b", inner, re.I) and not re.search(r"not required", inner, re.I)
     if not said:
         said = inner.strip("*_ ")
         return f"{said[0].upper()}{said[1:]}." if said and len(said.split()) < 9 else ""
-    return _needing(said, bool(needed))
+    said = _needing(said, bool(needed))
+    if (default := re.search(_DEFAULT, about)) and "default" not in said.lower():
+        return f"{said if said.endswith(('.', '!', '?')) else said + '.'} The default is {default[1]}."
+    return said
 
 
 def _needing(said: str, needed: bool) -> str:
