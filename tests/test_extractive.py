@@ -110,6 +110,43 @@ def test_a_name_may_stand_before_its_type_in_plain_words(line: str, name: str, s
     assert read_entry(f"It rings.\n\n- {line}\n").fields == ((name, said),)
 
 
+ROWS = (("amount", "The amount in cents. Required."), ("currency", "ISO code of it."))
+HTML = (
+    "<table><tr><th>Field</th><th>Required</th><th>Description</th></tr>\n<tr><td>amount</td><td>yes</td>"
+    "<td>The amount<br>in cents.</td></tr>\n<tr><td>currency</td><td>no</td><td>ISO code of it.</td></tr></table>"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "part", "read"),
+    [
+        ("**amount** (int, required)\nThe amount\nin cents.\n\n**currency** (text)\nISO code of it.", "fields", ROWS),
+        (HTML, "fields", ROWS),
+        ("- **amount** — *int, required* — The amount in cents.\n- **currency** _a_: ISO code of it.", "fields", ROWS),
+        ("`wait` — seconds.\n`tries` (int): how many.", "fields", (("`wait`", "seconds."), ("`tries`", "how many."))),
+        ("Reading: 100 a day\nWriting: 20 a day", "fields", (("Reading", "100 a day"), ("Writing", "20 a day"))),
+        ("- 200 OK: is made\n- **409 Conflict** – it exists", "codes", (("409", "it exists"), ("200", "is made"))),
+        ("- `409`: GONE_MEDIA: it is gone", "codes", (("`409`", "GONE_MEDIA: it is gone"),)),
+        ("Step 1: Open the door.\n**Step 2.** Press the bell", "steps", ("Open the door.", "Press the bell.")),
+        ("1. Open the door\n2. Press **Ring**\n3. Wait for", "steps", ("Open the door.", "Press Ring.")),
+        ("Q: Why is it late?\nA: The bank is slow. It sleeps on.", "sentences", ("The bank is slow.", "It sleeps on.")),
+        ("```\nStep 1: no\nReading: a\nWriting: b\n```\nIt is code above.", "sentences", ("It is code above.",)),
+        ("It is so: a bell rings.\nNote: it wakes people.", "sentences", ("It is so: a bell rings.",)),
+    ],
+)
+def test_seldom_layouts_are_read_too(text: str, part: str, read: object) -> None:
+    entry = read_entry(text)
+    assert getattr(entry, part) == read
+    others = {"fields", "codes", "steps", "sentences"} - {part}
+    assert not any(getattr(entry, name) for name in others)
+
+
+def test_a_field_called_limit_or_note_is_no_warning() -> None:
+    entry = read_entry("It rings.\n\n- **limit**: how often.\n- **Note**: it wakes people.\n- Limit: 5 a day.\n")
+    assert entry.fields == (("limit", "how often."),)
+    assert entry.notes == ("It wakes people.", "5 a day.")
+
+
 def test_a_name_that_begins_a_sentence_is_no_row() -> None:
     for line in ("`file` path to the bell", "`query` string to search for: any word", "The string: is nothing"):
         assert item(line, "") is None

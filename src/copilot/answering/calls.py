@@ -1,6 +1,7 @@
 """An entry's heading path and text in; the endpoints that it is about, or the function, out."""
 
 import re
+from itertools import pairwise
 
 from copilot.prompt.grammar import VERBS
 
@@ -58,7 +59,7 @@ def function(header: str, first: str, lines: list[str]) -> str:
         return title
     if match := _MODULE.match(first):
         return match[1]
-    alone = [line.strip() for line in lines if line.strip()][:4]
+    alone = [line.strip() for line, below in pairwise([*lines, ""]) if line.strip() and not below.startswith(": ")][:4]
     return next((match[1] for line in alone if (match := _ALONE.match(line) or _COMMAND.match(line))), "")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from copilot.answering.calls import endpoints, function
+from copilot.answering.layouts import usual
 from copilot.answering.rows import ITEM, SHORT, Kind, Row, fine, item, label, sentence, settled, several, table
 from copilot.prompt.grammar import VERBS
 
@@ -80,7 +81,7 @@ def read_entry(text: str, whole: bool = True, header: str = "") -> Entry:
 
     Code and headings are left out, and so is a sentence that a cut has left without its beginning or end.
     """
-    lines = _PAGE.sub("\n", text).splitlines()
+    lines = usual(_PAGE.sub("\n", text))
     parts = _Parts(label(header.rpartition(" › ")[2]) if " › " in header else "")
     at = 0
     while at < len(lines):
@@ -96,7 +97,7 @@ def read_entry(text: str, whole: bool = True, header: str = "") -> Entry:
     prose = _sentences(p for k, p in left if k == "prose" or (k == "item" and _says(p) and not _DO.match(p)))
     prose = _unique([*prose[:1], *(p for k, p in left if k == "fact"), *prose[1:]])
     steps = _unique(
-        filter(None, (" ".join(_sentences([p])) for k, p in left if k == "step" or (k == "item" and _DO.match(p))))
+        filter(None, (_done(p) for k, p in left if k == "step" or (k == "item" and _DO.match(p))))
     )
     notes = _sentences(p for k, p in left if k == "note")
     points = _points([(k, p) for k, p in left if k == "lead" or (k == "item" and not _says(p) and not _DO.match(p))])
@@ -294,7 +295,7 @@ def _says(item: str) -> bool:
 
 def _points(texts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """Items that are whole, after the line that leads over to them if that is known."""
-    told = (text if kind == "lead" and text.endswith(":") else " ".join(_sentences([text])) for kind, text in texts)
+    told = (text if kind == "lead" and text.endswith(":") else _done(text) for kind, text in texts)
     return _unique(filter(None, told))
 
 
@@ -303,6 +304,14 @@ def _sentences(paragraphs: Iterable[str]) -> tuple[str, ...]:
     parts = (s.strip() for p in paragraphs for s in _SENTENCE.split(_NOTE.sub("", p, count=1)))
     whole = (s for s in parts if _ends(s) and s[-1] != "?" and balanced(s) and not _PAST.match(s))
     return _unique(s[0].upper() + s[1:] if _PLAIN.match(s) else s for s in whole)
+
+
+def _done(step: str) -> str:
+    """What a step tells to do: its sentences, or all of it where it ends without a mark, or has two words."""
+    if found := _sentences([step]):
+        return " ".join(found)
+    whole = step.rstrip(" .!").count(". ") == 0 and balanced(step) and step[-1] not in ":?,;" and not _CUT.search(step)
+    return f"{step.rstrip('.')}." if whole and 1 < len(step.split()) < 30 else ""
 
 
 def _short(text: str) -> str:
@@ -334,6 +343,7 @@ def _ends(text: str) -> bool:
 
 def _fragment(line: str) -> bool:
     """Whether a line neither ends a sentence nor is long enough to be wrapped: a title or a cell."""
+    text = line.strip()
     return (
-        0 < len(line.strip()) < SHORT and not ITEM.match(line) and not line.rstrip().endswith((".", "!", "?", "|", ":"))
+        0 < len(text) < SHORT and not ITEM.match(line) and not text.endswith((".", "!", "?", "|", ":", "```", "~~~"))
     )

@@ -32,7 +32,14 @@ _CAPITAL = re.compile(r"[A-Z][a-z][\w ]{0,38}$")
 _NAME = re.compile(r"(?![A-Z][a-z]+$)[A-Za-z][\w.{}*\[\]-]*$|[1-5]\d\d(?:(?:,| or) [1-5]\d\d)*$")
 _WORD = r"(?:--?)?[\w$@{<*][\w$.\[\]{}<>*/@-]*(?:::?[\w$.\[\]{}<>*/@-]+)*"
 _SPAN = r"(?:\*\*|__)?`[^`\n]+`(?:\*\*|__)?|\*\*[^*\n]+\*\*"
-_ABOUT = r"`[^`\n]*`|<[^>\n]*>|\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)|\[[^\]\n]*\]|\*[^*\n]+\*|\{[^{}\n]*\}"  # a type
+_ABOUT = (  # a type
+    r"`[^`\n]*`|<[^>\n]*>|\([^()\n]*(?:\([^()\n]*\)[^()\n]*)*\)|\[[^\]\n]*\]|\*[^*\n]+\*|\b_[^_\n]+_\b|\{[^{}\n]*\}"
+)
+_STATUS = re.compile(
+    r"(?P<code>`[1-5]\d\d`|(?:\*\*)?[1-5]\d\d(?!\w))(?: [A-Z][A-Za-z' -]{0,40}?)?(?:\*\*)?(?::(?:\*\*)?| [–—-]+) +"
+    r"(?P<said>\S.*)$",
+    re.S,
+)
 _NAMED = re.compile(
     rf"(?P<name>(?:{_SPAN}|{_WORD})(?:(?:, | ?\| | / |,? or |,? and )(?:{_SPAN}))*)"
     rf"(?P<about>(?:[ \t]*(?:{_ABOUT}))*)"
@@ -84,6 +91,8 @@ def fine(row: Row) -> bool:
 
 def item(text: str, kind: Kind) -> Row | None:
     """The named thing that an item of a list begins with; `kind` is what the list is said to tell."""
+    if status := _STATUS.match(text):
+        return Row(status["code"].strip("*"), status["said"])
     if typed := _TYPED.match(text):
         return Row(bare(typed["name"]), _whole(typed["about"], typed["said"] or ""))
     found = _NAMED.match(text)
@@ -144,6 +153,8 @@ def _whole(about: str, said: str) -> str:
     said = re.sub(r"^(?:[–—:-]+|\((?:required|optional)\))\s+", "", said.strip())
     if typed := re.match(rf"(<[^>\n]+>|`[^`]+`|\((?:{_TYPE})[^)]*\))(?:\s+[–—:-]+)?\s+(?=[A-Z`\"])", said):
         inner, said = f"{inner} {typed[1]}".strip(), said[typed.end() :]
+    if slanted := re.match(r"([*_])\(?([a-z][^*_\n]{0,60}?)\)?\1 +[–—:-]+ +(?=\S)", said):
+        about, inner, said = f"{about} {slanted[2]}", f"{inner} {slanted[2]}", said[slanted.end() :]
     if plainly := _KINDLY.match(said):
         about, inner, said = f"{about} {plainly[0]}", f"{inner} {plainly[0]}", said[plainly.end() :]
     needed = re.search(r"\b(?:required|mandatory)\b", inner, re.I) and not re.search(r"not required", inner, re.I)
