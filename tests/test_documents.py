@@ -78,6 +78,8 @@ def test_docx_tables_stand_where_the_reader_meets_them(tmp_path: Path) -> None:
     made.add_heading("Part\nTwo", 1)
     made.add_paragraph("one", style="List Bullet")
     made.add_paragraph("two", style="List Bullet")
+    made.add_paragraph("first", style="List Number")
+    made.add_paragraph("second", style="List Number")
     made.add_paragraph("# no heading")
     made.save(str(tmp_path / "a.docx"))
     document = load_document("a.docx", tmp_path / "a.docx")
@@ -88,6 +90,7 @@ def test_docx_tables_stand_where_the_reader_meets_them(tmp_path: Path) -> None:
         "After the table.",
         "## Part Two",
         "- one\n- two",
+        "1. first\n1. second",
         "\\# no heading\n",
     ]
     assert [(h.level, h.title) for h in document.headings] == [(1, "Lists"), (2, "Part Two")]
@@ -107,6 +110,49 @@ def test_pdf_pages_and_outline(tmp_path: Path) -> None:
 def test_pdf_without_title_or_outline(tmp_path: Path) -> None:
     document = load_document("my-notes.pdf", make_pdf(tmp_path / "my-notes.pdf", ["Just words."], marks=False))
     assert (document.title, document.headings, document.page_starts) == ("my notes", (), (0,))
+
+
+def test_larger_lines_are_the_headings_of_a_pdf_without_an_outline(tmp_path: Path, root: Path) -> None:
+    """They are what the outline of a shipped PDF says, and the file's own title is none when a program made it up."""
+    from pypdf import PdfReader, PdfWriter
+
+    shipped = root / "data/knowledge_base/messaging/webhooks.pdf"
+    known = load_document("webhooks.pdf", shipped)
+    writer = PdfWriter()
+    for page in PdfReader(shipped).pages:
+        writer.add_page(page)
+    writer.add_metadata({"/Title": "(anonymous)"})
+    writer.write(tmp_path / "bare.pdf")
+    bare = load_document("bare.pdf", tmp_path / "bare.pdf")
+    assert len(known.headings) > 10 and bare.headings == known.headings
+    assert bare.title == known.headings[0].title
+
+
+def test_a_pdf_whose_text_is_large_has_no_headings_for_that(tmp_path: Path) -> None:
+    from reportlab.pdfgen.canvas import Canvas
+
+    canvas = Canvas(str(tmp_path / "big.pdf"))
+    for row in range(20):
+        canvas.setFont("Helvetica", 8 if row % 4 else 14)
+        told = "A row of a table with numbers in it, " * 2 if row % 4 else "A sentence in larger letters ends here."
+        canvas.drawString(40, 760 - 20 * row, told)
+    canvas.save()
+    assert load_document("big.pdf", tmp_path / "big.pdf").headings == ()
+
+
+def test_short_lines_between_blank_ones_are_the_headings_of_plain_text() -> None:
+    text = "ACME HOOKS\n\nSet up an endpoint\n\nOpen the page.\n\nRetries\n\nEight times.\n\nDone\n"
+    found = [(h.level, h.title) for h in text_headings(text)]
+    assert found == [(2, "ACME HOOKS"), (3, "Set up an endpoint"), (3, "Retries")]
+    assert [h.title for h in text_headings(f"Title\n=====\n\n{text}")] == ["Title", "ACME HOOKS"], "it underlines them"
+    assert text_headings("A note\n\nJust one line above.\n") == ()
+
+
+def test_the_questions_of_an_faq_are_headings() -> None:
+    text = "# FAQ\n\n**Q: Why so late?**\n\nA: It is slow.\n\nQ2. May I go?\nA: Yes.\n\nQ: and this\n"
+    wanted = [(1, "FAQ"), (6, "Why so late?"), (6, "May I go?")]
+    assert [(h.level, h.title) for h in markdown_headings(text)] == wanted
+    assert [(h.level, h.title) for h in text_headings(text.removeprefix("# FAQ"))] == wanted[1:]
 
 
 def test_markdown_headings_outside_code() -> None:

@@ -141,6 +141,14 @@ def test_seldom_layouts_are_read_too(text: str, part: str, read: object) -> None
     assert not any(getattr(entry, name) for name in others)
 
 
+def test_a_summary_without_a_sentence_is_the_row_that_is_asked_for() -> None:
+    table = "## Fields\n\n| Field | Meaning |\n|---|---|\n| `DAY` | When it is booked |\n| `FEE` | What is kept |\n"
+    summary, _, fields, _ = compose("What does FEE mean?", [bell(table, heading="Bells › Fields")])
+    assert (summary, fields) == ("`FEE`: What is kept.", "- `DAY`: When it is booked")
+    told = compose("Why is it late?", [bell("Must be seen.\n", heading="Bells › 2.1 Why is it late?")])
+    assert told is not None and told[0].startswith("Why is it late? ")
+
+
 def test_a_field_called_limit_or_note_is_no_warning() -> None:
     entry = read_entry("It rings.\n\n- **limit**: how often.\n- **Note**: it wakes people.\n- Limit: 5 a day.\n")
     assert entry.fields == (("limit", "how often."),)

@@ -108,7 +108,8 @@ def test_where_another_entry_fits_nearly_as_well_its_call_is_told_last() -> None
     assert (compose("What about contacts?", nearly) or [])[1].endswith(how.closing), "by rule alone too"
     stepped = [hit(f"{STEPS}\nUse `POST /v2/imports`.", "Import contacts", score=0.55), nearly[0]]
     parts = offered("What about contacts?", stepped, QUOTED) or []
-    assert parts[1].joint == "\n" and parts[1].closing.startswith("\n\nOr is it “Delete a contact”?"), "apart"
+    assert "\n1. Save the sheet" in parts[1].opening, "the steps are written whole"
+    assert parts[1].closing.startswith("\n\nOr is it “Delete a contact”?"), "apart"
     assert "\n\nOr is it “Delete a contact”?" in (compose("What about contacts?", stepped) or [])[1]
     bare = [hit(STEPS, "Import contacts", score=0.55), nearly[0]]
     told = (compose("What about contacts?", bare) or [])[1]
@@ -130,13 +131,16 @@ def test_what_is_offered_is_the_entrys_own() -> None:
 
 def test_steps_come_with_their_numbers_and_what_is_missing_is_said() -> None:
     parts = offered("How do I import contacts?", [hit(STEPS, "Import contacts")], QUOTED) or []
-    assert parts[1].quotes == ("1. Save the sheet as CSV.", "2. Open the importer.") and parts[1].joint == "\n"
+    assert parts[1] == Part("1. Save the sheet as CSV.\n2. Open the importer."), "by the program, and all of them"
     assert parts[2] == Part("- No field is listed for this.")
     bare = offered("What is a lamp?", [hit("## Lamps\n\n```\nx = 1\n```\n", "Lamps")], QUOTED) or []
     assert [part.quotes for part in bare] == [()] * 4 and all(part.opening for part in bare)
     assert offered(QUESTION, [], QUOTED) is None
     rows = hit("## Find\n\n| Field | Description |\n|---|---|\n| `name` | What to look for. |\n", "Find", 2000, 0.9)
     assert (offered("Find by name", [rows, *HITS], QUOTED) or [])[2] == Part("- `name`: What to look for.")
+    many = "".join(f"{n}. Turn the wheel by {n * 10} degrees and wait for the lamp.\n" for n in range(1, 30))
+    told = (offered("How do I turn?", [hit(f"## Turn\n\nIt turns.\n\n{many}", "Turn")], QUOTED) or [])[1].opening
+    assert told.startswith("1. Turn the wheel by 10 degrees") and 300 < len(told) <= 480, "as far as there is room"
     long = "".join(f"| `field{n}` | {'What it is for. ' * 6}|\n" for n in range(9))
     many = hit(f"## Find\n\n| Field | Description |\n|---|---|\n{long}", "Find", 2000, 0.9)
     listed = (offered("Find by name", [many], QUOTED) or [])[2].opening
@@ -168,7 +172,7 @@ def test_every_section_has_a_part(count: int) -> None:
 def test_what_cannot_stand_in_an_answer_is_not_offered(text: str) -> None:
     poor = hit(f"## Delete a contact\n\nA contact goes away.\n\n{text}\n\n- {text}\n", "Delete a contact")
     parts = offered(QUESTION, [poor], QUOTED) or []
-    quotes = [quote for part in parts for quote in (part.opening, *part.quotes)]
+    quotes = [line for part in parts for quote in (part.opening, *part.quotes) for line in quote.split("\n")]
     assert any("A contact goes away." in quote for quote in quotes)
     assert not any(quote.removeprefix("- ") == text for quote in quotes if "POST" not in text)
     assert all(quote.isprintable() and len(quote) <= 242 and quote.count("`") % 2 == 0 for quote in quotes)

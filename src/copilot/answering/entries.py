@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from copilot.answering.calls import endpoints, function
 from copilot.answering.layouts import usual
-from copilot.answering.rows import ITEM, SHORT, Kind, Row, fine, item, label, sentence, settled, several, table
+from copilot.answering.rows import ITEM, SHORT, Kind, Row, fine, item, label, sentence, settled, several, table, typed
 from copilot.prompt.grammar import VERBS
 
 _TITLE, _FENCE = re.compile(r"#{1,6} |[-=~^]{3,}$"), ("```", "~~~")
@@ -244,7 +244,7 @@ def _item(lines: Sequence[str], at: int, parts: _Parts) -> int:
     if back:
         parts.texts += [("prose", f"{back[1]}: {back[2]}")] * _ends(back[2])
         return taken
-    row = item(one(text), parts.kind) if not _NOTE.match(text) else None
+    row = typed(text) or item(one(text), parts.kind) if not _NOTE.match(text) else None
     parts.owned = row is not None and _OWNING.match(row.name) is not None
     if row is None:
         numbered = re.match(r"\s*\d", lines[at])

@@ -103,6 +103,8 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
     telling = [text for text in fit if text in plain or not call or fit[text] > 2]  # a row only where it is asked for
     best = max(telling, key=lambda text: fit[text], default="")
     first = "".join(said.new(plain[:1], 1))
+    if not first and not call and fit.get(best):
+        first, best = "".join(said.new([best], 1)), ""
     summary = described(found.heading, first, said.new([best] if fit.get(best) else [], 1))
     fields = said.new(listed([rows[pair] for pair in entry.fields], fit, FIELDS), FIELDS)
     alarms = [s for s in prose if ALARM.search(s)]

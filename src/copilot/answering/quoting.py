@@ -32,7 +32,8 @@ from copilot.types import Hit
 LONGEST = 240  # characters of a quote
 OFFERED = (5, 5, 8, 6)  # quotes of a section to choose from, at most
 CHOSEN = (1, 1, 8, 1)  # of them in an answer, at most, besides what the program writes
-ROOM = 480  # characters of the fields, so that the section after them arrives whole
+ROOM = 480  # characters of the fields, and of steps, so that the section after them arrives whole
+BOTH = 720  # of the two
 NOTHING = ("", "", "- No field is listed for this.", "The documents name no special warning for this.")
 
 
@@ -46,7 +47,7 @@ def offered(question: str, hits: Sequence[Hit], config: AnswerPart) -> list[Part
     while found := best_entry(asked, left):
         parts = _offered(found, asked, everything, question, hits, config)
         if any(part.quotes for part in parts) or parts[0].opening != described(found.heading, "", ()):
-            return [*parts[:2], *map(_listing, parts[2:3]), *parts[3:]]
+            return [parts[0], *(_listing(part) if part.joint == "\n" else part for part in parts[1:3]), *parts[3:]]
         first, left = first or parts, [hit for hit in left if hit not in found.hits]
     return first
 
@@ -79,14 +80,18 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     rows = {pair: shortened(row(pair), LONGEST) for pair in (*entry.fields, *entry.codes)}
     texts = [*prose, *entry.notes, *entry.steps, *entry.points, *rows.values()]
     fit = {text: asked.likeness(text) for text in texts}
+    if not first and not call and len(rows) > 1 and fit[best := max(rows.values(), key=lambda text: fit[text])]:
+        first, rows = best, {pair: text for pair, text in rows.items() if text != best}
     telling = [*prose, *entry.notes, *(text for text in entry.points if not text.endswith(":"))]
     summary = sorted(telling, key=lambda text: -fit[text])[: OFFERED[0]]
     how = [text for text in prose if not WARNS.search(text)] or prose
-    fields = _within(listed([rows[pair] for pair in entry.fields], fit, OFFERED[2]), fit)
+    done = [shortened(text, LONGEST - 10) for text in entry.steps]
+    steps = _first([f"{n}. {said.ticked(text)}" for n, text in enumerate(done, 1)], ROOM)
+    room = min(ROOM, BOTH - len("\n".join(steps)))
+    fields = _within(listed([rows[pair] for pair in entry.fields if pair in rows], fit, OFFERED[2]), fit, room)
     fields = fields or said.named(prose, [], 3, fit)
     alarms = [text for text in prose if ALARM.search(text)]
-    tips = warned([*entry.notes, *alarms], [rows[pair] for pair in entry.codes], fit, OFFERED[3])
-    steps = [f"{n}. {said.ticked(text)}" for n, text in enumerate(entry.steps, 1)][:6]
+    tips = warned([*entry.notes, *alarms], [rows[pair] for pair in entry.codes if pair in rows], fit, OFFERED[3])
     summary = [text for text in telling if text in summary]
     return [
         Part(described(found.heading, said.ticked(first), ()), _ticked(said, summary)),
@@ -99,7 +104,7 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
 def _led(parts: list[Part], asked: Asked) -> list[Part]:
     """The parts with what says most of what is asked written by the program, which a small model leaves out.
 
-    Steps are left to choose from, and fields as they are; no other part has what is written so.
+    Steps and fields stay as they are, to be written whole; no other part has what is written so.
     """
     fields = {text.removeprefix("- ") for text in parts[2].quotes}
     for n in (3, 1):
@@ -113,13 +118,18 @@ def _led(parts: list[Part], asked: Asked) -> list[Part]:
     return parts
 
 
-def _within(rows: Sequence[str], fit: Mapping[str, float]) -> list[str]:
+def _within(rows: Sequence[str], fit: Mapping[str, float], room: int) -> list[str]:
     """The rows that there is room for, those that are asked for first; in the order of the document."""
     kept: list[str] = []
     for text in sorted(rows, key=lambda text: -fit[text]):
-        if not kept or len("\n- ".join([*kept, text])) + 2 <= ROOM:
+        if not kept or len("\n- ".join([*kept, text])) + 2 <= room:
             kept.append(text)
     return [text for text in rows if text in kept]
+
+
+def _first(lines: Sequence[str], room: int) -> list[str]:
+    """The first lines that there is room for."""
+    return [line for n, line in enumerate(lines) if n == 0 or len("\n".join(lines[: n + 1])) <= room]
 
 
 def _ticked(said: Said, texts: Sequence[str]) -> tuple[str, ...]:
@@ -134,9 +144,9 @@ def _kept(part: Part, kept: set[str], most: int, none: str) -> Part:
 
 
 def _listing(part: Part) -> Part:
-    """The fields, all that there is room for: where a small model chooses, most are left out."""
-    rows = [row for n, row in enumerate(part.quotes) if n == 0 or len("\n".join(part.quotes[: n + 1])) <= ROOM]
-    return Part("\n".join(rows) or part.opening)
+    """A list that is written whole, as far as there is room: where a small model chooses, most of it is left out."""
+    rows = _first(part.quotes, ROOM)
+    return Part("\n".join([part.opening] * bool(part.opening) + rows) if rows else part.opening, closing=part.closing)
 
 
 def _sound(texts: Sequence[str], question: str, hits: Sequence[Hit], config: AnswerPart) -> set[str]:

@@ -93,8 +93,8 @@ def item(text: str, kind: Kind) -> Row | None:
     """The named thing that an item of a list begins with; `kind` is what the list is said to tell."""
     if status := _STATUS.match(text):
         return Row(status["code"].strip("*"), status["said"])
-    if typed := _TYPED.match(text):
-        return Row(bare(typed["name"]), _whole(typed["about"], typed["said"] or ""))
+    if row := typed(text):
+        return row
     found = _NAMED.match(text)
     if found is None or (found["name"].startswith("**") and found["name"].rstrip("*").endswith((":", "."))):
         return _bold(text)
@@ -109,6 +109,12 @@ def item(text: str, kind: Kind) -> Row | None:
     if " " in name.strip("*`") and not re.search(r"`|^\*\*[\w.]+\*\*$", name):
         return None if not re.search(r"[=<(]|^\*\*[a-z-]", name) else Row(bare(name), _whole(about, said))
     return Row(bare(name), _whole(about, said))
+
+
+def typed(text: str) -> Row | None:
+    """The named thing of an item such as "`size` integer, required: how big it is"; its name may be bold."""
+    found = _TYPED.match(text)
+    return Row(bare(found["name"]), _whole(found["about"], found["said"] or "")) if found else None
 
 
 def sentence(text: str) -> Row | None:
@@ -190,7 +196,7 @@ def _spaced(lines: Sequence[str], row: "re.Match[str]", kind: Kind) -> tuple[int
     if (
         len(row[1]) < 2
         and not (kind and re.match(r"[\w.-]+$", row[2]))
-        and not (_NAME.match(row[2]) and len(cells) > 1)
+        and not (_NAME.match(row[2]) and (len(cells) > 1 or re.search(r"\w[._]\w|[a-z][A-Z]", row[2])))
     ):
         return None
     deep = (i for i, line in enumerate(lines) if i and len(line) - len(line.lstrip()) < row.start(3))

@@ -27,6 +27,7 @@ LONG = 6  # words of a sentence that must not stand twice
 _FINE = re.compile(r"`?[1-3]\d\d\b")
 _NEEDED = re.compile(r"^Required[.:]|(?<= )Required\.$")
 _DOES = re.compile(r"(?:This \w+ )?[A-Z]?[a-z]+s\b|`")
+_COUNTED = re.compile(r"^\d{1,2}(?:\.\d+)*[.)]? +(?=[^\W\d])")  # the number of a chapter
 _ASIDE = re.compile(
     r"There (?:is|are)\b|\{|The (?:answer|body|repl(?:y|ies)|response|result)s? ?\b|Type\b|"
     r"`[^`/ ]*` (?:is|are|holds|has|lists)\b|No\b"
@@ -129,11 +130,13 @@ def shortened(text: str, longest: int) -> str:
 
 def described(heading: str, first: str, more: Sequence[str]) -> str:
     """The summary: the heading where the entry does not begin by saying what it is, then what is said."""
+    heading = _COUNTED.sub("", heading)
     told = [text if text.endswith((".", "!", "?")) else f"{text}." for text in ([first] * bool(first)) + [*more]]
     if is_pair(heading):
         return " ".join(told if first else [f"This is about `{heading}`.", *told])
     aside = _ASIDE.match(first) or (ALARM.search(_PIECE.split(first)[0]) and not _DOES.match(first))
-    return " ".join([f"{heading}.", *told] if aside or not first else told)
+    named = heading if heading.endswith((".", "!", "?")) else f"{heading}."
+    return " ".join([named, *told] if aside or not first else told)
 
 
 def leaning(sentences: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -11,11 +12,13 @@ from copilot.errors import CopilotError
 from copilot.plain import clean
 from copilot.types import Heading
 
+_UNTITLED = re.compile(r"\W*(?:untitled|anonymous|unnamed|document\d*|microsoft word\b.*)\W*$", re.I)
+LARGER, LONGEST = 1.1, 80  # a heading's letters against those of the text; its characters, at most
 _BULLET = re.compile("^[\x7f\uf0b7](?= )", re.M)  # what becomes of a bullet in a symbol font
 
 
 def read_pdf(data: bytes, file: Path) -> tuple[str, tuple[int, ...], tuple[Heading, ...], str]:
-    """(text, page starts, headings, title); headings come from the PDF's own outline.
+    """(text, page starts, headings, title); headings come from the PDF's own outline, else from its larger lines.
 
     Raises CopilotError for an encrypted file and for one that is no PDF.
     """
@@ -30,7 +33,7 @@ def read_pdf(data: bytes, file: Path) -> tuple[str, tuple[int, ...], tuple[Headi
             raise locked
         pages = [_clean(_BULLET.sub("•", page.extract_text())) + "\n" for page in reader.pages]
         title = _clean(str((reader.metadata and reader.metadata.title) or "")).strip()
-        outline = list(_outline(reader, reader.outline, 1))
+        outline = list(_outline(reader, reader.outline, 1)) or _larger(reader)
     except (FileNotDecryptedError, DependencyError):
         raise locked from None
     except CopilotError:
@@ -43,7 +46,7 @@ def read_pdf(data: bytes, file: Path) -> tuple[str, tuple[int, ...], tuple[Headi
         starts.append(length)
         length += len(text)
     whole = "".join(pages)
-    return whole, tuple(starts), _located(whole, starts, outline), "" if title.lower() == "untitled" else title
+    return whole, tuple(starts), _located(whole, starts, outline), "" if _UNTITLED.match(title) else title
 
 
 def _clean(text: str) -> str:
@@ -72,6 +75,41 @@ def _outline(reader: Any, items: object, level: int) -> Iterator[tuple[int, str,
             yield level, _clean(str(item.title)), page
 
 
+def _larger(reader: Any) -> list[tuple[int, str, int]]:
+    """(level, title, 0-based page) of lines in larger letters than the text; the largest have level 1."""
+    lines: list[tuple[float, str, int]] = []  # size, text, page
+    for page, content in enumerate(reader.pages):
+        runs: list[tuple[float, str]] = []
+
+        def see(text: str, cm: Any, tm: Any, font: Any, size: float, runs: list[tuple[float, str]] = runs) -> None:
+            scale = abs(tm[3] or tm[1]) * abs(cm[3] or cm[1])
+            runs.append((round(size * scale, 1), text))
+
+        content.extract_text(visitor_text=see)
+        told, largest = "", 0.0
+        for size, text in [*runs, (0.0, "\n")]:
+            for n, part in enumerate(text.split("\n")):
+                if n and told.strip():
+                    lines.append((largest, _clean(told).strip(), page))
+                told, largest = ("" if n else told) + part, size if n or not told.strip() else largest
+    amount = Counter[float]()
+    for size, text, _ in lines:
+        amount[size] += len(text)
+    if not amount:
+        return []
+    body = amount.most_common(1)[0][0]
+
+    def titled(size: float) -> bool:
+        """Whether nearly all lines of this size are short and no sentences."""
+        own = [text for other, text, _ in lines if other == size]
+        short = [text for text in own if len(text) <= LONGEST and not text.endswith((".", ",", ";", ":"))]
+        return size > body * LARGER and len(short) >= 0.8 * len(own)
+
+    sizes = sorted(filter(titled, amount), reverse=True)
+    named = re.compile(r"[^\W\d_]{2}")
+    return [(sizes.index(z) + 1, text, page) for z, text, page in lines if z in sizes and named.search(text)]
+
+
 def read_docx(data: bytes, file: Path) -> str:
     """A Word file as markdown: headings as #, tables as pipe tables, in reading order."""
     from docx import Document as open_docx
@@ -83,7 +121,7 @@ def read_docx(data: bytes, file: Path) -> str:
     except Exception:  # no zip, a zip without a document, broken XML: each library below has its own exception
         raise CopilotError(f"{file}: not a Word document (.docx)", "open it in Word and save it as .docx") from None
     text = "\n\n".join(block for block in blocks if block)
-    return re.sub(r"(?m)^(- .*)\n\n(?=- )", r"\1\n", text) + "\n"
+    return re.sub(r"(?m)^((-|1\.) .*)\n\n(?=\2 )", r"\1\n", text) + "\n"
 
 
 def _line(paragraph: Any) -> str:
@@ -96,7 +134,7 @@ def _line(paragraph: Any) -> str:
     if match := re.fullmatch(r"Heading (\d)", style):
         return "#" * min(int(match[1]) + 1, 6) + " " + " ".join(text.split())
     if style.startswith("List"):
-        return "- " + text
+        return ("1. " if style.startswith("List Number") else "- ") + text
     return "\\" + text if text.startswith("#") else text
 
 

@@ -5,16 +5,18 @@ import re
 from copilot.types import Heading
 
 _ATX = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.+?)(?:[ \t]+#+)?[ \t]*$")
+_ASKED = re.compile(r"^(?:\*\*|__)?(?:Q|Question)(?: ?\d+)?[:.](?:\*\*|__)? *(\S.*\?)(?:\*\*|__)?[ \t]*$")
 _SETEXT = re.compile(r"^ {0,3}(=+|-+)[ \t]*$")
 _NOT_A_PARAGRAPH = re.compile(r"^ {0,3}(?:[-+*>|]|\d+[.)][ \t])|^ {4}|^\t")
 _FENCE = re.compile(r"^[ \t]*(?:(`{3,})([^`]*)|(~{3,})(.*))$")
+_TITLED = re.compile(r"(?:\d+(?:\.\d+)*\.? )?[A-Z][\w'’()/-]*(?: [\w'’()/&,-]+){0,8}$")  # at the margin, no full stop
 _UNDERLINE = re.compile(r"^(=|-|~)\1{2,}\s*$")
 
 
 def markdown_headings(text: str) -> tuple[Heading, ...]:
     """ATX headings and underlined lines, outside code fences and front matter (CommonMark 4.2, 4.3, 4.5).
 
-    An underlined heading is taken where it is a paragraph of one line.
+    So are questions ("Q: ...", level 6). An underlined heading is taken where it is a paragraph of one line.
     """
     found: list[Heading] = []
     start, fence, before = 0, "", ""  # offset of the line; the open fence's mark; the line above
@@ -29,6 +31,8 @@ def markdown_headings(text: str) -> tuple[Heading, ...]:
             fence = _after(line, fence) if fence else opened
         elif match := _ATX.match(line):
             found.append(Heading(at, len(match[1]), match[2].strip()))
+        elif match := _ASKED.match(line):
+            found.append(Heading(at, 6, match[1]))
         elif alone and (match := _SETEXT.match(line)):
             found.append(Heading(alone[0], 1 if match[1][0] == "=" else 2, alone[1]))
             line = ""
@@ -57,17 +61,27 @@ def _front_matter(text: str) -> int:
 
 
 def text_headings(text: str) -> tuple[Heading, ...]:
-    """Headings of plain text: a line underlined with = (level 1), - or ~ (level 2), or in capitals (level 2)."""
+    """Headings of plain text: a line underlined with = (level 1), - or ~ (level 2), or in capitals (level 2).
+
+    So are questions ("Q: ...", level 6). Where none is underlined, a short line between blank ones that text follows is
+    one too (level 3).
+    """
     lines = text.split("\n")
-    found, start = [], 0
+    found, loose, start = [], [], 0
     for i, line in enumerate(lines):
         title = line.strip()
         below = lines[i + 1] if i + 1 < len(lines) else ""
         alone = not below.strip() and (i == 0 or not lines[i - 1].strip())
         if title and len(title) <= 100 and not _UNDERLINE.match(line):
-            if _UNDERLINE.match(below):
+            if match := _ASKED.match(line):
+                found.append(Heading(start, 6, match[1]))
+            elif _UNDERLINE.match(below):
                 found.append(Heading(start, 1 if below[0] == "=" else 2, title))
             elif alone and title.isupper() and len(title.split()) > 1:
                 found.append(Heading(start, 2, title))
+            elif alone and _TITLED.match(line) and any(rest.strip() for rest in lines[i + 1 :]):
+                loose.append(Heading(start, 3, title))
         start += len(line) + 1
-    return tuple(found)
+    if any(_UNDERLINE.match(line) for line in lines) or len(loose) < 2:
+        return tuple(found)
+    return tuple(sorted([*found, *loose], key=lambda heading: heading.start))
