@@ -257,7 +257,7 @@ class AnswerPart(Part):
     enforce: Literal["quotes", "structure+identifiers", "structure", "off"] = Field(
         "structure+identifiers",
         description="what the program holds the model to: the sections, and names in backticks that the passages hold; "
-        "quotes, for a small model: it chooses sentences and steps of the entry that fits best",
+        "quotes, for a small model: it chooses sentences of the entry that fits best",
     )
     audience: Literal["non-technical", "technical"] = Field(
         "non-technical",
