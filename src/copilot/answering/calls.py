@@ -3,6 +3,7 @@
 import re
 from itertools import pairwise
 
+from copilot.answering.prose import ALERT
 from copilot.prompt.grammar import VERBS
 
 _HOST = r"(?:https?://[\w.{}<>$-]+(?::\d+)?|\{[\w-]*(?:url|host|server|endpoint)\})"
@@ -59,6 +60,7 @@ def function(header: str, first: str, lines: list[str]) -> str:
         return title
     if match := _MODULE.match(first):
         return match[1]
+    lines = [line for line in lines if not ALERT.match(line.strip())]
     alone = [line.strip() for line, below in pairwise([*lines, ""]) if line.strip() and not below.startswith(": ")][:4]
     return next((match[1] for line in alone if (match := _ALONE.match(line) or _COMMAND.match(line))), "")
 

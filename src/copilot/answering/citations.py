@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from copilot.answering.identifiers import in_text, supported
+from copilot.answering.refusal import SAID
 from copilot.knowledge.documents import load_document
 from copilot.knowledge.lexical import STOP
 from copilot.types import Citation, Hit, Source
@@ -23,10 +24,12 @@ class Citing:
         texts: dict[str, str] = {}  # of the documents read for their lines
         self.places = [_place(hit, n, files, texts) for n, hit in enumerate(hits)]
         self.numbers: dict[str, int] = {}  # label of a cited place -> its number
+        self.refused = False  # whether the answer says that the documents do not say
 
     def cite(self, text: str) -> Citation | None:
-        """The citation of a section; None where no hit supports it."""
-        hit = best_hit(text, self.hits)
+        """The citation of a section; None where no hit supports it, and for all of an answer that begins as a refusal."""
+        self.refused = self.refused or text.startswith(SAID)
+        hit = None if self.refused else best_hit(text, self.hits)
         if hit is None:
             return None
         return Citation(self.numbers.setdefault(self.places[hit].label, len(self.numbers) + 1), hit)
@@ -44,7 +47,8 @@ class Citing:
 def best_hit(text: str, hits: Sequence[Hit]) -> int | None:
     """The place of the hit whose chunk supports `text` best: most shared names, then content words, then score.
 
-    None where no chunk shares a name, and none holds WORDS content words of `text` and SHARE of all it has.
+    None where no chunk shares a name, none holds WORDS content words of `text` and SHARE of all it has, and none a
+    sentence of it word by word.
     """
     names, words = in_text(text), content_words(text)
     best: tuple[tuple[int, int, float], int] | None = None
@@ -56,7 +60,18 @@ def best_hit(text: str, hits: Sequence[Hit]) -> int | None:
         key = (named, said, hit.score)
         if best is None or key > best[0]:
             best = key, n
-    return None if best is None else best[1]
+    return _quoted(text, hits) if best is None else best[1]
+
+
+def _quoted(text: str, hits: Sequence[Hit]) -> int | None:
+    """The place of the first hit that a sentence of `text` stands in as it is."""
+    told = [_plain(sentence) for sentence in re.split(r"(?<=[.!?])\s+|\n", text)]
+    wanted = [f" {sentence} " for sentence in told if len(content_words(sentence)) > 1]
+    return next((n for n, hit in enumerate(hits) if any(words in f" {_plain(hit.chunk.text)} " for words in wanted)), None)
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.lower()))
 
 
 def content_words(text: str) -> set[str]:

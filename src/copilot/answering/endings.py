@@ -16,6 +16,7 @@ _STAYS_OPEN = re.compile(  # no sentence ends with these
     r"|which|whose|who|that|if|when|while|because|as|such|only|every|each|no|not|at|between|per|can|may|must|will|would"
     r"|should|could"
 )
+_VALUE = re.compile(r"[^\n]: no$", re.I)  # the whole value of a name
 _FURTHER = ("s", "es", "d", "ed", "ing", "ly", "r", "er", "n", "al", "y", "'s")  # of a whole word
 _HARD = re.compile(r"[)\]\"'”’]*[ \t]*(?:$|[|.!?;])")
 _SOFT = re.compile(r"[)\]\"'”’]*[ \t]*(?:$|[\n|.!?;:,(›–—/=]|(?:and|or|but|if|when|where|unless|so|because)\b)")
@@ -46,6 +47,8 @@ class Endings:
         """Whether the last sentence of a line was broken off; that of an `item` may do without a full stop."""
         bare = sentence.rstrip(_CLOSERS)
         if not bare or bare.endswith((".", "!", "?", ":", "…", "|")) or sentence.lstrip().startswith(("|", "```")):
+            return False
+        if item and _VALUE.search(bare):
             return False
         after = self._after(sentence)
         if _STAYS_OPEN.fullmatch(_last_word(sentence)):

@@ -1,29 +1,35 @@
 """The text of a documentation entry in; its sentences, steps, notes and named rows out, from md, txt, docx and PDF."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from copilot.answering.calls import endpoints, function
+from copilot.answering.glossary import terms
 from copilot.answering.layouts import usual
-from copilot.answering.rows import ITEM, SHORT, Kind, Row, fine, item, label, sentence, settled, several, table, typed
+from copilot.answering.lists import ITEM
+from copilot.answering.prose import (
+    ALERT,
+    CUT,
+    NOTE,
+    PAST,
+    SENTENCE,
+    balanced,
+    done,
+    ends,
+    one,
+    sentences,
+    short,
+    unique,
+)
+from copilot.answering.rows import SHORT, Kind, Row, fine, item, label, sentence, settled, several, table, typed
 from copilot.prompt.grammar import VERBS
 
 _TITLE, _FENCE = re.compile(r"#{1,6} |[-=~^]{3,}$"), ("```", "~~~")
 _PAGE = re.compile(r"\n*^[^\n|]{0,80}\bpage \d+(?: of \d+)?$\n?", re.I | re.M)  # a page's header or footer
 _CODE = re.compile(r"\s*(?:[{}\[\]](?!\w+\}?`? )|\"[\w.-]+\":|curl |-[HdX] |[$>] (?!\*\*)|>>>|</?\w+>)")
 _CALL = re.compile(rf"[\s*`\[]*(?:{VERBS})[*`\s:\]]+\S+(?: HTTP/\S+)?\s*$|[\s*`]*(?:{VERBS})[\s*`]*$")
-_NOTE = re.compile(
-    r"(?:>\s*)?(?!\W{0,2}`|(?:\*\*|__)(?-i:[a-z]))\W{0,2}(?:note|warning|caution|tip|important|(?-i:Limits?))\b\W{0,2}:\W{0,2}\s*",
-    re.I,
-)
-_ALERT = re.compile(r"(?:>\s*)?\W{0,3}(?:note|warning|caution|tip|important|danger|attention)\W{0,3}$", re.I)
 _LABEL = re.compile(r"(?:\*\*|__)?[A-Z][\w'` /-]{1,60}?(?::(?:\*\*|__)?|(?:\*\*|__):?)$")
-_PAST = re.compile(
-    r"\W*(?:(?:added|changed|new|deprecated) in\b|history$|see also\W*$|examples?(?:\W*$|: )|©|copyright\b|"
-    r"except where otherwise noted|see all \w+ legal\b|all rights reserved|updated: \d|stability: \d)",
-    re.I,
-)
 _FACT = re.compile(r"\W{0,3}(Default(?: value)?|Possible values|Allowed values)\W{0,3}:\W{0,3}? (.{1,120}?)\\?$")
 _BACK = re.compile(
     r"`?\W{0,2}(Returns?|Return value|Raises|Throws|Yields)\b:?[`*]*:? +(?:[<{][^<>{}]*[>}] *)?(.*)", re.S
@@ -31,23 +37,16 @@ _BACK = re.compile(
 _OWNING = re.compile(
     r"`[^`]*\(|`(?:class|method|function|attribute|property|classmethod|exception|coroutine|data|type) "
 )
-_CUT = re.compile(r"\b(?:to|and|the|an?|of|or|with|for|in|is|are|by|from|that)$")
-_DEFINED = re.compile(r"(?:`[^`\n]+`|--?[a-z][\w-]*(?:[ =][<\[]?[\w|]+[>\]]?)?(?:, --?[\w-]+(?:[ =]\S+)?)*)$")
-_PLAIN = re.compile(r"[a-z]+[ ,]")
+_DEFINED = re.compile(
+    r"(?:`[^`\n]+`(?: \([^()\n]*\))?|--?[a-z][\w-]*(?:[ =][<\[]?[\w|]+[>\]]?)?(?:, --?[\w-]+(?:[ =]\S+)?)*)$"
+)
+_WITHIN = re.compile(r"(?<=[.!?])\s+((?:\*\*|__)?(?:warning|caution|danger|important|note)\b(?:\*\*|__)?:\S* +)", re.I)
 _TOLD = re.compile(r"\b(?:is|are|was|were|has|have|may|can|cannot|will|must|should|does|do|get|gets|goes)\b|^[`\d]| = ")
 _DO = re.compile(
     r"(?!(?:The|An?|All|Any|Each|Every|No|If|When|For|In|On|At|By|With|To|It|This|That|These|Some|Only|Both|As|"
     r"\w+ing|\w+[^s]s)\b)[A-Z][a-z]+ (?:in |out |up |on |off )?"
     r"(?:(?:the|an?|your|this|that|it|them|if|with|to|all|each|any|both|every|one)\b|[A-Z`])"
 )
-_SENTENCE = re.compile(
-    r"(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bvs\.)(?<!\bcf\.)"
-    r"(?:(?<=[.!?])\s+(?=[^a-z\s(])|(?<=[.!?])\s+(?=\([A-Z])|(?<=[.!?][\"')])\s+(?=[^a-z\s]))"
-)
-_LINK = re.compile(r"!?\[((?:`[^`]*`|[^\[\]`])+)\]\((?:[^()\s]|\([^()\s]*\))*(?: \"[^\"]*\")?\)")
-_POWER = re.compile(r"<sup>([^<]*)</sup>")
-_MARKUP = re.compile(r"\*\*|</?(?:kbd|br|b|i|em|strong|p|a|span|sub|code|tt|u)\b[^<>]*>")
-LONG = 320  # characters of what is said of a name, beyond which whole sentences are left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,30 +81,33 @@ def read_entry(text: str, whole: bool = True, header: str = "") -> Entry:
     Code and headings are left out, and so is a sentence that a cut has left without its beginning or end.
     """
     lines = usual(_PAGE.sub("\n", text))
+    if explains := terms(header.rpartition(" › ")[2], text):
+        return Entry((), (), (), tuple(explains))
     parts = _Parts(label(header.rpartition(" › ")[2]) if " › " in header else "")
     at = 0
     while at < len(lines):
         at += _line(lines, at, parts)
     texts = [(kind, one(paragraph)) for kind, paragraph in parts.texts]
     if not whole and texts and not re.match(r"[A-Z`\"'*{]", texts[0][1]):
-        texts[0] = (texts[0][0], _SENTENCE.sub("\0", texts[0][1], count=1).partition("\0")[2])
+        texts[0] = (texts[0][0], SENTENCE.sub("\0", texts[0][1], count=1).partition("\0")[2])
     left: list[tuple[str, str]] = []
     for kind, paragraph in texts:
         found = [] if kind == "note" else _told(paragraph, kind == "item")
         parts.rows += found
         left += [] if found else [(kind, paragraph)]
-    prose = _sentences(p for k, p in left if k == "prose" or (k == "item" and _says(p) and not _DO.match(p)))
-    prose = _unique([*prose[:1], *(p for k, p in left if k == "fact"), *prose[1:]])
-    steps = _unique(
-        filter(None, (_done(p) for k, p in left if k == "step" or (k == "item" and _DO.match(p))))
-    )
-    notes = _sentences(p for k, p in left if k == "note")
+    left = [part for kind, paragraph in left for part in _warned(kind, paragraph)]
+    asked = header.endswith("?")
+    prose = sentences((p for k, p in left if k == "prose" or (k == "item" and _says(p) and not _DO.match(p))), asked)
+    prose = unique([*prose[:1], *(p for k, p in left if k == "fact"), *prose[1:]])
+    told = (done(p, k == "step") for k, p in left if k == "step" or (k == "item" and _DO.match(p)))
+    steps = unique(filter(None, told))
+    notes = sentences(p for k, p in left if k == "note")
     points = _points([(k, p) for k, p in left if k == "lead" or (k == "item" and not _says(p) and not _DO.match(p))])
     calls = endpoints(header, text)
     if not calls and (name := function(header, prose[0] if prose else "", lines)):
         calls = (name,)
-    rows = [Row(one(row.name), _short(one(row.said)), row.kind) for row in parts.rows]
-    rows = [row for row in rows if not _CUT.search(row.said)]
+    rows = [Row(one(row.name), short(one(row.said)), row.kind) for row in parts.rows]
+    rows = [row for row in rows if not CUT.search(row.said)]
     good = [r for r in rows if re.search(r"\w", r.name) and re.search(r"\w", r.said) and balanced(r.name + r.said)]
     given = [row for row in good if row.kind in ("", "request")] + [row for row in good if row.kind == "response"]
     codes = [row for row in good if row.kind == "error"]
@@ -115,33 +117,14 @@ def read_entry(text: str, whole: bool = True, header: str = "") -> Entry:
 def join(entries: Sequence[Entry]) -> Entry:
     """Parts of one entry, its description first, as one."""
     return Entry(
-        _unique(text for e in entries for text in e.sentences),
-        _unique(text for e in entries for text in e.steps),
-        _unique(text for e in entries for text in e.notes),
+        unique(text for e in entries for text in e.sentences),
+        unique(text for e in entries for text in e.steps),
+        unique(text for e in entries for text in e.notes),
         _once([Row(*pair) for e in entries for pair in e.fields]),
         _once([Row(*pair) for e in entries for pair in e.codes]),
-        _unique(text for e in entries for text in e.points),
+        unique(text for e in entries for text in e.points),
         next((e.calls for e in entries if e.calls), ()),
     )
-
-
-def one(text: str) -> str:
-    """`text` on one line, without bold marks, addresses of links and the like; what stands in backticks is kept."""
-    text = _LINK.sub(r"\1", " ".join(text.replace("``", "`").split()))
-    spans = text.split("`")
-    closed = len(spans) % 2 == 1
-    for i, span in enumerate(spans):
-        if i % 2 and closed:
-            spans[i] = span.strip()
-        else:
-            spans[i] = _MARKUP.sub("", _POWER.sub(r"^\1", span)).replace(" ,", ",")
-    return "`".join(spans)
-
-
-def balanced(text: str) -> bool:
-    """Whether every backtick and bracket is closed, as where nothing was cut."""
-    plain = re.sub(r"`[^`]*`|[:;]-?[()]|^\w\)", "", text)
-    return text.count("`") % 2 == 0 and plain.count("(") == plain.count(")")
 
 
 def _line(lines: Sequence[str], at: int, parts: _Parts) -> int:
@@ -155,8 +138,8 @@ def _line(lines: Sequence[str], at: int, parts: _Parts) -> int:
             _shown(lines, at, parts)
     elif parts.fenced or not bare:
         parts.open = False
-    elif _TITLE.match(line) or (_LABEL.match(bare) and len(bare.split()) < 7 and not _NOTE.match(bare)):
-        parts.open, parts.owned, parts.alert = False, False, bool(_ALERT.match(bare))
+    elif _TITLE.match(line) or (_LABEL.match(bare) and len(bare.split()) < 7 and not NOTE.match(bare)):
+        parts.open, parts.owned, parts.alert = False, False, bool(ALERT.match(bare))
         parts.kind = label(bare) if not re.match(r"[-=~^]{3,}$", bare) else parts.kind
     elif fact := _FACT.match(bare):
         parts.texts.append(("fact", f"{fact[1]}: {fact[2].rstrip('.')}."))
@@ -164,9 +147,9 @@ def _line(lines: Sequence[str], at: int, parts: _Parts) -> int:
     elif _CALL.match(line):
         _lead(lines, at, parts)
         parts.open = False
-    elif _ALERT.match(bare):
+    elif ALERT.match(bare):
         parts.open, parts.alert = False, True
-    elif _CODE.match(line) or _PAST.match(bare):
+    elif _CODE.match(line) or PAST.match(bare):
         parts.open = False
     elif found := table(lines[at:], parts.kind):
         parts.open = False
@@ -230,34 +213,34 @@ def _item(lines: Sequence[str], at: int, parts: _Parts) -> int:
     said, taken = [lines[at][deep:].strip()], 1
     for line in lines[at + 1 :]:
         inner = len(line) - len(line.lstrip())
-        ends = _ends(said[-1]) and inner < 2
+        whole = ends(said[-1]) and inner < 2
         if not line.strip() or ITEM.match(line) or line.startswith(("|", "#", *_FENCE)) or _CALL.match(line):
             break
-        if (ends and len(said[-1]) < SHORT) or (inner < 2 and _LABEL.match(line.strip())) or _CODE.match(line):
+        if (whole and len(said[-1]) < SHORT) or (inner < 2 and _LABEL.match(line.strip())) or _CODE.match(line):
             break
-        if _NOTE.match(line.strip()) or _ALERT.match(line.strip()) or _PAST.match(line.strip()):
+        if NOTE.match(line.strip()) or ALERT.match(line.strip()) or PAST.match(line.strip()):
             break
         said.append(line.strip())
         taken += 1
     text = " ".join(said)
     parts.open, back = False, _BACK.match(one(text))
     if back:
-        parts.texts += [("prose", f"{back[1]}: {back[2]}")] * _ends(back[2])
+        parts.texts += [("prose", f"{back[1]}: {back[2]}")] * ends(back[2])
         return taken
-    row = typed(text) or item(one(text), parts.kind) if not _NOTE.match(text) else None
+    row = typed(text) or item(one(text), parts.kind) if not NOTE.match(text) else None
     parts.owned = row is not None and _OWNING.match(row.name) is not None
     if row is None:
         numbered = re.match(r"\s*\d", lines[at])
         if not numbered and parts.texts and parts.texts[-1][0] == "prose" and parts.texts[-1][1].endswith(":"):
-            lead = _SENTENCE.split(parts.texts[-1][1])[-1]
+            lead = SENTENCE.split(parts.texts[-1][1])[-1]
             parts.texts[-1] = ("prose", parts.texts[-1][1].removesuffix(lead))
             parts.texts.append(("lead", lead))
-        parts.texts.append(("note" if _NOTE.match(text) else "step" if numbered else "item", text))
+        parts.texts.append(("note" if NOTE.match(text) else "step" if numbered else "item", text))
     elif row.said:
         parts.rows.append(settled(row, parts.kind))
     elif at + taken + 1 < len(lines) and not lines[at + taken].strip() and lines[at + taken + 1][:1].strip():
         below = lines[at + taken + 1]  # a name whose text is the paragraph below it
-        if _ends(below) and not ITEM.match(below) and not below.startswith(("|", "#", *_FENCE)):
+        if ends(below) and not ITEM.match(below) and not below.startswith(("|", "#", *_FENCE)):
             parts.rows.append(settled(Row(row.name, below), parts.kind))
             taken += 2
     return taken
@@ -269,13 +252,21 @@ def _prose(lines: Sequence[str], at: int, parts: _Parts) -> None:
     if parts.owned and parts.rows and not parts.alert:
         parts.rows[-1] = replace(parts.rows[-1], said=f"{parts.rows[-1].said} {line.strip()}")
         return
-    note, broken = parts.alert or _NOTE.match(line), at > 0 and _fragment(lines[at - 1])
+    note, broken = parts.alert or NOTE.match(line), at > 0 and _fragment(lines[at - 1])
     kind = "note" if note else "cell" if broken and len(line) < SHORT else "prose"
     if parts.open and kind != "note" and not broken and parts.texts[-1][0] not in ("cell", "item"):
         parts.texts[-1] = (parts.texts[-1][0], f"{parts.texts[-1][1]} {line.strip()}")
     else:
         parts.texts.append((kind, line.strip()))
     parts.open, parts.alert = True, False
+
+
+def _warned(kind: str, paragraph: str) -> list[tuple[str, str]]:
+    """A paragraph; where a sentence within begins with "Warning:", what stands before it, and it with all after it."""
+    found = _WITHIN.search(paragraph) if kind == "prose" else None
+    if found is None:
+        return [(kind, paragraph)]
+    return [(kind, paragraph[: found.start()]), ("note", paragraph[found.end() - len(found[1]) :])]
 
 
 def _told(paragraph: str, listed: bool) -> list[Row]:
@@ -290,38 +281,13 @@ def _told(paragraph: str, listed: bool) -> list[Row]:
 
 def _says(item: str) -> bool:
     """Whether an item of a list is a sentence of its own, not something to do or a part of a whole."""
-    return _ends(item) and _TOLD.search(" ".join(item.split()[:5])) is not None
+    return ends(item) and _TOLD.search(" ".join(item.split()[:5])) is not None
 
 
 def _points(texts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """Items that are whole, after the line that leads over to them if that is known."""
-    told = (text if kind == "lead" and text.endswith(":") else _done(text) for kind, text in texts)
-    return _unique(filter(None, told))
-
-
-def _sentences(paragraphs: Iterable[str]) -> tuple[str, ...]:
-    """Whole sentences, each once; a line that leads over to a list is none."""
-    parts = (s.strip() for p in paragraphs for s in _SENTENCE.split(_NOTE.sub("", p, count=1)))
-    whole = (s for s in parts if _ends(s) and s[-1] != "?" and balanced(s) and not _PAST.match(s))
-    return _unique(s[0].upper() + s[1:] if _PLAIN.match(s) else s for s in whole)
-
-
-def _done(step: str) -> str:
-    """What a step tells to do: its sentences, or all of it where it ends without a mark, or has two words."""
-    if found := _sentences([step]):
-        return " ".join(found)
-    whole = step.rstrip(" .!").count(". ") == 0 and balanced(step) and step[-1] not in ":?,;" and not _CUT.search(step)
-    return f"{step.rstrip('.')}." if whole and 1 < len(step.split()) < 30 else ""
-
-
-def _short(text: str) -> str:
-    """The first sentences of what is said of a name; a cut one is left out."""
-    kept: list[str] = []
-    for part in _SENTENCE.split(text):
-        if kept and (len(" ".join([*kept, part])) > LONG or not part.rstrip("\"')`").endswith((".", "!", "?"))):
-            continue
-        kept.append(part.strip())
-    return re.sub(r",? (?:e\.g\.|i\.e\.|such as|for example|see)[:,]?$", ".", " ".join(kept).rstrip(" :,;"))
+    told = (text if kind == "lead" and text.endswith(":") else done(text) for kind, text in texts)
+    return unique(filter(None, told))
 
 
 def _once(rows: Sequence[Row]) -> tuple[tuple[str, str], ...]:
@@ -331,14 +297,6 @@ def _once(rows: Sequence[Row]) -> tuple[tuple[str, str], ...]:
         if row.name and row.said:
             found.setdefault(row.name.strip("`"), (row.name, row.said))
     return tuple(found.values())
-
-
-def _unique(texts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(texts))
-
-
-def _ends(text: str) -> bool:
-    return text.rstrip("\"')*`").endswith((".", "!", "?")) and len(text.split()) > 2
 
 
 def _fragment(line: str) -> bool:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from copilot.answering.refusal import SAID
 from copilot.types import Chunk, Citation, Hit
 
 _TITLE = re.compile(r"(?:glossary|terminology|definitions|(?:list of |key )?terms)(?: of terms)?", re.I)
@@ -37,18 +38,27 @@ def read_glossary(chunks: Iterable[Chunk]) -> tuple[Term, ...]:
         level = next((i for i, title in enumerate(path) if _TITLE.fullmatch(title.strip())), None)
         if level is None:
             continue
-        body = "\n".join(line for line in chunk.text.splitlines() if not line.startswith("#"))
         if len(path) > level + 1:
+            body = "\n".join(line for line in chunk.text.splitlines() if not line.startswith("#"))
             pairs = [(path[-1], " ".join(body.split()))]
         else:
-            rows = [(row[1], row[2]) for row in _ROW.finditer(body)]
-            pairs = rows[2 if len(rows) > 1 and set(rows[1][1]) <= set("-: ") else 0 :]
-            pairs += [(line[1], line[2]) for line in _LINE.finditer(body) if not line[0].lstrip().startswith("|")]
+            pairs = terms(path[-1], chunk.text)
         folder = chunk.document[: chunk.document.rfind("/") + 1]
         for term, text in pairs:
             if text.strip(" -:"):
                 found.setdefault((folder, term.strip()), Term(term.strip(), _short(text), folder))
     return tuple(sorted(found.values(), key=lambda term: -term.folder.count("/")))
+
+
+def terms(title: str, text: str) -> list[tuple[str, str]]:
+    """(term, what it means) of the rows and lines below a heading that says Glossary; none below another."""
+    if not _TITLE.fullmatch(title.strip()):
+        return []
+    body = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+    rows = [(row[1], row[2]) for row in _ROW.finditer(body)]
+    found = rows[2 if len(rows) > 1 and set(rows[1][1]) <= set("-: ") else 0 :]
+    found += [(line[1], line[2]) for line in _LINE.finditer(body) if not line[0].lstrip().startswith("|")]
+    return [(term.strip(), meaning) for term, meaning in found if meaning.strip(" -:")]
 
 
 def explained(text: str, glossary: Sequence[Term], documents: Iterable[str]) -> tuple[tuple[str, str], ...]:
@@ -74,6 +84,7 @@ class Explaining:
         self.glossary, self.hits = glossary, hits
         self.documents = [hit.chunk.document for hit in hits]  # that the section is about
         self.told: set[str] = set()
+        self.refused = False  # whether the answer says that the documents do not say
 
     def explain(self, text: str, citation: Citation | None) -> list[tuple[str, str]]:
         """(term, what it means) of each term that no section before has used.
@@ -81,6 +92,9 @@ class Explaining:
         A section is about the document it cites, or else the one that was cited last, or else those of all hits: what
         is known when it ends, so that an answer is the same streamed and whole.
         """
+        self.refused = self.refused or text.startswith(SAID)
+        if self.refused:
+            return []
         if citation is not None:
             self.documents = [self.hits[citation.hit].chunk.document]
         found = [pair for pair in explained(text, self.glossary, self.documents) if pair[0] not in self.told]

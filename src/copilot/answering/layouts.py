@@ -1,13 +1,17 @@
 """The lines of an entry in; the same with seldom layouts written as the common ones that `entries` reads, out.
 
 An HTML table becomes a markdown one; "Step 2: ..." a numbered item; of a question with its answer the answer is left; a
-name on a line of its own with its type, and text below it, becomes an item; lines of "name: value" or "`name` - text",
-two and more, become rows. Code stays as it is.
+name on a line of its own with its type, or with its value ("beep = on") or arguments ("ship FILE"), and text below it,
+becomes an item; lines of "name: value" or "`name` - text", two and more, become rows, and so do columns that spaces
+hold apart below their titles. Code stays as it is.
 """
 
 import re
 from collections.abc import Sequence
 from itertools import groupby
+
+from copilot.answering.lists import folded
+from copilot.answering.markup import plain
 
 _FENCE = ("```", "~~~")
 _ROW = re.compile(r"<tr\b[^>]*>(.*?)</tr>", re.S | re.I)
@@ -28,11 +32,17 @@ _KEY = re.compile(
     re.I,
 )
 _OTHER = re.compile(r"\s*(?:[#|>*+-]|\d+\. |\W*`{3}|$)")  # begins something else than text
+_SET = re.compile(r"(?P<name>[A-Za-z][\w.-]*)[ \t]*=[ \t]*(?P<value>\S[^\n]{0,40})?$")  # a line of a file of settings
+_COMMAND = re.compile(
+    r"(?:[~/.]*[a-z][\w./-]*|--?[a-z][\w-]*)(?:,? (?:[\[<{(-]\S*|[A-Z][A-Z_.|]*\S*|\.{3}|\S*[\])}|]))*$"
+)
+_TITLES = re.compile(r"[A-Z][\w/()-]*(?: [\w/()-]+){0,3}")
 _TICKED = re.compile(r"(?P<name>`[\w.\[\]{}$@*/-]+`)(?P<about> \([^()]*\))?(?: [–—-]+|:) +(?P<said>[^\s|][^|]*)$")
 
 
 def usual(text: str) -> list[str]:
     """The lines of `text`, in the layouts that `entries` reads."""
+    text = plain(text)
     if "<tr" in text.lower():
         text = _TABLE.sub(_markdown, text)
     lines: list[str] = []
@@ -48,7 +58,7 @@ def usual(text: str) -> list[str]:
             elif _ASKED.match(line):
                 line = ""
         lines.append(line)
-    return _named(_listed(lines))
+    return folded(_defined(_columns(_named(_listed(lines)))))
 
 
 def _markdown(table: "re.Match[str]") -> str:
@@ -100,6 +110,66 @@ def _named(lines: Sequence[str]) -> list[str]:
             head = lines[at].strip().rstrip(":")
             out += [f"- {head}: {' '.join(line.strip() for line in lines[at + 1 : end])}", ""]
         else:
+            out.append(lines[at])
+        at = end
+    return out
+
+
+def _columns(lines: Sequence[str]) -> list[str]:
+    """Columns that spaces hold apart, below titles that begin where they do: as a markdown table."""
+    out: list[str] = []
+    at = 0
+    while at < len(lines):
+        titles = list(re.finditer(r"\S+(?: \S+)*", lines[at]))
+        starts = [title.start() for title in titles]
+        rows: list[list[str]] = []
+        end = at + 1
+        if len(titles) > 1 and all(_TITLES.fullmatch(title[0]) for title in titles) and "  " in lines[at].strip():
+            while end < len(lines) and (row := _row(lines[end], starts, rows)):
+                rows, end = row, end + 1
+        if len(rows) > 1:
+            cells = [[title[0] for title in titles], ["---"] * len(starts), *rows]
+            out += ["", *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells), ""]
+        else:
+            end = at + 1
+            out.append(lines[at])
+        at = end
+    return out
+
+
+def _row(line: str, starts: Sequence[int], rows: Sequence[list[str]]) -> list[list[str]]:
+    """The rows with those of this line, or with what it goes on to say in their last; none where it is no row."""
+    if not line.strip() or set(line.strip()) <= set("-= "):
+        return [*rows] if line.strip() else []
+    cells = [line[a:b].strip() for a, b in zip(starts, [*starts[1:], len(line)], strict=True)]
+    apart = all(line[max(0, start - 2) : start].strip() == "" for start in starts[1:])
+    if not apart or line[: starts[0]].strip():
+        return []
+    if cells[0] and sum(map(bool, cells)) > 1:
+        return [*rows, cells]
+    if cells[0] or not rows:
+        return []
+    return [*rows[:-1], [f"{old} {new}".strip() for old, new in zip(rows[-1], cells, strict=True)]]
+
+
+def _defined(lines: Sequence[str]) -> list[str]:
+    """A setting with its value, or a command with its arguments, above text that is indented: as an item."""
+    out: list[str] = []
+    at, fenced = 0, False
+    while at < len(lines):
+        fenced ^= lines[at].strip().startswith(_FENCE)
+        bare, deep, end = lines[at].strip(), len(lines[at]) - len(lines[at].lstrip()), at + 1
+        setting = _SET.match(bare)
+        if not fenced and bare and (setting or (deep and len(bare) < 80 and _COMMAND.match(bare))):
+            while end < len(lines) and len(lines[end]) - len(lines[end].lstrip()) > deep + 1:
+                end += 1
+        said = " ".join(line.strip() for line in lines[at + 1 : end])
+        if said and (setting or re.match(r"[A-Z\d\"'(`]", said)):
+            name = f"`{setting['name']}`" if setting else f"`{bare}`"
+            shown = f" Example: `{bare}`." if setting and setting["value"] and len(said) < 250 else ""
+            out += [f"- {name}: {said}{shown}", ""]
+        else:
+            end = at + 1
             out.append(lines[at])
         at = end
     return out

@@ -10,19 +10,10 @@ from itertools import pairwise
 
 from copilot.answering.entries import Entry, join, read_entry
 from copilot.answering.identifiers import in_text, nameable, supported
+from copilot.knowledge.lexical import COMMON
 from copilot.types import Chunk, Hit
 
 SHAPED = re.compile(r"(?!(?:[A-Z][a-z]+|[a-z]+|[A-Z]+|\d+)$)\S+(?: /\S+)?$")  # a name that no plain word looks like
-_STOP = frozenset(
-    re.findall(
-        r"\w+",
-        "a about am an and any are as at be been being but by can cannot could did do does doing for from get give go "
-        "had has have having how i if in into is it its just know let like make many may me mean means might more "
-        "most much must my need no not of off on one only or other our out over own same set should so some such tell "
-        "than that the their them then there these they thing this those to too up us use used using very want was "
-        "way we were what when where whether which while who why will with without would you your",
-    )
-)
 _WORD = re.compile(r"[A-Za-z][a-z]+|[A-Z]+(?![a-z])|\d+")
 _ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e|ly)$")
 _PART = re.compile(
@@ -32,6 +23,7 @@ _PART = re.compile(
     r"description|syntax|synopsis|usage)",
     re.I,
 )
+_ASKED = re.compile(r"(?:Q|Question)(?: ?\d+)?[:.][*_]* *")  # before the title of a question
 _FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*).*$", re.M)
 _COMPARES = re.compile(
     r"\bwhich (?:one )?of (?:the|these|those) two\b|\bwhat differs\b|\bdifferences? between\b|\bversus\b|\bvs\b|"
@@ -158,7 +150,7 @@ def stems(text: str) -> list[str]:
     Not those of `knowledge.lexical`, with which the entry of the training questions is right a little less often.
     """
     words = [word.lower() for word in _WORD.findall(text)]
-    return list(dict.fromkeys(_ENDING.sub("", word) for word in words if word not in _STOP))
+    return list(dict.fromkeys(_ENDING.sub("", word) for word in words if word not in COMMON))
 
 
 @lru_cache(maxsize=64)  # hits are put in order, then quoted from, then filled from
@@ -173,12 +165,13 @@ def _read(chunks: tuple[Chunk, ...]) -> Entry:
 def _section(chunks: Sequence[Chunk]) -> Entry:
     title = chunks[0].header.rpartition(" › ")[2]
     text = chunks[0].text
-    begins = text.lstrip("# ").startswith(title)
+    begun = _ASKED.sub("", text.lstrip("#* "), count=1)
+    begins = begun.startswith(title)
     text = text if begins else _opened(text)
     for before, chunk in pairwise(chunks):
         apart = chunk.start > before.end
         text += _closed(text) + _opened(chunk.text) if apart else chunk.text[max(0, before.end - chunk.start) :]
-    text = text.lstrip("# ").removeprefix(title) if begins else text
+    text = _ASKED.sub("", text.lstrip("#* "), count=1).removeprefix(title) if begins else text
     return read_entry(text, begins, chunks[0].header)
 
 

@@ -10,6 +10,7 @@ from copilot.answering.identifiers import in_text
 from copilot.prompt.sections import MARK
 from copilot.types import Hit
 
+SAID = "The documents do not say."  # what a refusal begins with; nothing in it is cited or explained
 TOPICS = 3  # named in a refusal
 _FIRST = re.compile(r"[^\n]*\n\s*[^\n]*?(?:[.!?](?=\s)|\n)")  # a heading and a whole sentence below it
 
@@ -44,7 +45,7 @@ def refusal(hits: Sequence[Hit], unknown: Sequence[str], titles: Sequence[str]) 
     topics = dict.fromkeys(topic for hit in hits if (topic := _topic(hit)))
     nearest = "\n".join(["The nearest topics in the documents:", *(f"- {topic}" for topic in list(topics)[:TOPICS])])
     quoted = ", ".join(f"“{word}”" for word in unknown if not in_text(word))
-    said = f"The documents do not say.{f' They never mention {quoted}.' if quoted else ''}"
+    said = f"{SAID}{f' They never mention {quoted}.' if quoted else ''}"
     ask = "- Ask again in the words of these topics.\n- Or ask the people who keep the documents: it may be missing."
     nothing = "Nothing can be listed, since no passage answers the question."
     bodies = [said, nearest if topics else nothing, *[nothing] * (len(titles) - 3), ask]

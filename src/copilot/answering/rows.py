@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from copilot.answering.lists import ITEM
+from copilot.answering.markup import cell
+
 Kind = Literal["", "request", "response", "error"]  # what a list tells; "": it is not said
 
 SHORT = 45  # characters; a line of a wrapped paragraph is longer, a cell that a PDF has put on a line mostly is not
-ITEM = re.compile(r"\s*(?:[-*+•▪◦]|\d{1,2}[.)]) +(?=\S)")
 
 _LABELS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     ("error", re.compile(r"\b(?:errors?|exceptions?|status(?:es)?|codes?|failures?|raises|throws)\b", re.I)),
@@ -56,6 +58,13 @@ _TYPED = re.compile(
 )
 _KINDLY = re.compile(rf"({_PLAINLY})(?: \([^()]*\))?(?: +[–—-]+|[.;:]) +(?=\S)")
 _PLACE = re.compile(rf"(?:path|query|header|body|{_TYPE}|required|optional|yes|no|[\s,|:;`-])+", re.I)
+_TELLS = re.compile(  # titles of columns that say what a name is
+    r"descri|meaning|explan|comment|purpose|effect|what|reason|cause|remed|solution|action|\bfix\b|\bnotes?\b"
+)
+_READ = re.compile(  # titles of columns that are told otherwise, or say nothing to a reader
+    r"^(?:type|in|required\??|mandatory|default|default value|data ?type|optional|since|version|added|format|example|"
+    r"status|nr|no|#|pos|id|location|schema|method|nullable|path|url|endpoint|link)s?$"
+)
 _SENTENCE = re.compile(
     r"(?:The |Use |Give |Set )?(?:optional |required )?(?:field|value|parameter|option|argument|header|flag|key)? ?"
     r"(?P<name>`[^`\n]+`)(?P<about>(?: \([^()]*\))*):\s+(?P<said>\S.*)$",
@@ -213,7 +222,7 @@ def _spaced(lines: Sequence[str], row: "re.Match[str]", kind: Kind) -> tuple[int
 def _markdown(lines: Sequence[str]) -> tuple[int, list[Row]]:
     """A markdown table, or the rest of one; a row that is cut is left out."""
     count = next((i for i, line in enumerate(lines) if not line.startswith("|")), len(lines))
-    cells = [[c.strip() for c in re.split(r"(?<!\\)\|", line.strip()[1:-1])] for line in lines[:count]]
+    cells = [[cell(c) for c in re.split(r"(?<!\\)\|", line.strip()[1:-1])] for line in lines[:count]]
     rule = next((i for i, row in enumerate(cells) if all(re.fullmatch(r":?-+:?", c) for c in row)), -1)
     width = len(cells[max(rule, 0)])
     rows = [row for row, line in zip(cells, lines, strict=False) if len(row) == width and line.rstrip().endswith("|")]
@@ -247,6 +256,24 @@ def _lost(lines: Sequence[str]) -> tuple[int, list[Row]] | None:
     return (at, _rows(lines[:width], rows)) if rows else None
 
 
+def _ended(text: str, title: str) -> str:
+    """A cell as a sentence; its title comes first where it is too short to be understood alone."""
+    if text.endswith((".", "!", "?")):
+        return text
+    return f"{text}." if len(text.split()) > 1 else f"{title}: {text}."
+
+
+def _tells(title: str, text: str) -> bool:
+    """Whether a short cell says something that no rule below reads."""
+    return bool(title and not _READ.search(title) and re.search(r"\w", text) and len(text) <= SHORT)
+
+
+def _coded(title: str, cells: Sequence[str]) -> bool:
+    """Whether a column beside a status holds the names of errors, each another."""
+    named = re.search(r"\b(?:code|error|name|type|exception)\b", title)
+    return bool(named and all(re.fullmatch(r"`?[A-Za-z][\w.-]*`?", c) for c in cells) and len(set(cells)) == len(cells))
+
+
 def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Row]:
     """(name, what is said of it): the column with the most text, or all of them where none holds sentences."""
     if not rows or len(head) < 2 or [*head[:2], *rows[0][:2]][-2:] == ["Version", "Changes"] or head[0] == "Version":
@@ -255,12 +282,13 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Row]:
     named = next((i for i, t in enumerate(titles) if re.search(r"\b(?:name|field|parameter|key|option)\b", t)), 0)
     field = re.search(r"\b(?:field|parameter|argument|attribute|property)\b", titles[named])
     others = [i for i in range(len(head)) if i != named]
-    told = [i for i in others if re.search(r"descri|meaning|explan|comment|purpose|effect|what", titles[i])]
+    told = [i for i in others if _TELLS.search(titles[i])]
     said = told[0] if told else max(others, key=lambda column: sum(len(row[column]) for row in rows))
     kind = label(head[named])
     kind = "error" if kind == "error" and all(_CODE.match(row[named]) for row in rows) else kind
     kind = "response" if kind == "request" and "response" in titles[named] else kind
-    if head[0] and len(head) > 2 and not told and 2 * sum(row[said].endswith(".") for row in rows) < len(rows):
+    coded = next((i for i in others if i != said and kind == "error" and _coded(titles[i], [r[i] for r in rows])), -1)
+    if any(head) and len(head) > 2 and not told and 2 * sum(row[said].endswith(".") for row in rows) < len(rows):
         pairs = [(r[named], "; ".join(f"{head[i]}: {r[i]}" for i in others if r[i])) for r in rows]
         return [Row(bare(name), text, kind) for name, text in pairs]
     needed = [i for i, title in enumerate(titles) if title in ("required", "required?", "mandatory")]
@@ -270,11 +298,15 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Row]:
     for row in rows:
         must = any(row[i].lower().strip("`*") in ("yes", "true", "required", "✓", "x") for i in needed)
         must = must or any(re.search(r"(?<!not )\brequired\b", row[i], re.I) for i in typed)
-        text = _needing(row[said], must) if row[said] else ""
+        text = " ".join(_ended(row[i], head[i]) for i in told if row[i]) if len(told) > 1 else row[said]
+        for i in others:
+            if i not in (*told, said, coded) and text and _tells(titles[i], row[i]):
+                text = f"{_ended(text, head[said])} {head[i]}: {row[i].rstrip('.')}."
+        text = _needing(text, must) if text else ""
         default = row[given] if given >= 0 and given != said else ""
         if text and re.search(r"[\w\"]", default) and "default" not in text.lower():
             text = f"{text if text.endswith(('.', '!', '?')) else text + '.'} The default is {default}."
-        name = bare(row[named])
+        name = f"{bare(row[coded])} ({row[named].strip('`*')})" if coded >= 0 else bare(row[named])
         if name.endswith(":"):
             continue  # a property of the whole: "Rate-limited: | Yes"
         found.append(Row(f"`{name}`" if (field or typed) and re.fullmatch("[A-Z][a-z]+", name) else name, text, kind))

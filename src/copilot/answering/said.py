@@ -13,6 +13,7 @@ from copilot.prompt.sections import MARK
 
 LONG = 6  # words of a sentence that is not shown again in any section
 SHORT = 3  # words of one that is not shown again in the same section
+ROW = 12  # words of one that is shown again where it says something of another name
 HELD = 8  # words of one that is not shown before it has ended, where the section has said another; see `_sentence`
 _MARKER = re.compile(r" *+(?:[-*] |\d{1,2}[.)] )?+")
 _UNSURE = re.compile(r"#.*| *[-*\d.)]* *")  # may begin a heading or be a marker
@@ -39,6 +40,7 @@ class Once:
         self.leads = True  # whether it is the first of its line to be shown
         self.marker: str | None = None  # of its line, when the sentences so far were left out
         self.skips = False  # whether the rest of its line is left out
+        self.row: set[str] | None = None  # sentences of its line, where that says what a name is
         self.lists = False  # whether it is an item of a list, or says what a name is
         self.ever: set[str] = set()  # sentences of all sections
         self.items: set[str] = set()  # how their bullets begin
@@ -101,6 +103,7 @@ class Once:
         if not self.passed and self._again(whole):
             return self._leave_out(whole)
         defines = self.leads and _DEFINES.match(whole)
+        self.row = set() if defines else self.row
         self.lists = self.lists or bool(defines or (self.leads and _LISTS.match(whole)))
         if self.place >= 0 and self.endings.broken(whole, self.lists):
             early = self.shown and not self.passed and len(_key(whole).split()) <= HELD
@@ -120,6 +123,8 @@ class Once:
             self.skips = True
             return True
         key = _key(whole)
+        if self.row is not None and not self.leads and len(key.split()) < ROW and key not in self.row:
+            return False  # it may be true of the name before, too: "Cannot be changed later."
         words, cut = len(key.split()), not whole.rstrip(" `*)\"'").endswith((".", "!", "?", ":"))
         begun = cut and words >= SHORT and any(old.startswith(key) for old in (*self.ever, *self.here))
         item = self.leads and _ITEM.match(whole) and key in self.items
@@ -136,6 +141,8 @@ class Once:
         """Remember a sentence that is shown."""
         key = _key(whole)
         self.here.add(key)
+        if self.row is not None:
+            self.row.add(key)
         if len(key.split()) >= LONG:
             self.ever.add(key)
         if self.leads and (defines := _DEFINES.match(whole)):
@@ -149,7 +156,7 @@ class Once:
             self.space += "\n"
         # the end of a line that was left out is left out too
         self.begins, self.leads, self.marker, self.skips = True, True, None, False
-        self.lists = False
+        self.lists, self.row = False, None
         return out
 
     def _show(self, text: str) -> str:

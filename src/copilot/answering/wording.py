@@ -29,7 +29,7 @@ _NEEDED = re.compile(r"^Required[.:]|(?<= )Required\.$")
 _DOES = re.compile(r"(?:This \w+ )?[A-Z]?[a-z]+s\b|`")
 _COUNTED = re.compile(r"^\d{1,2}(?:\.\d+)*[.)]? +(?=[^\W\d])")  # the number of a chapter
 _ASIDE = re.compile(
-    r"There (?:is|are)\b|\{|The (?:answer|body|repl(?:y|ies)|response|result)s? ?\b|Type\b|"
+    r"There (?:is|are)\b|\{|(?:Answers|Returns) `\d{3}`|The (?:answer|body|repl(?:y|ies)|response|result)s? ?\b|Type\b|"
     r"`[^`/ ]*` (?:is|are|holds|has|lists)\b|No\b"
 )
 _TICKED = re.compile(r"`([^`]+)`")
@@ -70,7 +70,7 @@ class Said:
         shaped = [re.escape(n) for n in sorted(self.names, key=len, reverse=True) if SHAPED.match(n)]
         if self.marked or not shaped:
             return text
-        name = re.compile(rf"(?<![\w/.{{-])(?:{'|'.join(shaped)})(?![\w/}}(-])")
+        name = re.compile(rf"(?<![\w/.{{@-])(?:{'|'.join(shaped)})(?![\w/}}(-]|\.\w)")
         spans = text.split("`")
         return "`".join(part if i % 2 else name.sub(r"`\g<0>`", part) for i, part in enumerate(spans))
 

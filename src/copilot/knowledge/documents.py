@@ -8,7 +8,7 @@ from pathlib import Path
 from copilot.config import Documents
 from copilot.errors import CopilotError
 from copilot.knowledge.formats import read_docx, read_other, read_pdf
-from copilot.knowledge.headings import markdown_headings, text_headings
+from copilot.knowledge.headings import front_matter, markdown_headings, text_headings
 from copilot.plain import clean
 from copilot.types import Document
 
@@ -68,7 +68,7 @@ def load_document(name: str, file: Path) -> Document:
         raise CopilotError(f"{file}: cannot be read: {error.strerror}", "check its permissions") from None
     suffix = file.suffix.lower()
     pages: tuple[int, ...] = ()
-    title = ""
+    title = named = ""
     match suffix:
         case ".pdf":
             text, pages, headings, title = read_pdf(data, file)
@@ -78,6 +78,8 @@ def load_document(name: str, file: Path) -> Document:
         case ".md" | ".markdown":
             text = _decode(data, file)
             headings = markdown_headings(text)
+            skip, named = front_matter(text)
+            text = re.sub(r"[^\n]", " ", text[:skip]) + text[skip:]  # no passage; lines keep their numbers
         case ".txt" | "":
             text = _decode(data, file)
             headings = text_headings(text)
@@ -87,7 +89,7 @@ def load_document(name: str, file: Path) -> Document:
         hint = "run OCR on it first" if suffix == ".pdf" else "remove it"
         raise CopilotError(f"{file}: no text in it", f"{hint}, or name it in `documents.exclude`")
     if not title:
-        title = headings[0].title if headings and headings[0].level == 1 else file.stem.replace("-", " ")
+        title = headings[0].title if headings and headings[0].level == 1 else named or file.stem.replace("-", " ")
     return Document(name, str(file.resolve()), title, text, hashlib.sha256(data).hexdigest(), headings, pages)
 
 

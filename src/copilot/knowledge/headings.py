@@ -6,22 +6,25 @@ from copilot.types import Heading
 
 _ATX = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.+?)(?:[ \t]+#+)?[ \t]*$")
 _ASKED = re.compile(r"^(?:\*\*|__)?(?:Q|Question)(?: ?\d+)?[:.](?:\*\*|__)? *(\S.*\?)(?:\*\*|__)?[ \t]*$")
+_BOLD = re.compile(r"^(?:\*\*|__)([^*_\n]{2,120}\?)(?:\*\*|__)[ \t]*$")
 _SETEXT = re.compile(r"^ {0,3}(=+|-+)[ \t]*$")
 _NOT_A_PARAGRAPH = re.compile(r"^ {0,3}(?:[-+*>|]|\d+[.)][ \t])|^ {4}|^\t")
 _FENCE = re.compile(r"^[ \t]*(?:(`{3,})([^`]*)|(~{3,})(.*))$")
 _TITLED = re.compile(r"(?:\d+(?:\.\d+)*\.? )?[A-Z][\w'’()/-]*(?: [\w'’()/&,-]+){0,8}$")  # at the margin, no full stop
+_FRONT = re.compile(r"---[ \t]*\n(?:[\w.-]+[ \t]*:.*\n|[ \t]+\S.*\n|- .*\n|#.*\n|[ \t]*\n)*---[ \t]*(?:\n|$)")
 _UNDERLINE = re.compile(r"^(=|-|~)\1{2,}\s*$")
 
 
 def markdown_headings(text: str) -> tuple[Heading, ...]:
     """ATX headings and underlined lines, outside code fences and front matter (CommonMark 4.2, 4.3, 4.5).
 
-    So are questions ("Q: ...", level 6). An underlined heading is taken where it is a paragraph of one line.
+    So are questions ("Q: ...", or in bold on a line of their own; level 6). An underlined heading is taken where it is
+    a paragraph of one line.
     """
     found: list[Heading] = []
     start, fence, before = 0, "", ""  # offset of the line; the open fence's mark; the line above
     paragraph: tuple[int, str] | None = None  # (start, title) of a paragraph that has one line so far
-    skip = _front_matter(text)
+    skip, _ = front_matter(text)
     for line in text.split("\n"):
         at, start = start, start + len(line) + 1
         alone, paragraph = paragraph, None
@@ -31,7 +34,7 @@ def markdown_headings(text: str) -> tuple[Heading, ...]:
             fence = _after(line, fence) if fence else opened
         elif match := _ATX.match(line):
             found.append(Heading(at, len(match[1]), match[2].strip()))
-        elif match := _ASKED.match(line):
+        elif match := _ASKED.match(line) or _BOLD.match(line):
             found.append(Heading(at, 6, match[1]))
         elif alone and (match := _SETEXT.match(line)):
             found.append(Heading(alone[0], 1 if match[1][0] == "=" else 2, alone[1]))
@@ -54,17 +57,25 @@ def _after(line: str, fence: str) -> str:
     return "" if len(mark) >= len(fence) and set(mark) == {fence[0]} else fence
 
 
-def _front_matter(text: str) -> int:
-    """Characters of a YAML block between two --- lines at the very beginning."""
-    match = re.match(r"---[ \t]*\n(?:.*\n)*?---[ \t]*(?:\n|$)", text)
-    return match.end() if match else 0
+def front_matter(text: str) -> tuple[int, str]:
+    """(characters, title) of a YAML block between two --- lines at the very beginning; its title where it has one."""
+    match = _FRONT.match(text)
+    titled = re.search(r"^title:[ \t]*([\"']?)(\S.*?)\1[ \t]*$", match[0], re.M) if match else None
+    return match.end() if match else 0, titled[2] if titled else ""
+
+
+def _manual(lines: list[str], i: int) -> bool:
+    """Whether a line in capitals is a heading of a manual page: at the margin, and all below it is indented."""
+    below = next((line for line in lines[i + 1 : i + 3] if line.strip()), "")
+    fits = re.fullmatch(r"[A-Z]{3}[A-Z0-9 /-]*", lines[i].rstrip()) and (i == 0 or not lines[i - 1].strip())
+    return bool(fits and below.startswith("   "))
 
 
 def text_headings(text: str) -> tuple[Heading, ...]:
     """Headings of plain text: a line underlined with = (level 1), - or ~ (level 2), or in capitals (level 2).
 
-    So are questions ("Q: ...", level 6). Where none is underlined, a short line between blank ones that text follows is
-    one too (level 3).
+    A word in capitals is one where the text below it is indented, as in a manual page. So are questions ("Q: ...",
+    level 6). Where none is underlined, a short line between blank ones that text follows is one too (level 3).
     """
     lines = text.split("\n")
     found, loose, start = [], [], 0
@@ -77,7 +88,7 @@ def text_headings(text: str) -> tuple[Heading, ...]:
                 found.append(Heading(start, 6, match[1]))
             elif _UNDERLINE.match(below):
                 found.append(Heading(start, 1 if below[0] == "=" else 2, title))
-            elif alone and title.isupper() and len(title.split()) > 1:
+            elif title.isupper() and ((alone and len(title.split()) > 1) or _manual(lines, i)):
                 found.append(Heading(start, 2, title))
             elif alone and _TITLED.match(line) and any(rest.strip() for rest in lines[i + 1 :]):
                 loose.append(Heading(start, 3, title))

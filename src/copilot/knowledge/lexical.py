@@ -25,6 +25,16 @@ STOP = frozenset(
         "which who whom why will with without would you your",
     )
 )
+COMMON = frozenset(  # words that no question is about
+    re.findall(
+        r"\w+",
+        "a about am an and any are as at be been being but by can cannot could did do does doing for from get give go "
+        "had has have having how i if in into is it its just know let like make many may me mean means might more "
+        "most much must my need no not of off on one only or other our out over own same set should so some such tell "
+        "than that the their them then there these they thing this those to too up us use used using very want was "
+        "way we were what when where whether which while who why will with without would you your",
+    )
+)
 _WORD = re.compile(r"\w+(?:[.-]\w+)*")
 _BETWEEN = re.compile(r"[\W_]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")  # the parts of an identifier
 _ENDINGS = (("ies", "y"), ("sses", "ss"), ("ing", ""), ("ed", ""), ("es", ""), ("s", ""))
@@ -103,8 +113,9 @@ class Lexical:
         return sum(held) / sum(weighed) if weighed else 1.0
 
     def unknown(self, question: str) -> list[str]:
-        """The question's words that no passage holds, as written, each once."""
-        words = [word for word, found in _terms(question) if not any(term in self.vocabulary for term in found)]
+        """The question's words that no passage holds, as written, each once; no words of every question."""
+        told = [(word, found) for word, found in _terms(question) if word.lower() not in COMMON]
+        words = [word for word, found in told if not any(term in self.vocabulary for term in found)]
         return list(dict.fromkeys(words))
 
     def _rarity(self, found_in: "NDArray[np.int64] | np.int64 | int") -> "NDArray[np.float64]":

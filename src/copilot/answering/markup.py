@@ -1,0 +1,151 @@
+"""The text of an entry in; the same without what markdown and HTML hide from a reader, out.
+
+Quotes and alerts become paragraphs, below a line "Warning" or "Note" where they are one; entities become characters;
+tags, footnote marks, struck text and lists of links within the page go. Code stays as it is.
+"""
+
+import html
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+
+_FENCE = ("```", "~~~")
+_NOTES, _WARNINGS = r"note|info|tip|hint|abstract|important|seealso", r"warning|caution|danger|attention|error|alert"
+_KIND = rf"(?P<kind>{_NOTES}|{_WARNINGS})"
+_MARKED = re.compile(  # what begins an alert: "[!NOTE]", ":::tip Title", "!!! danger", ".. warning::"
+    rf"(?:\[!{_KIND.replace('kind', 'hub')}\]|:::+ *\{{?\.?{_KIND.replace('kind', 'box')}\}}?|"
+    rf"(?:!!!|\?\?\?\+?) +{_KIND.replace('kind', 'mk')}\b|\.\. +{_KIND.replace('kind', 'rst')}::)(?P<rest>.*)$",
+    re.I,
+)
+_BOX = re.compile(
+    rf"<(div|p|aside|blockquote)\b[^>]*\bclass=[\"'][^\"'>]*\b{_KIND}\b[^\"'>]*[\"'][^>]*>(?P<said>.*?)(?:</\1>|\Z)",
+    re.S | re.I,
+)
+_SIGN = re.compile(r"^([-*+] +|\d+[.)] +)?((?:[\u2139\u2600-\u27bf\U0001f300-\U0001faff]\ufe0f?)+)[ \t]*(?=\S)")
+_ALARM, _ADVICE = "\u26a0\u26d4\u2757\u203c\U0001f6a8\U0001f6d1\U0001f525", "\u2139\U0001f4a1\U0001f4dd\U0001f4cc"
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.S)
+_QUOTE = re.compile(r" {0,3}> ?")
+_LINKED = re.compile(r"[ \t]*(?:[-*+]|\d+[.)]) +\[[^\]]*\]\(#[^)]*\)[ \t]*$")  # to a place of the same page
+_FOOTNOTE = re.compile(r"^\[\^[\w-]+\]:[ \t]*")
+_TAG = re.compile(r"</?(?:p|div|details|summary|section|article|center|font|ul|ol|dl|tbody|thead)\b[^<>]*>", re.I)
+_ENTITY = re.compile(r"&(?:#\d+|#x[\da-f]+|[a-z]\w+);", re.I)
+_HIDDEN = re.compile(r"\[\^[\w-]+\]|~~[^~\n]+~~[ \t]*")
+_NUMBERED = re.compile(r"[ \t]*\((?:\[?#\d+\]?(?:\([^()]*\))?(?:, )?)+\)[ \t]*$")  # "(#412)", of a list of changes
+_IMAGE = re.compile(r"^[ \t]*(?:\[?!\[[^\]]*\]\([^()]*\)(?:\]\([^()]*\))?[ \t]*)+$")  # alone on its line
+_TASK = re.compile(r"^([ \t]*[-*+] +)\[[ xX]\] +")
+
+
+def plain(text: str) -> str:
+    """`text` as it is read, line by line."""
+    return "\n".join(_lines(text))
+
+
+def cell(text: str) -> str:
+    """A cell of a table: breaks and items of lists become commas and semicolons, tags and escapes go."""
+    text = re.sub(r"(?<=`)\s*<br\s*/?>\s*(?=`)", ", ", text)
+    text = re.sub(r"(?:\s|<br\s*/?>|&nbsp;)+", " ", re.sub(r"</?(?:ul|ol|p)\b[^<>]*>", "", text)).strip()
+    text = re.sub(r"\s*</li>\s*(?=<li)", "; ", text)
+    return re.sub(r"</?li\b[^<>]*>", "", text).replace("\\|", "|").strip()
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines outside code as they are read, those of code as they are."""
+    fenced = False
+
+    def code(line: str) -> bool:
+        nonlocal fenced
+        fence = line.strip().startswith(_FENCE)
+        fenced ^= fence
+        return fenced or fence
+
+    for inside, group in groupby(text.split("\n"), code):
+        part = list(group)
+        yield from part if inside else _read("\n".join(part)).split("\n")
+
+
+def _read(text: str) -> str:
+    """A part without code."""
+    text = _COMMENT.sub("", text)
+    text = _BOX.sub(lambda box: f"\n\n{_title(box['kind'])}\n{_flat(box['said'])}\n\n", text)
+    text = _unlisted(text)
+    lines = _alerted(_unquoted(text.split("\n")))
+    return "\n".join(_line(line) for line in lines if not (_LINKED.match(line) or _IMAGE.match(line)))
+
+
+def _title(kind: str) -> str:
+    return "Warning" if re.fullmatch(_WARNINGS, kind, re.I) else "Note"
+
+
+def _flat(text: str) -> str:
+    """HTML within a box as one paragraph."""
+    return " ".join(_TAG.sub(" ", text).split())
+
+
+def _unlisted(text: str) -> str:
+    """Items of HTML lists, outside tables, as lines of their own."""
+    if "<li" not in text.lower():
+        return text
+
+    def items(match: "re.Match[str]") -> str:
+        told = [" ".join(item.split()) for item in re.split(r"</?li\b[^<>]*>", match[2], flags=re.I) if item.strip()]
+        marks = (f"{n}. " if match[1].lower() == "ol" else "- " for n, _ in enumerate(told, 1))
+        return "\n\n" + "\n".join(f"{mark}{item}" for mark, item in zip(marks, told, strict=True)) + "\n\n"
+
+    return re.sub(r"(?m)^[ \t]*<(ul|ol)\b[^<>]*>(.*?)</\1>", items, text, flags=re.S | re.I)
+
+
+def _unquoted(lines: Sequence[str]) -> Iterator[str]:
+    """Block quotes without their marks; a console's prompts stay."""
+    for quoted, group in groupby(lines, lambda line: bool(_QUOTE.match(line))):
+        part = list(group)
+        if quoted:
+            told = [_QUOTE.sub("", line, count=1) for line in part]
+            first = next((line for line in told if line.strip()), "")
+            if re.match(r"[A-Z\d\[*_`\"'“(:!|#-]|[^\x00-\x7f]", first) or any(re.search(r"[.!?:]$", t) for t in told):
+                part = ["", *_unquoted(told), ""]
+        yield from part
+
+
+def _alerted(lines: Iterator[str]) -> Iterator[str]:
+    """What begins an alert becomes a line that `entries` knows; its text loses its indentation."""
+    inside = False
+    for line in lines:
+        found = _MARKED.match(line.strip())
+        if found:
+            kind = next(kind for kind in (found["hub"], found["box"], found["mk"], found["rst"]) if kind)
+            rest = re.sub(r"^[ \t:|-]+|^[ \t]*\[.*\]$", "", found["rest"]).strip(" \"'")
+            yield from ("", _title(kind), *[rest] * (len(rest.split()) > 3))
+            inside = not found["hub"] and not found["box"]
+        elif re.match(r":::+ *$", line.strip()):
+            yield ""
+        else:
+            inside = inside and (not line.strip() or line.startswith((" ", "\t")))
+            yield line.strip() if inside else line
+
+
+def _line(line: str) -> str:
+    """A line without what is not seen."""
+    line = _NUMBERED.sub("", _TASK.sub(r"\1", _FOOTNOTE.sub("", line)))
+    if not line.startswith("|"):
+        line = _outside(line, lambda part: _TAG.sub("", part))
+    line = _ENTITY.sub(lambda match: html.unescape(match[0]).replace("\xa0", " "), _outside(line, _shown))
+    sign = _SIGN.match(line)
+    if not sign:
+        return line
+    rest = (sign[1] or "") + line[sign.end() :]
+    if re.match(rf"\W*(?:{_NOTES}|{_WARNINGS})\b", rest, re.I):
+        return rest
+    alarm, advice = sign[2][0] in _ALARM, sign[2][0] in _ADVICE
+    return f"{sign[1] or ''}{'Warning' if alarm else 'Note'}: {line[sign.end() :]}" if alarm or advice else rest
+
+
+def _shown(part: str) -> str:
+    return _HIDDEN.sub("", part)
+
+
+def _outside(line: str, change: Callable[[str], str]) -> str:
+    """`line` with what stands outside backticks changed."""
+    spans = line.split("`")
+    if len(spans) % 2 == 0:
+        return change(line)
+    return "`".join(span if i % 2 else change(span) for i, span in enumerate(spans))

@@ -1,0 +1,112 @@
+"""Paragraphs of documentation in; their whole sentences out, on one line each and without marks."""
+
+import re
+from collections.abc import Iterable
+
+NOTE = re.compile(
+    r"(?!\W{0,2}`|(?:\*\*|__)(?-i:[a-z]))\W{0,2}(?:note|warning|caution|tip|important|(?-i:Limits?))\b\W{0,2}:\W{0,2}\s*",
+    re.I,
+)
+ALERT = re.compile(r"\W{0,3}(?:note|warning|caution|tip|important|danger|attention)\W{0,3}$", re.I)
+PAST = re.compile(
+    r"\W*(?:(?:added|changed|new|deprecated) in\b|history$|see also\W*$|examples?(?:\W*$|: )|©|copyright\b|"
+    r"except where otherwise noted|see all \w+ legal\b|all rights reserved|updated: \d|stability: \d)",
+    re.I,
+)
+CUT = re.compile(r"\b(?:to|and|the|an?|of|or|with|for|in|is|are|by|from|that)$")
+_PLAIN = re.compile(r"[a-z]+[ ,]")
+SENTENCE = re.compile(
+    r"(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bvs\.)(?<!\bcf\.)"
+    r"(?:(?<=[.!?])\s+(?=[^a-z\s(])|(?<=[.!?])\s+(?=\([A-Z])|(?<=[.!?][\"')])\s+(?=[^a-z\s]))"
+)
+_LINK = re.compile(r"!?\[((?:`[^`]*`|[^\[\]`])+)\]\((?:[^()\s]|\([^()\s]*\))*(?: \"[^\"]*\")?\)")
+_POWER = re.compile(r"<sup>([^<]*)</sup>")
+_MARKUP = re.compile(r"\*\*|</?(?:kbd|br|b|i|em|strong|p|a|span|sub|code|tt|u)\b[^<>]*>")
+LONG = 320  # characters of what is said of a name, beyond which whole sentences are left out
+
+
+def one(text: str) -> str:
+    """`text` on one line, without bold marks, addresses of links and the like; what stands in backticks is kept."""
+    text = _LINK.sub(r"\1", " ".join(text.replace("``", "`").split()))
+    spans = text.split("`")
+    closed = len(spans) % 2 == 1
+    for i, span in enumerate(spans):
+        if i % 2 and closed:
+            spans[i] = span.strip()
+        else:
+            spans[i] = _MARKUP.sub("", _POWER.sub(r"^\1", span)).replace(" ,", ",")
+    return "`".join(spans)
+
+
+def balanced(text: str) -> bool:
+    """Whether every backtick and bracket is closed, as where nothing was cut."""
+    plain = re.sub(r"`[^`]*`|[:;]-?[()]|^\w\)", "", text)
+    return text.count("`") % 2 == 0 and plain.count("(") == plain.count(")")
+
+
+def sentences(paragraphs: Iterable[str], short: bool = False) -> tuple[str, ...]:
+    """Whole sentences, each once; a line that leads over to a list is none.
+
+    One of two words and less, "No.", stays with the sentence after it, or before it; alone it counts where `short`.
+    """
+    parts = (s for p in paragraphs for s in _joined(SENTENCE.split(NOTE.sub("", p, count=1) if NOTE.match(p) else p)))
+    whole = (s for s in parts if _whole(s, short) and balanced(s) and not PAST.match(s))
+    return unique(s[0].upper() + s[1:] if _PLAIN.match(s) else s for s in whole)
+
+
+def _joined(parts: Iterable[str]) -> list[str]:
+    """The sentences of a paragraph, short ones joined with the next, or at the end with the one before."""
+    found: list[str] = []
+    waiting = ""
+    for part in filter(None, map(str.strip, parts)):
+        whole = f"{waiting} {part}".strip()
+        waiting = whole if _brief(part) else ""
+        found += [] if waiting else [whole]
+    if waiting and found and ends(found[-1]):
+        found[-1] += f" {waiting}"
+    elif waiting:
+        found.append(waiting)
+    return found
+
+
+def _brief(sentence: str) -> bool:
+    """Whether it ends, and has too few words to be read alone."""
+    return len(sentence.split()) < 3 and sentence.endswith((".", "!")) and sentence[:1].isalpha()
+
+
+def _whole(sentence: str, short: bool) -> bool:
+    last = sentence.rstrip("\"')*`")[-1:]
+    return last in (".", "!") and (ends(sentence) or short)
+
+
+def done(step: str, numbered: bool = False) -> str:
+    """What a step tells to do: its sentences, or all of it where it ends without a mark, or has two words.
+
+    A numbered one is not lost where what follows its colon is not shown.
+    """
+    if numbered and step.endswith(":"):
+        step = f"{step} see the sources."
+    if found := sentences([step], short=numbered):
+        return " ".join(found)
+    whole = step.rstrip(" .!").count(". ") == 0 and balanced(step) and step[-1] not in ":?,;" and not CUT.search(step)
+    return f"{step.rstrip('.')}." if whole and (1 if step.endswith(".") else 2) <= len(step.split()) < 30 else ""
+
+
+def short(text: str) -> str:
+    """The first sentences of what is said of a name; a cut one is left out."""
+    kept: list[str] = []
+    for part in SENTENCE.split(text):
+        if kept and (len(" ".join([*kept, part])) > LONG or not part.rstrip("\"')`").endswith((".", "!", "?"))):
+            continue
+        kept.append(part.strip())
+    return re.sub(r",? (?:e\.g\.|i\.e\.|such as|for example|see)[:,]?$", ".", " ".join(kept).rstrip(" :,;"))
+
+
+def unique(texts: Iterable[str]) -> tuple[str, ...]:
+    """Each text once, in order."""
+    return tuple(dict.fromkeys(texts))
+
+
+def ends(text: str) -> bool:
+    """Whether it ends as a sentence does, and has three words and more."""
+    return text.rstrip("\"')*`").endswith((".", "!", "?")) and len(text.split()) > 2
