@@ -21,6 +21,7 @@ _PARTS = re.compile(
 )
 _ROW = re.compile(rf"^\|[ \t]*`?({VERBS})`?[ \t]*\|[ \t]*`?(?:{_HOST})?({_PATH})`?[ \t]*\|", re.M)
 _CURL = re.compile(rf"curl\b[^\n]*?(?:\\\n[^\n]*?)*?[\"' ](?:{_HOST})({_PATH})")
+MENTIONED = 8  # words beside a call; a line with more, after the first paragraph, is about another
 _METHOD = re.compile(rf"(?:-X ?|--request[ =])[\"']?({VERBS})\b")
 _MODULE = re.compile(
     r"(?:The \w+ |Use )?`?([a-z]+(?:[A-Z]\w*|_\w+)|(?<=`)[\w$]+(?:[.-]\w+)*(?:\(\))?(?=`))`?(?![\w(.])"
@@ -42,8 +43,11 @@ def endpoints(header: str, text: str) -> tuple[str, ...]:
     for pattern in (_LINE, _ROW, _PARTS):
         if found := _all(pattern, text):
             return found
-    prose = re.sub(r"```.*?(?:```|\Z)", "", text, flags=re.S)
-    if found := _all(_CALL, prose):
+    prose = re.sub(r"```.*?(?:```|\Z)|^#.*$", "", text, flags=re.S | re.M)
+    opening, *rest = re.split(r"\n\s*\n", prose.strip())
+    below = [line for part in rest for line in part.splitlines()]
+    told = [line for line in below if line.startswith("|") or len(_CALL.sub("", line).split()) < MENTIONED]
+    if found := _all(_CALL, "\n".join([opening, *told])):
         return found[:1]
     for example in _CURL.finditer(text):
         shown = example[0]

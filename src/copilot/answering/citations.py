@@ -27,7 +27,7 @@ class Citing:
         self.refused = False  # whether the answer says that the documents do not say
 
     def cite(self, text: str) -> Citation | None:
-        """The citation of a section; None where no hit supports it, and for all of an answer that begins as a refusal."""
+        """The citation of a section; None where no hit supports it, and for a whole answer that begins as a refusal."""
         self.refused = self.refused or text.startswith(SAID)
         hit = None if self.refused else best_hit(text, self.hits)
         if hit is None:
@@ -67,7 +67,8 @@ def _quoted(text: str, hits: Sequence[Hit]) -> int | None:
     """The place of the first hit that a sentence of `text` stands in as it is."""
     told = [_plain(sentence) for sentence in re.split(r"(?<=[.!?])\s+|\n", text)]
     wanted = [f" {sentence} " for sentence in told if len(content_words(sentence)) > 1]
-    return next((n for n, hit in enumerate(hits) if any(words in f" {_plain(hit.chunk.text)} " for words in wanted)), None)
+    texts = (f" {_plain(hit.chunk.text)} " for hit in hits)
+    return next((n for n, held in enumerate(texts) if any(words in held for words in wanted)), None)
 
 
 def _plain(text: str) -> str:
