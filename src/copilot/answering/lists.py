@@ -1,7 +1,7 @@
 """The lines of an entry in; the same with what stands below an item of a list folded into the item's line, out.
 
 A step keeps its paragraphs, its commands and what may be chosen in it, and so its number. A name whose values are
-listed below it keeps them. Letters, "(1)" and numbers that a PDF has put on a line of their own become usual marks.
+listed below it keeps them. Letters and "(1)" become usual marks.
 """
 
 import re
@@ -16,7 +16,6 @@ _ROUND = re.compile(r"(\s*)\((\d{1,2})\) +(?=\S)")
 _LETTER = re.compile(r"(\s*)\(?([a-h])[.)] +(?=\S)")
 _NAME = re.compile(r"[-*+•] +((?:`[^`\n]+`|[^\s:.,;`–—]+)(?: [^\s:.,;`–—]+){0,2})$")  # a mere name
 _PROMPT = re.compile(r"\s*\$ (\S.{0,98}?)\s*$")
-_ALONE = re.compile(r"\s*(\d{1,2})[.)]?\s*$")
 _TYPED = re.compile(r"\S+ \*?\((?:array|bool|date|dict|enum|float|int|list|map|number|object|string|required|optional)")
 COMMANDS, VALUES = 140, 200  # characters of the commands of a step, and of the values of a name, that are written
 
@@ -39,20 +38,13 @@ def folded(lines: Sequence[str]) -> list[str]:
 def _marked(lines: Sequence[str]) -> list[str]:
     """Other marks of items as usual ones."""
     letters = {match[2] for line in lines if (match := _LETTER.match(line))}
-    numbers = {int(match[1]) for line in lines if (match := _ALONE.match(line))}
     out: list[str] = []
-    for n, line in enumerate(lines):
-        below = lines[n + 1] if n + 1 < len(lines) else ""
+    for line in lines:
         if match := _ROUND.match(line):
             line = f"{match[1]}{match[2]}. {line[match.end() :]}"
         elif {"a", "b"} <= letters and (match := _LETTER.match(line)):
             mark = "-" if len(match[1]) > 1 else f"{ord(match[2]) - ord('a') + 1}."
             line = f"{match[1]}{mark} {line[match.end() :]}"
-        elif {1, 2} <= numbers and (match := _ALONE.match(line)) and re.match(r"[A-Z`\"“]", below.strip()):
-            out.append(f"{match[1]}. {below.strip()}")
-            continue
-        elif out and n and {1, 2} <= numbers and _ALONE.match(lines[n - 1]) and out[-1].endswith(f". {line.strip()}"):
-            continue  # its text stands there already
         out.append(line)
     return out
 

@@ -30,8 +30,11 @@ _TYPE = (
 )
 _CODE = re.compile(r"`?(?:[1-5]\d\d\b|M_[A-Z_]+`|[A-Z]\w*(?:Exception|Error|Fault)\b)")
 _FINE = re.compile(r"`?2\d\d\b")
-_CAPITAL = re.compile(r"[A-Z][a-z][\w ]{0,38}$")
-_NAME = re.compile(r"(?![A-Z][a-z]+$)[A-Za-z][\w.{}*\[\]-]*$|[1-5]\d\d(?:(?:,| or) [1-5]\d\d)*$")
+_CAPITAL = re.compile(r"[A-Z][a-z][\w ]{0,38}$|[A-Z]/[A-Z]$")
+_NAME = re.compile(
+    r"(?![A-Z][a-z]+$)[A-Za-z][\w.{}*\[\]-]*$|[1-5]\d\d(?:(?:,| or) [1-5]\d\d)*$|[A-Z][A-Z\d]+(?: [A-Z\d]+){1,3}$|"
+    r"\d{1,4}(?:-\d{1,4})?$"
+)
 _WORD = r"(?:--?)?[\w$@{<*][\w$.\[\]{}<>*/@-]*(?:::?[\w$.\[\]{}<>*/@-]+)*"
 _SPAN = r"(?:\*\*|__)?`[^`\n]+`(?:\*\*|__)?|\*\*[^*\n]+\*\*"
 _ABOUT = (  # a type
@@ -63,7 +66,7 @@ _TELLS = re.compile(  # titles of columns that say what a name is
 )
 _READ = re.compile(  # titles of columns that are told otherwise, or say nothing to a reader
     r"^(?:type|in|required\??|mandatory|default|default value|data ?type|optional|since|version|added|format|example|"
-    r"status|nr|no|#|pos|id|location|schema|method|nullable|path|url|endpoint|link)s?$"
+    r"status|nr|no|#|id|location|schema|method|nullable|path|url|endpoint|link)s?$"
 )
 _SENTENCE = re.compile(
     r"(?:The |Use |Give |Set )?(?:optional |required )?(?:field|value|parameter|option|argument|header|flag|key)? ?"
@@ -149,7 +152,8 @@ def several(text: str) -> list[Row]:
 def bare(name: str) -> str:
     """A name without bold marks, and without the value that may follow it: `query=<string>` is `query`."""
     if "`" not in name:
-        name = re.sub(r"\*\*|__(?=$)|^__", "", name).strip().rstrip("?")
+        name = re.sub(r"\*\*|__(?=$)|^__", "", name).strip()
+        name = name.rstrip("?") if re.match(r"[a-z]\w*\?$", name) else name
     name = re.sub(r"`\s*([^`]*?)\s*`", r"`\1`", name.removeprefix("**").removesuffix("**").replace("[source]", ""))
     if len(name) > 50 and re.match(r"`[^`(]+\([^`]*`$", name):
         name = name.partition("(")[0] + "`"  # a function without its arguments
@@ -226,7 +230,9 @@ def _markdown(lines: Sequence[str]) -> tuple[int, list[Row]]:
     rule = next((i for i, row in enumerate(cells) if all(re.fullmatch(r":?-+:?", c) for c in row)), -1)
     width = len(cells[max(rule, 0)])
     rows = [row for row, line in zip(cells, lines, strict=False) if len(row) == width and line.rstrip().endswith("|")]
-    return count, _rows(cells[0] if rule > 0 else [""] * width, rows[rule + 1 :])
+    head = cells[0] if rule > 0 else [""] * width
+    told = [row for row in rows[rule + 1 :] if row != head and not all(re.fullmatch(r":?-+:?", c) for c in row)]
+    return count, _rows(head, told)  # a table of several pages may repeat its titles
 
 
 def _apart(lines: Sequence[str]) -> tuple[int, list[Row]] | None:
@@ -246,7 +252,7 @@ def _lost(lines: Sequence[str]) -> tuple[int, list[Row]] | None:
     rows: list[list[str]] = []
     at = width
     while width > 1 and len(lines) >= at + width and _NAME.match(lines[at]):
-        cells, at = list(lines[at : at + width]), at + width
+        cells, at = _cells(lines, at, width)
         while len(cells[-1]) > SHORT and not cells[-1].rstrip().endswith((".", "!", "?")) and at < len(lines):
             if _NAME.match(lines[at]) or _CAPITAL.match(lines[at]):
                 break
@@ -254,6 +260,22 @@ def _lost(lines: Sequence[str]) -> tuple[int, list[Row]] | None:
             at += 1
         rows.append(cells)
     return (at, _rows(lines[:width], rows)) if rows else None
+
+
+def _cells(lines: Sequence[str], at: int, width: int) -> tuple[list[str], int]:
+    """(the cells of a row, the line after them); a line of words that begins small goes on with the cell before."""
+    cells: list[str] = []
+    while at < len(lines) and lines[at].strip():
+        line = lines[at]
+        goes_on = cells and len(cells[-1].split()) > 2 and not cells[-1].endswith((".", "!", "?"))
+        if goes_on and re.match(r"[a-z]+\.$|[a-z]+,? [a-z]", line):
+            cells[-1] += f" {line}"
+        elif len(cells) == width:
+            break
+        else:
+            cells.append(line)
+        at += 1
+    return [*cells, *[""] * (width - len(cells))], at
 
 
 def _ended(text: str, title: str) -> str:

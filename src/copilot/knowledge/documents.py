@@ -7,8 +7,9 @@ from pathlib import Path
 
 from copilot.config import Documents
 from copilot.errors import CopilotError
-from copilot.knowledge.formats import read_docx, read_other, read_pdf
 from copilot.knowledge.headings import front_matter, markdown_headings, text_headings
+from copilot.knowledge.pdf import read_pdf
+from copilot.knowledge.word import read_docx
 from copilot.plain import clean
 from copilot.types import Document
 
@@ -84,7 +85,7 @@ def load_document(name: str, file: Path) -> Document:
             text = _decode(data, file)
             headings = text_headings(text)
         case _:
-            text, headings = clean(read_other(file)), ()
+            text, headings = clean(_read_other(file)), ()
     if not any(character.isalnum() for character in text):
         hint = "run OCR on it first" if suffix == ".pdf" else "remove it"
         raise CopilotError(f"{file}: no text in it", f"{hint}, or name it in `documents.exclude`")
@@ -100,3 +101,18 @@ def _decode(data: bytes, file: Path) -> str:
         line = data[: error.start].count(b"\n") + 1
         raise CopilotError(f"{file}:{line}: not UTF-8 text", "save the file as UTF-8") from None
     return clean(text.replace("\r\n", "\n"))
+
+
+def _read_other(file: Path) -> str:
+    """Further formats through langchain-community's loaders (the `loaders` extra)."""
+    try:
+        from langchain_community.document_loaders import UnstructuredFileLoader
+
+        return "\n\n".join(part.page_content for part in UnstructuredFileLoader(str(file)).load())
+    except ImportError:
+        raise CopilotError(
+            f"{file}: {file.suffix} files need the `loaders` extra",
+            "pip install 'tech-clarity-copilot[loaders]' unstructured, or name the file in `documents.exclude`",
+        ) from None
+    except Exception as error:  # each loader has its own
+        raise CopilotError(f"{file}: cannot be read: {error}", "name it in `documents.exclude`") from None

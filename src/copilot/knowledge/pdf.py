@@ -1,4 +1,4 @@
-"""The bytes of a .pdf, a .docx or a further format in, text with its headings and pages out."""
+"""The bytes of a PDF in, its text with headings, pages and tables out."""
 
 import logging
 import re
@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from copilot.errors import CopilotError
+from copilot.knowledge.pdf_tables import draws, with_tables
 from copilot.plain import clean
 from copilot.types import Heading
 
 _UNTITLED = re.compile(r"\W*(?:untitled|anonymous|unnamed|document\d*|microsoft word\b.*)\W*$", re.I)
 LARGER, LONGEST = 1.1, 80  # a heading's letters against those of the text; its characters, at most
-_BULLET = re.compile("^[\x7f\uf0b7](?= )", re.M)  # what becomes of a bullet in a symbol font
+EDGE, SHARE = 3, 0.6  # lines of a page's top and bottom that may be running ones; the share of pages that have one
+_BULLET = re.compile("^[ \t]*[\x7f\uf0b7\u2022\u25aa\u25e6\u25cf\u2023]\\s+(?=\\S)", re.M)  # \x7f: of a symbol font
+_NUMBER = re.compile(r"^(\d{1,2})[.)]?\n(?=[^\W\d_]\S* \S)", re.M)  # of an item, on a line of its own
+_HYPHEN = re.compile(r"([^\W\d_]{2,})-\n([a-z]{2,})")
 
 
 def read_pdf(data: bytes, file: Path) -> tuple[str, tuple[int, ...], tuple[Heading, ...], str]:
@@ -31,7 +35,10 @@ def read_pdf(data: bytes, file: Path) -> tuple[str, tuple[int, ...], tuple[Headi
         reader = PdfReader(BytesIO(data))
         if reader.is_encrypted and not reader.decrypt(""):
             raise locked
-        pages = [_clean(_BULLET.sub("•", page.extract_text())) + "\n" for page in reader.pages]
+        pages = [_lined(page.extract_text()) for page in reader.pages]
+        contents = [page.get_contents() for page in reader.pages]
+        pages = with_tables(data, pages, [part is not None and draws(part.get_data()) for part in contents])
+        pages = [f"{page.strip()}\n" for page in _unbroken(_without_running(pages))]
         title = _clean(str((reader.metadata and reader.metadata.title) or "")).strip()
         outline = list(_outline(reader, reader.outline, 1)) or _larger(reader)
     except (FileNotDecryptedError, DependencyError):
@@ -47,6 +54,47 @@ def read_pdf(data: bytes, file: Path) -> tuple[str, tuple[int, ...], tuple[Headi
         length += len(text)
     whole = "".join(pages)
     return whole, tuple(starts), _located(whole, starts, outline), "" if _UNTITLED.match(title) else title
+
+
+def _lined(text: str) -> str:
+    """The lines of a page, with bullets and numbers of lists on the lines of their items."""
+    text = _clean(_BULLET.sub("• ", re.sub(r"(?m)^[ \t]+", "", text)))
+    expected = 1
+
+    def item(match: "re.Match[str]") -> str:
+        nonlocal expected
+        number = int(match[1])
+        follows = number > 1 or re.search(r"^2[.)]?\n[^\W\d_]\S* ", text[match.end() :], re.M)
+        if number not in (1, expected) or not follows:
+            return match[0]
+        expected = number + 1
+        return f"{number}. "
+
+    return _NUMBER.sub(item, text)
+
+
+def _without_running(pages: list[str]) -> list[str]:
+    """The pages without the lines that stand at the top or the bottom of most, their numbers aside."""
+    kinds = [[re.sub(r"\d+", "#", line.strip()) for line in page.split("\n")] for page in pages]
+    told = [[n for n, line in enumerate(lines) if line] for lines in kinds]
+    edges = [{*own[:EDGE], *own[-EDGE:]} for own in told]
+    found = Counter(kind for lines, own in zip(kinds, edges, strict=True) for kind in {lines[n] for n in own})
+    running = {kind for kind, count in found.items() if count > 1 and count >= SHARE * len(pages) and kind[0] != "|"}
+    return [
+        "\n".join(line for n, line in enumerate(page.split("\n")) if n not in own or kind[n] not in running)
+        for page, own, kind in zip(pages, edges, kinds, strict=True)
+    ]
+
+
+def _unbroken(pages: list[str]) -> list[str]:
+    """The pages with words whole that a line's end has broken, with a hyphen where the document has it elsewhere."""
+    words = set(re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", "\n".join(pages).lower()))
+
+    def whole(match: "re.Match[str]") -> str:
+        hyphened = f"{match[1]}-{match[2]}"
+        return hyphened if hyphened.lower() in words else f"{match[1]}{match[2]}"
+
+    return [_HYPHEN.sub(whole, page) for page in pages]
 
 
 def _clean(text: str) -> str:
@@ -108,54 +156,3 @@ def _larger(reader: Any) -> list[tuple[int, str, int]]:
     sizes = sorted(filter(titled, amount), reverse=True)
     named = re.compile(r"[^\W\d_]{2}")
     return [(sizes.index(z) + 1, text, page) for z, text, page in lines if z in sizes and named.search(text)]
-
-
-def read_docx(data: bytes, file: Path) -> str:
-    """A Word file as markdown: headings as #, tables as pipe tables, in reading order."""
-    from docx import Document as open_docx
-    from docx.table import Table
-
-    try:
-        content = open_docx(BytesIO(data)).iter_inner_content()
-        blocks = [_table(block) if isinstance(block, Table) else _line(block) for block in content]
-    except Exception:  # no zip, a zip without a document, broken XML: each library below has its own exception
-        raise CopilotError(f"{file}: not a Word document (.docx)", "open it in Word and save it as .docx") from None
-    text = "\n\n".join(block for block in blocks if block)
-    return re.sub(r"(?m)^((-|1\.) .*)\n\n(?=\2 )", r"\1\n", text) + "\n"
-
-
-def _line(paragraph: Any) -> str:
-    """A paragraph by its style."""
-    text, style = str(paragraph.text).strip(), (paragraph.style.name if paragraph.style else "") or ""
-    if not text:
-        return ""
-    if style == "Title":
-        return "# " + " ".join(text.split())
-    if match := re.fullmatch(r"Heading (\d)", style):
-        return "#" * min(int(match[1]) + 1, 6) + " " + " ".join(text.split())
-    if style.startswith("List"):
-        return ("1. " if style.startswith("List Number") else "- ") + text
-    return "\\" + text if text.startswith("#") else text
-
-
-def _table(table: Any) -> str:
-    rows = [[" ".join(cell.text.split()).replace("|", "\\|") for cell in row.cells] for row in table.rows]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    if lines:
-        lines.insert(1, "|" + " --- |" * len(rows[0]))
-    return "\n".join(lines)
-
-
-def read_other(file: Path) -> str:
-    """Further formats through langchain-community's loaders (the `loaders` extra)."""
-    try:
-        from langchain_community.document_loaders import UnstructuredFileLoader
-
-        return "\n\n".join(part.page_content for part in UnstructuredFileLoader(str(file)).load())
-    except ImportError:
-        raise CopilotError(
-            f"{file}: {file.suffix} files need the `loaders` extra",
-            "pip install 'tech-clarity-copilot[loaders]' unstructured, or name the file in `documents.exclude`",
-        ) from None
-    except Exception as error:  # each loader has its own
-        raise CopilotError(f"{file}: cannot be read: {error}", "name it in `documents.exclude`") from None

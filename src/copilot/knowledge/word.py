@@ -1,0 +1,142 @@
+"""The bytes of a Word file in, its text as markdown out: headings, numbered lists and tables in reading order."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from io import BytesIO
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from copilot.errors import CopilotError
+
+LONGEST = 80  # characters of a line in bold that is taken for a heading
+_ITEM = re.compile(r" *(?:-|\d+\.) ")
+
+
+def read_docx(data: bytes, file: Path) -> str:
+    """A Word file as markdown. Raises CopilotError for what is none.
+
+    A heading is told by its style, by one that it is based on, or by its outline level; where no paragraph has such a
+    style, by bold letters on a line of its own.
+    """
+    from docx import Document as open_docx
+    from docx.table import Table
+
+    try:
+        content = list(open_docx(BytesIO(data)).iter_inner_content())
+        bold = not any(not isinstance(block, Table) and _level(block) > 1 for block in content)
+        counts: Counter[tuple[int, int]] = Counter()
+        blocks = [_table(block) if isinstance(block, Table) else _line(block, counts, bold) for block in content]
+    except Exception:  # no zip, a zip without a document, broken XML: each library below has its own exception
+        raise CopilotError(f"{file}: not a Word document (.docx)", "open it in Word and save it as .docx") from None
+    return "".join(_joined([block for block in blocks if block]))
+
+
+def _joined(blocks: list[str]) -> Iterator[str]:
+    """The blocks with a blank line after each but an item that another follows."""
+    for block, after in pairwise([*blocks, ""]):
+        yield block + ("\n" if not after or (_ITEM.match(block) and _ITEM.match(after)) else "\n\n")
+
+
+def _line(paragraph: Any, counts: Counter[tuple[int, int]], bold: bool) -> str:
+    """A paragraph by its style and its place in a list; `counts` are the items of each list so far."""
+    text = str(paragraph.text).strip()
+    if not text:
+        return ""
+    if level := _level(paragraph) or (3 if bold and _bold(paragraph) else 0):
+        counts.clear()  # a list that goes on below a heading counts anew
+        return "#" * min(level, 6) + " " + " ".join(text.split())
+    style = (paragraph.style.name if paragraph.style else "") or ""
+    number, deep, kind = _numbering(paragraph)
+    kind = kind or ("decimal" if style.startswith("List Number") else "bullet" if style.startswith("List") else "none")
+    if kind == "none":
+        counts.pop((0, 0), None)  # lists by style alone end with the next paragraph
+        return "\\" + text if text.startswith("#") else text
+    for key in [key for key in counts if key[0] == number and key[1] > deep]:
+        del counts[key]
+    counts[number, deep] += kind != "bullet"
+    return "   " * deep + ("- " if kind == "bullet" else f"{counts[number, deep]}. ") + text
+
+
+def _level(paragraph: Any) -> int:
+    """The level of a heading, 1 the title's; 0 for what is none."""
+    style = paragraph.style
+    outline = _outline(paragraph._p.pPr)
+    for _ in range(10):  # styles may be based on each other
+        if style is None:
+            break
+        if style.name == "Title":
+            return 1
+        if match := re.fullmatch(r"Heading (\d)", style.name or ""):
+            return int(match[1]) + 1
+        outline = _outline(style.element.pPr) if outline is None else outline
+        style = style.base_style
+    return outline + 2 if outline is not None and outline < 9 else 0
+
+
+def _outline(properties: Any) -> int | None:
+    """The outline level of a paragraph's properties, 0 for the highest; 9 is the text's."""
+    from docx.oxml.ns import qn
+
+    found = properties.find(qn("w:outlineLvl")) if properties is not None else None
+    return int(found.get(qn("w:val"))) if found is not None else None
+
+
+def _bold(paragraph: Any) -> bool:
+    """Whether a short line in bold, which is no sentence, stands for a heading."""
+    runs = [run for run in paragraph.runs if run.text.strip()]
+    text = paragraph.text.strip()
+    return bool(runs) and all(run.bold for run in runs) and len(text) <= LONGEST and text[-1] not in ".,;:"
+
+
+def _numbering(paragraph: Any) -> tuple[int, int, str]:
+    """(list, depth, number format) of an item, its own or its style's; the format is "" where it is no item."""
+    from docx.oxml.ns import qn
+
+    found, style = paragraph._p.pPr.numPr if paragraph._p.pPr is not None else None, paragraph.style
+    for _ in range(10):
+        if found is not None or style is None:
+            break
+        found = style.element.pPr.numPr if style.element.pPr is not None else None
+        style = style.base_style
+    if found is None or found.numId is None:
+        return 0, 0, ""
+    number, deep = int(found.numId.val), int(found.ilvl.val) if found.ilvl is not None else 0
+    if number == 0:  # numbering is switched off
+        return 0, 0, "none"
+    numbering = paragraph.part.numbering_part.element
+    abstract = next((n.abstractNumId.val for n in numbering.num_lst if n.numId == number), None)
+    for definition in numbering.findall(qn("w:abstractNum")):
+        if int(definition.get(qn("w:abstractNumId"))) == abstract:
+            for level in definition.findall(qn("w:lvl")):
+                kind = level.find(qn("w:numFmt"))
+                if int(level.get(qn("w:ilvl"))) == deep and kind is not None:
+                    return number, deep, str(kind.get(qn("w:val")))
+    return number, deep, ""
+
+
+def _table(table: Any) -> str:
+    """A table as a pipe table: a cell that goes over several columns stands in the first, one over rows in each.
+
+    A first row that is one cell is a line above it; two rows of titles become one.
+    """
+    grid = [[cell._tc for cell in row.cells] for row in table.rows]
+    rows = [[" ".join(cell.text.split()).replace("|", "\\|") for cell in row.cells] for row in table.rows]
+    if not rows or not rows[0]:
+        return ""
+    for cells, row in zip(grid, rows, strict=True):
+        for n in range(len(cells) - 1, 0, -1):
+            row[n] = "" if cells[n] is cells[n - 1] else row[n]
+    above = ""
+    if len(rows) > 2 and len(grid[0]) > 1 and len(set(map(id, grid[0]))) == 1:
+        above, grid, rows = rows[0][0], grid[1:], rows[1:]
+    if len(rows) > 2 and any(left is right for left, right in pairwise(grid[0])):
+        over = ""
+        for n, cell in enumerate(grid[0]):
+            over = rows[0][n] or (over if n and cell is grid[0][n - 1] else "")
+            rows[1][n] = over if cell is grid[1][n] else f"{over} {rows[1][n]}".strip()
+        rows = rows[1:]
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    lines.insert(1, "|" + " --- |" * len(rows[0]))
+    return "\n".join([*[above, ""] * bool(above), *lines])
