@@ -11,6 +11,7 @@ from copilot.answering.glossary import Explaining, Term
 from copilot.answering.identifiers import quotable, sayable
 from copilot.answering.marks import FENCE, Marker, Unnumbered, marked
 from copilot.answering.quoting import offered
+from copilot.answering.ranking import read_question
 from copilot.answering.refusal import abstained, refusal, shaped
 from copilot.answering.repair import Repaired, ask_again, repair_messages, to_repair
 from copilot.answering.said import Fill, Once
@@ -176,7 +177,10 @@ class Answerer:
         return [made[n] for n in range(len(asked))]
 
     def _refused(self, question: str) -> Abstention | None:
-        return self.doubt(question) if self.doubt else None
+        """Why nothing is answered; a question for a term of the glossary always is."""
+        if not self.doubt or any(read_question(question, ()).is_for(term.name) for term in self.glossary):
+            return None
+        return self.doubt(question)
 
     def _prompt(self, question: str) -> tuple[list[Hit], list[Message]]:
         hits = self.retrieve(question) if self.retrieve else []

@@ -22,7 +22,20 @@ from copilot.answering.prose import (
     short,
     unique,
 )
-from copilot.answering.rows import SHORT, Kind, Row, fine, item, label, sentence, settled, several, table, typed
+from copilot.answering.rows import (
+    SHORT,
+    Kind,
+    Row,
+    fine,
+    item,
+    label,
+    name_of,
+    sentence,
+    settled,
+    several,
+    table,
+    typed,
+)
 from copilot.prompt.grammar import VERBS
 
 _TITLE, _FENCE = re.compile(r"#{1,6} |[-=~^]{3,}$"), ("```", "~~~")
@@ -30,7 +43,7 @@ _PAGE = re.compile(r"\n*^[^\n|]{0,80}\bpage \d+(?: of \d+)?$\n?", re.I | re.M)  
 _CODE = re.compile(r"\s*(?:[{}\[\]](?!\w+\}?`? )|\"[\w.-]+\":|curl |-[HdX] |[$>] (?!\*\*)|>>>|</?\w+>)")
 _CALL = re.compile(rf"[\s*`\[]*(?:{VERBS})[*`\s:\]]+\S+(?: HTTP/\S+)?\s*$|[\s*`]*(?:{VERBS})[\s*`]*$")
 _LABEL = re.compile(r"(?:\*\*|__)?[A-Z][\w'` /-]{1,60}?(?::(?:\*\*|__)?|(?:\*\*|__):?)$")
-_FACT = re.compile(r"\W{0,3}(Default(?: value)?|Possible values|Allowed values)\W{0,3}:\W{0,3}? (.{1,120}?)\\?$")
+_FACT = re.compile(r"\W{0,3}(Type|Default(?: value)?|Possible values|Allowed values)\W{0,3}:\W{0,3}? (.{1,120}?)\\?$")
 _BACK = re.compile(
     r"`?\W{0,2}(Returns?|Return value|Raises|Throws|Yields)\b:?[`*]*:? +(?:[<{][^<>{}]*[>}] *)?(.*)", re.S
 )
@@ -80,10 +93,11 @@ def read_entry(text: str, whole: bool = True, header: str = "") -> Entry:
 
     Code and headings are left out, and so is a sentence that a cut has left without its beginning or end.
     """
-    lines = usual(_PAGE.sub("\n", text))
-    if explains := terms(header.rpartition(" › ")[2], text):
+    title = header.rpartition(" › ")[2]
+    if explains := terms(title, text):
         return Entry((), (), (), tuple(explains))
-    parts = _Parts(label(header.rpartition(" › ")[2]) if " › " in header else "")
+    lines = usual(_PAGE.sub("\n", text))
+    parts = _Parts(label(title) if " › " in header else "")
     at = 0
     while at < len(lines):
         at += _line(lines, at, parts)
@@ -98,7 +112,11 @@ def read_entry(text: str, whole: bool = True, header: str = "") -> Entry:
     left = [part for kind, paragraph in left for part in _warned(kind, paragraph)]
     asked = header.endswith("?")
     prose = sentences((p for k, p in left if k == "prose" or (k == "item" and _says(p) and not _DO.match(p))), asked)
-    prose = unique([*prose[:1], *(p for k, p in left if k == "fact"), *prose[1:]])
+    facts = [p for k, p in left if k == "fact"]
+    if (name := name_of(title)) and facts:
+        parts.rows.insert(0, Row(f"`{name}`", " ".join(facts)))
+    else:
+        prose = unique([*prose[:1], *(p for p in facts if not p.startswith("Type")), *prose[1:]])
     told = (done(p, k == "step") for k, p in left if k == "step" or (k == "item" and _DO.match(p)))
     steps = unique(filter(None, told))
     notes = sentences(p for k, p in left if k == "note")

@@ -50,9 +50,14 @@ def read_glossary(chunks: Iterable[Chunk]) -> tuple[Term, ...]:
     return tuple(sorted(found.values(), key=lambda term: -term.folder.count("/")))
 
 
+def is_glossary(title: str) -> bool:
+    """Whether a heading says Glossary, Terms, Terminology or Definitions."""
+    return _TITLE.fullmatch(title.strip()) is not None
+
+
 def terms(title: str, text: str) -> list[tuple[str, str]]:
     """(term, what it means) of the rows and lines below a heading that says Glossary; none below another."""
-    if not _TITLE.fullmatch(title.strip()):
+    if not is_glossary(title):
         return []
     body = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
     rows = [(row[1], row[2]) for row in _ROW.finditer(body)]
@@ -97,7 +102,8 @@ class Explaining:
             return []
         if citation is not None:
             self.documents = [self.hits[citation.hit].chunk.document]
-        found = [pair for pair in explained(text, self.glossary, self.documents) if pair[0] not in self.told]
+        pairs = explained(text, self.glossary, self.documents)
+        found = [(term, meaning) for term, meaning in pairs if term not in self.told and meaning not in text]
         self.told.update(term for term, _ in found)
         return found
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from copilot.answering.check import passes
+from copilot.answering.glossary import is_glossary
 from copilot.answering.ranking import Asked, Found, best_entry, read_question
 from copilot.answering.wording import (
     ALARM,
@@ -80,7 +81,9 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     rows = {pair: shortened(row(pair), LONGEST) for pair in (*entry.fields, *entry.codes)}
     texts = [*prose, *entry.notes, *entry.steps, *entry.points, *rows.values()]
     fit = {text: asked.likeness(text) for text in texts}
-    if not first and not call and len(rows) > 1 and fit[best := max(rows.values(), key=lambda text: fit[text])]:
+    if is_glossary(found.heading):
+        rows = {pair: text for pair, text in rows.items() if fit[text]}
+    if not first and not call and rows and fit[best := max(rows.values(), key=lambda text: fit[text])]:
         first, rows = best, {pair: text for pair, text in rows.items() if text != best}
     telling = [*prose, *entry.notes, *(text for text in entry.points if not text.endswith(":"))]
     summary = sorted(telling, key=lambda text: -fit[text])[: OFFERED[0]]
@@ -89,9 +92,9 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     steps = _first([f"{n}. {said.ticked(text)}" for n, text in enumerate(done, 1)], ROOM)
     room = min(ROOM, BOTH - len("\n".join(steps)))
     fields = _within(listed([rows[pair] for pair in entry.fields if pair in rows], fit, OFFERED[2]), fit, room)
-    fields = fields or said.named(prose, [], 3, fit)
     alarms = [text for text in prose if ALARM.search(text)]
     tips = warned([*entry.notes, *alarms], [rows[pair] for pair in entry.codes if pair in rows], fit, OFFERED[3])
+    fields = fields or said.named([text for text in prose if text not in tips], [], 3, fit)
     summary = [text for text in telling if text in summary]
     return [
         Part(described(found.heading, said.ticked(first), ()), _ticked(said, summary)),

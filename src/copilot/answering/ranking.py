@@ -9,6 +9,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from copilot.answering.entries import Entry, join, read_entry
+from copilot.answering.glossary import is_glossary
 from copilot.answering.identifiers import in_text, nameable, supported
 from copilot.knowledge.lexical import COMMON
 from copilot.types import Chunk, Hit
@@ -49,6 +50,10 @@ class Asked:
         own = stems(text)
         shared = sum(self.weight.get(word, 0.0) for word in own)
         return shared / math.sqrt(4 + len(own)) + 2 * sum(supported(name, text) for name in self.names)
+
+    def is_for(self, name: str) -> bool:
+        """Whether it asks for nothing but `name`: "What is a manifest?"."""
+        return bool(self.weight) and set(stems(name)) == self.weight.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,7 @@ def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
         entry = _read(tuple(hit.chunk for hit in own))
         score = max(2 * hit.fit for hit in parts) + 0.1 * shares[0] + 0.3 * shares[1] + 0.3 * named - 0.05 * first[key]
         score += 0.05 * bool(entry.calls) + 0.2 * bool(entry.sentences or entry.fields or entry.steps)
+        score += is_glossary(title) and any(asked.is_for(name) for name, _ in entry.fields)
         below = any(path == key[0] and header.startswith(f"{key[1]} › ") for path, header in entries)
         score -= 0.2 * (below and len({call.rpartition(" ")[2] for call in entry.calls}) != 1)  # it leads over to them
         found.append(Found(entry, title, own, min(1.0, shares[1] + named), score))

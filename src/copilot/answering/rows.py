@@ -149,6 +149,12 @@ def several(text: str) -> list[Row]:
     return [Row(m[1], m[2], "error") for m in found if m]
 
 
+def name_of(title: str) -> str:
+    """The name that a heading is, such as "queue.max_jobs"; "" where it is words."""
+    found = re.fullmatch(r"`?((?:--?)?[A-Za-z][\w-]*(?:[._][\w-]+)+|[a-z]+[A-Z]\w*)`?", title.strip("#¶: "))
+    return found[1] if found else ""
+
+
 def bare(name: str) -> str:
     """A name without bold marks, and without the value that may follow it: `query=<string>` is `query`."""
     if "`" not in name:

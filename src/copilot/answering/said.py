@@ -11,7 +11,7 @@ from collections.abc import Callable
 from copilot.answering.endings import Endings
 from copilot.prompt.sections import MARK
 
-LONG = 6  # words of a sentence that is not shown again in any section
+LONG = 4  # words of a sentence that is not shown again in any section
 SHORT = 3  # words of one that is not shown again in the same section
 ROW = 12  # words of one that is shown again where it says something of another name
 HELD = 8  # words of one that is not shown before it has ended, where the section has said another; see `_sentence`

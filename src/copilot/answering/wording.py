@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from copilot.answering.entries import Entry
 from copilot.answering.identifiers import is_pair, nameable, supported
 from copilot.answering.ranking import SHAPED, Asked, Found, rival
+from copilot.answering.rows import name_of
 from copilot.prompt.grammar import VERBS
 from copilot.types import Hit
 
@@ -134,6 +135,8 @@ def described(heading: str, first: str, more: Sequence[str]) -> str:
     told = [text if text.endswith((".", "!", "?")) else f"{text}." for text in ([first] * bool(first)) + [*more]]
     if is_pair(heading):
         return " ".join(told if first else [f"This is about `{heading}`.", *told])
+    if told and (name := name_of(heading)) and name not in " ".join(told):
+        return f"`{name}`: {' '.join(told)}"
     aside = _ASIDE.match(first) or (ALARM.search(_PIECE.split(first)[0]) and not _DOES.match(first))
     named = heading if heading.endswith((".", "!", "?")) else f"{heading}."
     return " ".join([named, *told] if aside or not first else told)

@@ -116,13 +116,19 @@ def _numbering(paragraph: Any) -> tuple[int, int, str]:
     return number, deep, ""
 
 
+def _cell(text: str) -> str:
+    """The lines of a cell on one: those that end without a mark are items of a list."""
+    text = re.sub(r"(?<=[^\s.:;,!?])[ \t]*\n\s*(?=\S)", "; ", text.strip())
+    return " ".join(text.split()).replace("|", "\\|")
+
+
 def _table(table: Any) -> str:
     """A table as a pipe table: a cell that goes over several columns stands in the first, one over rows in each.
 
     A first row that is one cell is a line above it; two rows of titles become one.
     """
     grid = [[cell._tc for cell in row.cells] for row in table.rows]
-    rows = [[" ".join(cell.text.split()).replace("|", "\\|") for cell in row.cells] for row in table.rows]
+    rows = [[_cell(cell.text) for cell in row.cells] for row in table.rows]
     if not rows or not rows[0]:
         return ""
     for cells, row in zip(grid, rows, strict=True):
