@@ -14,6 +14,7 @@ from tiny_lm import hit, response
 from copilot.abstention import labelled, open_doubt, open_floor
 from copilot.answering.check import check
 from copilot.answering.floor import FEWEST, WRONGLY, Floor, learn
+from copilot.answering.glossary import Term
 from copilot.answering.identifiers import in_text
 from copilot.answering.refusal import abstained, refusal, shaped
 from copilot.config import SECTIONS, AnswerPart
@@ -136,6 +137,13 @@ def test_a_doubted_question_never_reaches_the_model() -> None:
         "reason": "far away",
         "unknown": ["weather"],
     }
+
+
+def test_a_question_for_a_term_of_the_glossary_is_never_refused() -> None:
+    asked, said = answerer(response(1))
+    doubting = replace(asked, doubt=lambda question: DOUBT, glossary=[Term("Dead letters", "What nobody took.")])
+    assert doubting.ask("What are dead letters?").abstained is None and len(said.prompts) == 1
+    assert doubting.ask("What are dead letters of the post?").abstained == DOUBT
 
 
 def test_a_refusal_of_the_models_own_is_told_apart() -> None:

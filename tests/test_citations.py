@@ -36,11 +36,21 @@ BELL = hit("A bell rings loudly in the evening when somebody stands outside.", "
         ("The bell is blue and heavy, made by hand in Italy, and somebody likes it.", None),
         ("The documents do not say that.", None),
         ("Use `windowId`.", None),
+        ("- It rings.\n- A bell rings loudly in the evening when somebody stands outside", 2),
+        ("Rings loudly", 2),  # few words, but they stand there as they are
+        ("Loudly rings", None),
         ("", None),
     ],
 )
 def test_the_hit_that_supports_a_section(text: str, wanted: int | None) -> None:
     assert best_hit(text, [LAMP, DOOR, BELL]) == wanted
+
+
+def test_nothing_of_a_refusal_is_cited() -> None:
+    citing = Citing([LAMP, DOOR, BELL], {})
+    assert citing.cite("The documents do not say.") is None
+    assert citing.cite("The nearest topics are `PUT /lamps/on` and the bell.") is None
+    assert not any(source.cited for source in citing.sources())
 
 
 def test_words_decide_between_the_same_names_and_the_score_between_the_same_words() -> None:

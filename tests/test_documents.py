@@ -2,11 +2,11 @@
 
 import hashlib
 import zipfile
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from copilot.answering.entries import read_entry
 from copilot.config import Chunks, Documents
 from copilot.errors import CopilotError
 from copilot.knowledge.chunks import split
@@ -86,15 +86,122 @@ def test_docx_tables_stand_where_the_reader_meets_them(tmp_path: Path) -> None:
     assert document.text.split("\n\n") == [
         "# Lists",
         "Before the table.",
-        "| Field | Type |\n| --- | --- |\n| a\\|b c | text |",
+        "| Field | Type |\n| --- | --- |\n| a\\|b; c | text |",
         "After the table.",
         "## Part Two",
         "- one\n- two",
-        "1. first\n1. second",
+        "1. first\n2. second",
         "\\# no heading\n",
     ]
     assert [(h.level, h.title) for h in document.headings] == [(1, "Lists"), (2, "Part Two")]
     assert document.title == "Lists"
+
+
+def test_word_lists_headings_and_cells_as_word_shows_them(tmp_path: Path) -> None:
+    """Numbering without a list style, a heading style of one's own, titles over two columns, a row that is one cell."""
+    from docx import Document
+    from docx.enum.style import WD_STYLE_TYPE
+    from docx.oxml import OxmlElement, parse_xml
+    from docx.oxml.ns import nsdecls, qn
+
+    made = Document()
+    numbering = made.part.numbering_part.element
+    kind = f"{qn('w:lvl')}/{qn('w:numFmt')}"
+    formats = {n.find(kind).get(qn("w:val")): n for n in numbering.findall(qn("w:abstractNum"))}
+    decimal = numbering.add_num(int(formats["decimal"].get(qn("w:abstractNumId")))).numId
+
+    def numbered(text: str, style: str = "List Paragraph") -> None:
+        properties = made.add_paragraph(text, style=style)._p.get_or_add_pPr()
+        inner = f'<w:ilvl w:val="0"/><w:numId w:val="{decimal}"/>'
+        properties.append(parse_xml(f"<w:numPr {nsdecls('w')}>{inner}</w:numPr>"))
+
+    own = made.styles.add_style("Company heading", WD_STYLE_TYPE.PARAGRAPH)
+    own.base_style = made.styles["Heading 1"]
+    made.add_paragraph("Clean it", style="Company heading")
+    numbered("Open the lid.")
+    numbered("Wipe it.", "Normal")
+    level = OxmlElement("w:outlineLvl")
+    level.set(qn("w:val"), "1")
+    made.add_paragraph("By hand")._p.get_or_add_pPr().append(level)
+    numbered("Take a cloth.")
+    table = made.add_table(rows=4, cols=3)
+    table.cell(0, 1).merge(table.cell(0, 2)).text = "May"
+    table.cell(0, 0).merge(table.cell(1, 0)).text = "Role"
+    for (row, column), text in {(1, 1): "open", (1, 2): "clean", (2, 0): "Guest", (2, 1): "yes", (2, 2): "no"}.items():
+        table.cell(row, column).text = text
+    table.cell(3, 0).merge(table.cell(3, 2)).text = "Others"
+    made.save(str(tmp_path / "a.docx"))
+    document = load_document("a.docx", tmp_path / "a.docx")
+    assert [(h.level, h.title) for h in document.headings] == [(2, "Clean it"), (3, "By hand")]
+    assert "1. Open the lid.\n2. Wipe it.\n\n### By hand\n\n1. Take a cloth.\n" in document.text
+    assert "| Role | May open | May clean |\n" in document.text
+    assert "| Guest | yes | no |\n| Others |  |  |" in document.text
+
+
+def test_lines_in_bold_are_headings_of_a_word_file_without_any(tmp_path: Path) -> None:
+    from docx import Document
+
+    made = Document()
+    for bold, text in ((True, "Clean it"), (False, "Open the lid."), (True, "Never open it wet.")):
+        made.add_paragraph().add_run(text).bold = bold
+    made.save(str(tmp_path / "a.docx"))
+    assert [h.title for h in load_document("a.docx", tmp_path / "a.docx").headings] == ["Clean it"]
+
+
+def ruled_pdf(file: Path, rows: list[list[str]], above: int = 0) -> Path:
+    """A PDF with a ruled table, `above` points below the top, and a line at the top and the bottom of each page."""
+    from reportlab.lib.styles import getSampleStyleSheet
+    from reportlab.platypus import Paragraph, SimpleDocTemplate, Spacer, Table
+
+    plain = getSampleStyleSheet()["BodyText"]
+    cells = [[Paragraph(cell, plain) for cell in row] for row in rows]
+    table = Table(cells, colWidths=[90, 60, 120], style=[("GRID", (0, 0), (-1, -1), 0.5, "black")])
+
+    def running(canvas: object, template: object) -> None:
+        canvas.drawString(50, 810, "Robot manual 2.1")  # type: ignore[attr-defined]
+        canvas.drawString(50, 20, f"{template.page} / 9")  # type: ignore[attr-defined]
+
+    story = [Spacer(1, above), Paragraph("The robot has a record.", plain), table, Paragraph("It ends here.", plain)]
+    SimpleDocTemplate(str(file)).build(story, onFirstPage=running, onLaterPages=running)
+    return file
+
+
+def test_the_tables_of_a_pdf_are_tables(tmp_path: Path) -> None:
+    rows = [["Field", "Len", "Description"], ["BATTERY", "5", "Charge in percent, which the robot tells each hour."]]
+    text = load_document("a.pdf", ruled_pdf(tmp_path / "a.pdf", [*rows, ["DIRT_<br/>LEVEL", "1", "a|b"]])).text
+    assert text.endswith(
+        "The robot has a record.\n\n| Field | Len | Description |\n| --- | --- | --- |\n"
+        "| BATTERY | 5 | Charge in percent, which the robot tells each hour. |\n| DIRT_LEVEL | 1 | a\\|b |\n\n"
+        "It ends here.\n"
+    )
+
+
+def test_a_table_that_goes_on_has_its_titles_again_and_running_lines_go(tmp_path: Path) -> None:
+    rows = [["Field", "Len", "Description"], *[[f"FIELD{n}", str(n), f"Part {n}."] for n in range(30)]]
+    document = load_document("a.pdf", ruled_pdf(tmp_path / "a.pdf", rows, 300))
+    assert len(document.page_starts) == 2
+    titles = "| Field | Len | Description |\n| --- | --- | --- |\n| FIELD"
+    assert document.text[document.page_starts[1] :].startswith(titles)
+    assert "Robot manual" not in document.text and "/ 9" not in document.text
+    fields = read_entry(document.text).fields
+    assert [name for name, _ in fields] == [f"FIELD{n}" for n in range(30)]
+
+
+def test_the_lists_and_words_of_a_pdf_are_whole(tmp_path: Path) -> None:
+    lines = ["The robot cleans a well-known area and its infor-", "mation, by a well-", "known way."]
+    more = ["1", "Open the lid.", "2", "Wipe the lens.", "\x7f", "Keep it dry.", "3", "x"]
+    text = load_document("a.pdf", make_pdf(tmp_path / "a.pdf", ["\n".join([*lines, *more])], marks=False)).text
+    assert "its information, by a well-known way.\n1. Open the lid.\n2. Wipe the lens.\n" in text
+    assert text.endswith("3\nx\n"), "no item"
+
+
+def test_front_matter_is_no_passage_and_names_the_document(tmp_path: Path) -> None:
+    text = "---\ntitle: \"The lamps\"\ntags:\n  - light\n---\n\n## Switch on\n\nUse the switch.\n"
+    document = load_document("a.md", write(tmp_path, a__md=text) / "a.md")
+    assert document.title == "The lamps" and document.text.count("\n") == text.count("\n")
+    assert [chunk.heading for chunk in split(document, Chunks())] == ["Switch on"]
+    ruled = "---\n\nJust a line above.\n\n---\n\nAnd below.\n"
+    assert load_document("b.md", write(tmp_path, b__md=ruled) / "b.md").text == ruled
 
 
 def test_pdf_pages_and_outline(tmp_path: Path) -> None:
@@ -148,9 +255,15 @@ def test_short_lines_between_blank_ones_are_the_headings_of_plain_text() -> None
     assert text_headings("A note\n\nJust one line above.\n") == ()
 
 
+def test_the_capitals_of_a_manual_page_are_headings() -> None:
+    text = "NAME\n       lamp - lights\n\nOPTIONS\n       --dim\n              Less light.\n\nPOST\n\n/lamps\n"
+    assert [h.title for h in text_headings(text)] == ["NAME", "OPTIONS"]
+
+
 def test_the_questions_of_an_faq_are_headings() -> None:
     text = "# FAQ\n\n**Q: Why so late?**\n\nA: It is slow.\n\nQ2. May I go?\nA: Yes.\n\nQ: and this\n"
     wanted = [(1, "FAQ"), (6, "Why so late?"), (6, "May I go?")]
+    assert [h.title for h in markdown_headings("**May I?**\n\nYes.\n\n**No?** Text.\n")] == ["May I?"]
     assert [(h.level, h.title) for h in markdown_headings(text)] == wanted
     assert [(h.level, h.title) for h in text_headings(text.removeprefix("# FAQ"))] == wanted[1:]
 
@@ -235,13 +348,12 @@ def test_unreadable_pdf(tmp_path: Path, root: Path) -> None:
         assert "not a readable PDF" in error.message and "\n" not in error.message
 
 
-def encrypted(folder: Path, password: str) -> bytes:
+def encrypted(folder: Path, password: str, algorithm: str = "RC4-128") -> None:
     from pypdf import PdfReader, PdfWriter
 
     writer = PdfWriter(clone_from=PdfReader(make_pdf(folder / "plain.pdf", ["Open words"])))
-    writer.encrypt(password, "owner", algorithm="RC4-128")
+    writer.encrypt(password, "owner", algorithm=algorithm)
     writer.write(folder / "locked.pdf")
-    return (folder / "locked.pdf").read_bytes()
 
 
 def test_encrypted_pdf(tmp_path: Path) -> None:
@@ -250,17 +362,9 @@ def test_encrypted_pdf(tmp_path: Path) -> None:
     assert "the PDF is encrypted" in error.message and "without a password" in error.hint
 
 
-@pytest.mark.skipif(find_spec("cryptography") is not None or find_spec("Crypto") is not None, reason="can read AES")
-def test_pdf_encrypted_by_aes_without_its_library(tmp_path: Path) -> None:
-    whole = encrypted(tmp_path, "")
-    aes = b"/V 4\n/R 4\n/CF << /StdCF << /CFM /AESV2 /Length 16 >> >>\n/StmF /StdCF\n/StrF /StdCF\n"
-    assert b"/V 2\n/R 3\n" in whole
-    error = refused(write(tmp_path, aes__pdf=whole.replace(b"/V 2\n/R 3\n", aes)) / "aes.pdf")
-    assert "the PDF is encrypted" in error.message
-
-
-def test_pdf_locked_for_editing_alone_is_read(tmp_path: Path) -> None:
-    encrypted(tmp_path, "")
+@pytest.mark.parametrize("algorithm", ["RC4-128", "AES-256"])
+def test_pdf_locked_for_editing_alone_is_read(tmp_path: Path, algorithm: str) -> None:
+    encrypted(tmp_path, "", algorithm)
     assert "Open words" in load_document("locked.pdf", tmp_path / "locked.pdf").text
 
 

@@ -44,6 +44,7 @@ def test_what_was_broken_off(text: str) -> None:
         "- `x`: one contact",  # the passages say contacts
         "- `x`: words of the model's own",
         "- Switch it on",
+        "- Team: Price: 9; Refresh token: No",
         "It works.",
         "It works as follows:",
         "So it is (or not!)",

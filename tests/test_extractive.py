@@ -160,7 +160,29 @@ def test_a_name_that_begins_a_sentence_is_no_row() -> None:
         assert item(line, "") is None
 
 
-def test_a_pdf_table_without_lines_is_found_again() -> None:
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        (
+            "Key\nAction\nF2\nPrint the label again\nF5\nPause it\n",
+            (("F2", "Print the label again"), ("F5", "Pause it")),
+        ),
+        (
+            "Message\nCause\nWhat you do\nBIN FULL\nThe bin has no room left.\nEmpty the bin and put it\nback.\n",
+            (("BIN FULL", "The bin has no room left. Empty the bin and put it back."),),
+        ),
+        (
+            "Pos\nField\nM/O\nDescription\n1-3\nRECTYPE\nM\nAlways ROB.\n4\nDIRT\nO\nY: dirty.\n",
+            (("RECTYPE", "Always ROB. Pos: 1-3. M/O: M."), ("DIRT", "Y: dirty. Pos: 4. M/O: O.")),
+        ),
+    ],
+)
+def test_a_pdf_table_without_lines_is_found_again(text: str, rows: tuple[tuple[str, str], ...]) -> None:
+    entry = read_entry(text)
+    assert entry.fields == rows and entry.sentences == ()
+
+
+def test_the_tables_of_the_shipped_pdfs_are_read() -> None:
     entry = read_entry(section("messaging/webhooks.pdf", "Register a webhook"))
     assert [name for name, _ in entry.fields] == ["url", "events", "description", "batch"]
     assert dict(entry.fields)["events"] == "Event types to send, at least one. Required."

@@ -77,6 +77,7 @@ def test_coverage_weighs_rare_words_and_names_the_unknown() -> None:
         "Weather",
         "maxRings",
     ]
+    assert lexical.unknown("Which bugs were there, and could you make them?") == ["bugs"], "no words of every question"
     assert Lexical(["", "  "]).coverage("weather") == 0 and Lexical([""]).scores("x").tolist() == [0]
 
 

@@ -111,6 +111,9 @@ def test_a_section_goes_by_the_document_it_cites_or_the_one_before() -> None:
     assert made.explain("A token.", None) == [("Token", "a key")]
     assert made.explain("A token.", Citation(2, 1)) == [], "a term is explained once"
     other = Explaining([Term("Coin", "money", "bells/")], hits)
+    assert Explaining([Term("Coin", "Money.")], hits).explain("Coin: Money.", None) == [], "it is explained there"
+    refused = Explaining([Term("Coin", "Money.")], hits)
+    assert refused.explain("The documents do not say.", None) == [] == refused.explain("Topics: coin.", None)
     assert other.explain("A coin.", Citation(1, 0)) == [] and other.explain("A coin.", Citation(2, 1))
 
 

@@ -13,6 +13,7 @@ from copilot.answering.answer import Answerer
 from copilot.answering.extractive import compose
 from copilot.answering.quoting import ROOM, offered
 from copilot.answering.ranking import focused
+from copilot.answering.wording import Said
 from copilot.config import SECTIONS, AnswerPart, Prompt
 from copilot.model.constrain import Vocabulary, longest_names
 from copilot.model.generator import TransformersGenerator
@@ -147,6 +148,28 @@ def test_steps_come_with_their_numbers_and_what_is_missing_is_said() -> None:
     assert 1 < listed.count("\n- ") < 8 and len(listed) <= ROOM, "all that there is room for"
     heading = hit("# How do I delete a contact?", "How do I delete a contact?", score=0.9)
     assert offered(QUESTION, [heading, *HITS], QUOTED) == offered(QUESTION, HITS, QUOTED)
+
+
+def test_a_term_is_answered_by_the_glossary_and_a_setting_says_its_name() -> None:
+    words = hit("## Glossary\n\n**Bin**: Where contacts wait.\n\n**Erase**: To wipe all data.\n", "Glossary", 2500, 0.1)
+    parts = offered("What is a bin?", [*HITS, words], QUOTED) or []
+    assert parts[0].opening == "Bin: Where contacts wait." and parts[2] == Part("- No field is listed for this.")
+    setting = hit("## queue.max\n\nType: integer\nDefault: 200\n\nHow many jobs may wait.\n", "queue.max", 3000)
+    parts = offered("How many jobs may wait?", [setting], QUOTED) or []
+    assert parts[0].opening == "`queue.max`: How many jobs may wait."
+    assert parts[2] == Part("- `queue.max`: Type: integer. Default: 200.")
+
+
+def test_no_sentence_is_a_field_and_a_warning() -> None:
+    text = "## Queue\n\nJobs wait here.\n\nWith `force` the queue must be empty, or jobs are lost.\n"
+    parts = offered("What of the queue?", [hit(text, "Queue", 4000)], QUOTED) or []
+    assert "`force`" not in parts[2].opening and "`force`" in parts[3].opening
+
+
+def test_names_within_addresses_and_files_stay_bare() -> None:
+    said = Said(("widget.example", "BrindleStation", "pathNameOf"), marked=False)
+    told = "Write to me@widget.example, run BrindleStation.msi and see pathNameOf."
+    assert said.ticked(told) == told.replace("pathNameOf", "`pathNameOf`")
 
 
 def test_an_entry_of_one_sentence_says_it_and_a_warning_that_stands_alone_is_kept_for_the_last_section() -> None:

@@ -40,6 +40,10 @@ NONE_T, NONE_U = "Nothing further is said under “T”.", "Nothing further is s
             "### S\n- `a`: one\n- Two.\n\n### T\n- `b`: one",
         ),
         (f"### S\n{A}\n\n### T\n- {B}\n- A contact can be on 100", f"### S\n{A}\n\n### T\n- {B}"),  # it broke off
+        (  # the same may be true of several names, once of each
+            "### S\n- `a`: the first. Never change it. Never change it.\n- `b`: two. Never change it.",
+            "### S\n- `a`: the first. Never change it.\n- `b`: two. Never change it.",
+        ),
         ("plain", "plain"),
         ("", ""),
     ],

@@ -39,10 +39,12 @@ def _marked(lines: Sequence[str]) -> list[str]:
     """Other marks of items as usual ones."""
     letters = {match[2] for line in lines if (match := _LETTER.match(line))}
     out: list[str] = []
+    fenced = False
     for line in lines:
-        if match := _ROUND.match(line):
+        fenced ^= line.strip().startswith(_FENCE)
+        if not fenced and (match := _ROUND.match(line)):
             line = f"{match[1]}{match[2]}. {line[match.end() :]}"
-        elif {"a", "b"} <= letters and (match := _LETTER.match(line)):
+        elif not fenced and {"a", "b"} <= letters and (match := _LETTER.match(line)):
             mark = "-" if len(match[1]) > 1 else f"{ord(match[2]) - ord('a') + 1}."
             line = f"{match[1]}{mark} {line[match.end() :]}"
         out.append(line)

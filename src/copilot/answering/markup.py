@@ -32,6 +32,7 @@ _ENTITY = re.compile(r"&(?:#\d+|#x[\da-f]+|[a-z]\w+);", re.I)
 _HIDDEN = re.compile(r"\[\^[\w-]+\]|~~[^~\n]+~~[ \t]*")
 _NUMBERED = re.compile(r"[ \t]*\((?:\[?#\d+\]?(?:\([^()]*\))?(?:, )?)+\)[ \t]*$")  # "(#412)", of a list of changes
 _IMAGE = re.compile(r"^[ \t]*(?:\[?!\[[^\]]*\]\([^()]*\)(?:\]\([^()]*\))?[ \t]*)+$")  # alone on its line
+_APART = re.compile(rf"\s|#|\||[-*+] |\d+[.)] |:::|(?:{_MARKED.pattern})", re.I)  # no line of a paragraph
 _TASK = re.compile(r"^([ \t]*[-*+] +)\[[ xX]\] +")
 
 
@@ -68,7 +69,7 @@ def _read(text: str) -> str:
     text = _COMMENT.sub("", text)
     text = _BOX.sub(lambda box: f"\n\n{_title(box['kind'])}\n{_flat(box['said'])}\n\n", text)
     text = _unlisted(text)
-    lines = _alerted(_unquoted(text.split("\n")))
+    lines = _alerted(list(_unquoted(text.split("\n"))))
     return "\n".join(_line(line) for line in lines if not (_LINKED.match(line) or _IMAGE.match(line)))
 
 
@@ -102,25 +103,33 @@ def _unquoted(lines: Sequence[str]) -> Iterator[str]:
             told = [_QUOTE.sub("", line, count=1) for line in part]
             first = next((line for line in told if line.strip()), "")
             if re.match(r"[A-Z\d\[*_`\"'“(:!|#-]|[^\x00-\x7f]", first) or any(re.search(r"[.!?:]$", t) for t in told):
-                part = ["", *_unquoted(told), ""]
+                part = ["", *_unwrapped(list(_unquoted(told))), ""]
         yield from part
 
 
-def _alerted(lines: Iterator[str]) -> Iterator[str]:
+def _unwrapped(lines: Sequence[str]) -> Iterator[str]:
+    """Each paragraph on one line; lists, tables and what begins an alert stay as they are."""
+    for text, group in groupby(lines, lambda line: bool(line.strip() and not _APART.match(line))):
+        part = list(group)
+        yield from [" ".join(part)] if text else part
+
+
+def _alerted(lines: Sequence[str]) -> Iterator[str]:
     """What begins an alert becomes a line that `entries` knows; its text loses its indentation."""
-    inside = False
-    for line in lines:
-        found = _MARKED.match(line.strip())
-        if found:
-            kind = next(kind for kind in (found["hub"], found["box"], found["mk"], found["rst"]) if kind)
-            rest = re.sub(r"^[ \t:|-]+|^[ \t]*\[.*\]$", "", found["rest"]).strip(" \"'")
-            yield from ("", _title(kind), *[rest] * (len(rest.split()) > 3))
-            inside = not found["hub"] and not found["box"]
-        elif re.match(r":::+ *$", line.strip()):
-            yield ""
-        else:
-            inside = inside and (not line.strip() or line.startswith((" ", "\t")))
-            yield line.strip() if inside else line
+    at = 0
+    while at < len(lines):
+        found = _MARKED.match(lines[at].strip())
+        at += 1
+        if not found:
+            yield "" if re.match(r":::+ *$", lines[at - 1].strip()) else lines[at - 1]
+            continue
+        kind = next(kind for kind in (found["hub"], found["box"], found["mk"], found["rst"]) if kind)
+        rest = re.sub(r"^[ \t:|-]+|^[ \t]*\[.*\]$", "", found["rest"]).strip(" \"'")
+        yield from ("", _title(kind), *[rest] * (len(rest.split()) > 3))
+        begun = at
+        while (found["mk"] or found["rst"]) and at < len(lines) and re.match(r"[ \t]|$", lines[at]):
+            at += 1
+        yield from _unwrapped([line.strip() for line in lines[begun:at]])
 
 
 def _line(line: str) -> str:

@@ -81,9 +81,11 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     rows = {pair: shortened(row(pair), LONGEST) for pair in (*entry.fields, *entry.codes)}
     texts = [*prose, *entry.notes, *entry.steps, *entry.points, *rows.values()]
     fit = {text: asked.likeness(text) for text in texts}
-    if is_glossary(found.heading):
+    explains = is_glossary(found.heading)
+    if explains:
         rows = {pair: text for pair, text in rows.items() if fit[text]}
-    if not first and not call and rows and fit[best := max(rows.values(), key=lambda text: fit[text])]:
+    best = max(rows.values(), key=lambda text: fit[text], default="")
+    if not first and not call and len(rows) > 1 - explains and fit.get(best):
         first, rows = best, {pair: text for pair, text in rows.items() if text != best}
     telling = [*prose, *entry.notes, *(text for text in entry.points if not text.endswith(":"))]
     summary = sorted(telling, key=lambda text: -fit[text])[: OFFERED[0]]

@@ -38,7 +38,7 @@ def read_pdf(data: bytes, file: Path) -> tuple[str, tuple[int, ...], tuple[Headi
         pages = [_lined(page.extract_text()) for page in reader.pages]
         contents = [page.get_contents() for page in reader.pages]
         pages = with_tables(data, pages, [part is not None and draws(part.get_data()) for part in contents])
-        pages = [f"{page.strip()}\n" for page in _unbroken(_without_running(pages))]
+        pages = [f"{_numbered(page).strip()}\n" for page in _unbroken(_without_running(pages))]
         title = _clean(str((reader.metadata and reader.metadata.title) or "")).strip()
         outline = list(_outline(reader, reader.outline, 1)) or _larger(reader)
     except (FileNotDecryptedError, DependencyError):
@@ -57,8 +57,12 @@ def read_pdf(data: bytes, file: Path) -> tuple[str, tuple[int, ...], tuple[Headi
 
 
 def _lined(text: str) -> str:
-    """The lines of a page, with bullets and numbers of lists on the lines of their items."""
-    text = _clean(_BULLET.sub("• ", re.sub(r"(?m)^[ \t]+", "", text)))
+    """The lines of a page, with bullets on the lines of their items."""
+    return _clean(_BULLET.sub("• ", re.sub(r"(?m)^[ \t]+", "", text)))
+
+
+def _numbered(text: str) -> str:
+    """A page with the numbers of lists on the lines of their items; its tables are written already."""
     expected = 1
 
     def item(match: "re.Match[str]") -> str:

@@ -36,7 +36,9 @@ def read_docx(data: bytes, file: Path) -> str:
 def _joined(blocks: list[str]) -> Iterator[str]:
     """The blocks with a blank line after each but an item that another follows."""
     for block, after in pairwise([*blocks, ""]):
-        yield block + ("\n" if not after or (_ITEM.match(block) and _ITEM.match(after)) else "\n\n")
+        item, next_item = _ITEM.match(block), _ITEM.match(after)
+        same = item and next_item and (after[0] == " " or block[0] == " " or (block[0] == "-") == (after[0] == "-"))
+        yield block + ("\n" if not after or same else "\n\n")
 
 
 def _line(paragraph: Any, counts: Counter[tuple[int, int]], bold: bool) -> str:
