@@ -14,13 +14,14 @@ from copilot.answering.extractive import compose
 from copilot.answering.quoting import ROOM, offered
 from copilot.answering.ranking import focused
 from copilot.answering.wording import Said
-from copilot.config import SECTIONS, AnswerPart, Prompt
+from copilot.config import SECTIONS, AnswerPart, Chunks, Prompt
+from copilot.knowledge.chunks import split
 from copilot.model.constrain import Vocabulary, longest_names
 from copilot.model.generator import TransformersGenerator
 from copilot.model.load import Loaded, load_model
 from copilot.prompt.quotes import Part, quoting_grammar
 from copilot.prompt.sections import parse
-from copilot.types import Chunk, Hit
+from copilot.types import Chunk, Document, Heading, Hit
 
 DELETE = (
     "## Delete a contact\n\n`DELETE /v2/contacts/{contactId}` removes a contact.\n\nIt leaves all of its lists.\n\n"
@@ -285,3 +286,15 @@ def test_a_sentence_that_tells_of_a_field_is_left_to_the_fields() -> None:
     _, how, fields, tips = offered("What is in data?", [hit(text, "List values")], QUOTED) or []
     assert fields.opening == "- `data` is a list of strings." and "strings" not in how.opening
     assert tips.opening == "- Never ask for one twice."
+
+
+def test_rows_in_the_middle_of_a_table_come_with_its_titles() -> None:
+    rows = [f"| E{n:03} | Thing {n} is broken | Mend the thing {n}. |\n" for n in range(60)]
+    text = "## Codes\n\nWhat a code means.\n\n| Code | Meaning | Remedy |\n|---|---|---|\n" + "".join(rows)
+    document = Document("codes.md", "codes.md", "Codes", text, "", (Heading(0, 2, "Codes"),), ())
+    all_of_it = [Hit(chunk, 0.5) for chunk in split(document, Chunks())]
+    found = [all_of_it[-1], *HITS[:2]]
+    first, second, *_ = focused("What is E059?", found, lambda document: all_of_it)
+    assert "| Code |" in first.chunk.text and second == found[0]
+    parts = offered("What is E059?", [first, second, *HITS[:1]], QUOTED) or []
+    assert "`E059`: Thing 59 is broken. Mend the thing 59." in "".join(part.opening for part in parts)

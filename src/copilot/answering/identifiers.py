@@ -42,7 +42,7 @@ _TYPES = "string|text|integer|number|boolean|bool|time|date|datetime|array|objec
 _TYPED = re.compile(rf"^[ \t]*(?![A-Z][a-z]+\b)([\w.{{}}-]+)[ \t]+(?:{_TYPES})\b", re.M)
 
 _PLAIN_WORD = re.compile(r"[A-Z]+[a-z]*(?:-[a-z]+)*|[a-z]+(?:-[a-z]+|-[A-Z]+)*")
-_SIGN = re.compile(r"[-\]\[<>=+*/&|?\\→{}%^]+|\.{2,}")  # a word that is none
+_SIGN = re.compile(r"[-\]\[<>=+*/&|?\\→{}%^]+|\.{2,}|\"\"|''")  # a word that is none
 _AROUND = ".,;:!?\"'*#…“”‘’–—"  # what stands around a word and is no part of it
 _NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d+)*(?:\.\d+)?(?!\w|%|[.,]\d)")
 _QUANTITY = re.compile(rf"(?<![\w.,])(\d+(?:[.,]\d+)*)[\s*]+({UNITS})(?!\w)", re.I)

@@ -26,6 +26,8 @@ _PART = re.compile(
 )
 _ASKED = re.compile(r"(?:Q|Question)(?: ?\d+)?[:.][*_]* *")  # before the title of a question
 _FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*).*$", re.M)
+_RULE = re.compile(r"^\|(?: ?:?-+:? ?\|)+[ \t]*$", re.M)  # below the titles of a table
+_TITLES = re.compile(r"^\|.*\|[ \t]*\n\|(?: ?:?-+:? ?\|)+[ \t]*\n", re.M)
 _COMPARES = re.compile(
     r"\bwhich (?:one )?of (?:the|these|those) two\b|\bwhat differs\b|\bdifferences? between\b|\bversus\b|\bvs\b|"
     r"\bcompared? (?:to|with)\b|\bdiffers? from\b|\bthe same as\b|^[^,.:]+ or [^,.:]+: ",
@@ -116,15 +118,17 @@ def rival(asked: Asked, found: Found, hits: Sequence[Hit]) -> Found | None:
 def focused(question: str, hits: Sequence[Hit], of_document: Callable[[str], list[Hit]]) -> list[Hit]:
     """The hits with those of the best entry first, as the document has them: a small model goes by what it reads first.
 
-    Where the call of it, or of one that may be meant instead, stands in an opening that was not found, that takes the
-    place of the last hit. The first hit is right for more questions than it is without (benchmarks/retrieval.py).
+    Where the call of it, or of one that may be meant instead, stands in an opening that was not found, or the titles of
+    a table whose rows were, that takes the place of the last hit. The first hit is right for more questions than it is
+    without (benchmarks/retrieval.py).
     """
     asked = read_question(question, hits)
     found = best_entry(asked, hits)
     if found is None:
         return list(hits)
     other = rival(asked, found, hits)
-    own = [*_opening(found, of_document), *found.hits, *(_opening(other, of_document) if other else ())]
+    first = [*_opening(found, of_document), *_titles(found, of_document)]
+    own = [*dict.fromkeys([*first, *found.hits]), *(_opening(other, of_document) if other else ())]
     return [*own, *(hit for hit in hits if hit not in own)][: len(hits)]
 
 
@@ -135,6 +139,15 @@ def _opening(found: Found, of_document: Callable[[str], list[Hit]]) -> list[Hit]
     entry = _place(found.hits[0])
     opening = next(hit for hit in of_document(entry[0]) if _place(hit) == entry)
     return [opening] if _read((opening.chunk,)).calls else []
+
+
+def _titles(found: Found, of_document: Callable[[str], list[Hit]]) -> list[Hit]:
+    """The passage with the titles of the table in the middle of which the first passage begins."""
+    first = found.hits[0].chunk
+    if not first.text.startswith("|") or _RULE.search(first.text):
+        return []
+    same = [hit for hit in of_document(first.document) if hit.chunk.heading == first.heading]
+    return [hit for hit in same if hit.chunk.start < first.start and _RULE.search(hit.chunk.text)][-1:]
 
 
 def _place(hit: Hit) -> tuple[str, str]:
@@ -176,7 +189,9 @@ def _section(chunks: Sequence[Chunk]) -> Entry:
     text = text if begins else _opened(text)
     for before, chunk in pairwise(chunks):
         apart = chunk.start > before.end
-        text += _closed(text) + _opened(chunk.text) if apart else chunk.text[max(0, before.end - chunk.start) :]
+        titles = _TITLES.findall(text) if apart and chunk.text.startswith("|") and not _RULE.search(chunk.text) else []
+        text += _closed(text) + "".join(titles[-1:]) if apart else ""
+        text += _opened(chunk.text) if apart else chunk.text[max(0, before.end - chunk.start) :]
     text = _ASKED.sub("", text.lstrip("#* "), count=1).removeprefix(title) if begins else text
     return read_entry(text, begins, chunks[0].header)
 
