@@ -33,9 +33,9 @@ from copilot.answering.rows import (
     sentence,
     settled,
     several,
-    table,
     typed,
 )
+from copilot.answering.tables import table
 from copilot.prompt.grammar import VERBS
 
 _TITLE, _FENCE = re.compile(r"#{1,6} |[-=~^]{3,}$"), ("```", "~~~")

@@ -1,12 +1,8 @@
 """Lines of a documentation entry in; the rows of the table, or the named item, that begins there out."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
-
-from copilot.answering.lists import ITEM
-from copilot.answering.markup import cell
 
 Kind = Literal["", "request", "response", "error"]  # what a list tells; "": it is not said
 
@@ -24,17 +20,12 @@ _LABELS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         ),
     ),
 )
-_TYPE = (
+TYPE = (
     r"(?:array|binary|blob|bool(?:ean)?|bytes?|date(?:time|-time)?|dict|double|enum|file|float|function|int(?:eger)?|"
     r"list|long|map|null|number|object|path|query|string|structure|text|time(?:stamp)?|time|uuid|uri|url)"
 )
-_CODE = re.compile(r"`?(?:[1-5]\d\d\b|M_[A-Z_]+`|[A-Z]\w*(?:Exception|Error|Fault)\b)")
+CODE = re.compile(r"`?(?:[1-5]\d\d\b|M_[A-Z_]+`|[A-Z]\w*(?:Exception|Error|Fault)\b)")
 _FINE = re.compile(r"`?2\d\d\b")
-_CAPITAL = re.compile(r"[A-Z][a-z][\w ]{0,38}$|[A-Z]/[A-Z]$")
-_NAME = re.compile(
-    r"(?![A-Z][a-z]+$)[A-Za-z][\w.{}*\[\]-]*$|[1-5]\d\d(?:(?:,| or) [1-5]\d\d)*$|[A-Z][A-Z\d]+(?: [A-Z\d]+){1,3}$|"
-    r"\d{1,4}(?:-\d{1,4})?$"
-)
 _WORD = r"(?:--?)?[\w$@{<*][\w$.\[\]{}<>*/@-]*(?:::?[\w$.\[\]{}<>*/@-]+)*"
 _SPAN = r"(?:\*\*|__)?`[^`\n]+`(?:\*\*|__)?|\*\*[^*\n]+\*\*"
 _ABOUT = (  # a type
@@ -51,7 +42,7 @@ _NAMED = re.compile(
     r"(?P<mark>[ \t]*(?::|[–—-]+(?=\s)|=>))?(?:\s+(?P<said>\S.*))?$",
     re.S,
 )
-_KIND = rf"(?:{_TYPE}s?|integers|binaries|objects?|json|required|optional|mandatory|nullable|read-only|unique)"
+_KIND = rf"(?:{TYPE}s?|integers|binaries|objects?|json|required|optional|mandatory|nullable|read-only|unique)"
 _DEFAULT = r"\bdefault(?:s to| value| is)?[:=]? ?(`[^`\n]+`|\"[^\"\n]*\"|[\w.-]*\w)"
 _PLAINLY = rf"{_KIND}\b(?:(?:,|;| or| of| and)* (?:{_KIND}\b|{_DEFAULT}))*"  # a type in plain words
 _TYPED = re.compile(
@@ -60,14 +51,6 @@ _TYPED = re.compile(
     re.S,
 )
 _KINDLY = re.compile(rf"({_PLAINLY})(?: \([^()]*\))?(?: +[–—-]+|[.;:]) +(?=\S)")
-_PLACE = re.compile(rf"(?:path|query|header|body|{_TYPE}|required|optional|yes|no|[\s,|:;`-])+", re.I)
-_TELLS = re.compile(  # titles of columns that say what a name is
-    r"descri|meaning|explan|comment|purpose|effect|what|reason|cause|remed|solution|action|\bfix\b|\bnotes?\b"
-)
-_READ = re.compile(  # titles of columns that are told otherwise, or say nothing to a reader
-    r"^(?:type|in|required\??|mandatory|default|default value|data ?type|optional|since|version|added|format|example|"
-    r"status|nr|no|#|id|location|schema|method|nullable|path|url|endpoint|link)s?$"
-)
 _SENTENCE = re.compile(
     r"(?:The |Use |Give |Set )?(?:optional |required )?(?:field|value|parameter|option|argument|header|flag|key)? ?"
     r"(?P<name>`[^`\n]+`)(?P<about>(?: \([^()]*\))*):\s+(?P<said>\S.*)$",
@@ -91,7 +74,7 @@ def label(text: str) -> Kind:
 
 def settled(row: Row, kind: Kind) -> Row:
     """`row` below a label; a code stays a code wherever it stands."""
-    if _CODE.match(row.name):
+    if CODE.match(row.name):
         return replace(row, kind="error")
     return row if row.kind or kind == "" else replace(row, kind="request" if kind == "error" else kind)
 
@@ -176,7 +159,7 @@ def _whole(about: str, said: str) -> str:
     """What is said of a name, with "Required." if brackets say so; its type where nothing else is said."""
     inner = re.sub(r"^[\s(<\[{`*]+|[\s)>\]}`*]+$", "", about)
     said = re.sub(r"^(?:[–—:-]+|\((?:required|optional)\))\s+", "", said.strip())
-    if typed := re.match(rf"(<[^>\n]+>|`[^`]+`|\((?:{_TYPE})[^)]*\))(?:\s+[–—:-]+)?\s+(?=[A-Z`\"])", said):
+    if typed := re.match(rf"(<[^>\n]+>|`[^`]+`|\((?:{TYPE})[^)]*\))(?:\s+[–—:-]+)?\s+(?=[A-Z`\"])", said):
         inner, said = f"{inner} {typed[1]}".strip(), said[typed.end() :]
     if slanted := re.match(r"([*_])\(?([a-z][^*_\n]{0,60}?)\)?\1 +[–—:-]+ +(?=\S)", said):
         about, inner, said = f"{about} {slanted[2]}", f"{inner} {slanted[2]}", said[slanted.end() :]
@@ -186,156 +169,13 @@ def _whole(about: str, said: str) -> str:
     if not said:
         said = inner.strip("*_ ")
         return f"{said[0].upper()}{said[1:]}." if said and len(said.split()) < 9 else ""
-    said = _needing(said, bool(needed))
+    said = needing(said, bool(needed))
     if (default := re.search(_DEFAULT, about)) and "default" not in said.lower():
         return f"{said if said.endswith(('.', '!', '?')) else said + '.'} The default is {default[1]}."
     return said
 
 
-def _needing(said: str, needed: bool) -> str:
+def needing(said: str, needed: bool) -> str:
     if not needed or re.search(r"\brequired\b", said, re.I):
         return said
     return f"{said if said.endswith(('.', '!', '?')) else said + '.'} Required."
-
-
-def table(lines: Sequence[str], kind: Kind) -> tuple[int, list[Row]] | None:
-    """(lines, rows) of the table that begins here, if one does: markdown, columns of spaces, or one line a cell."""
-    if lines[0].startswith("|") and lines[0].rstrip().endswith("|") and len(lines[0].strip()) > 1:
-        return _markdown(lines)
-    if lines[0].rstrip().endswith("|"):
-        return _apart(lines)
-    if not ITEM.match(lines[0]) and (row := re.match(r"( *)(\S(?: ?\S)*) {2,}(\S.*)", lines[0])):
-        return _spaced(lines, row, kind)
-    return _lost(lines)
-
-
-def _spaced(lines: Sequence[str], row: "re.Match[str]", kind: Kind) -> tuple[int, list[Row]] | None:
-    """A row of columns that spaces hold apart, over as many lines as go on to the right."""
-    cells = re.split(r" {2,}", row[3].strip())
-    if (
-        len(row[1]) < 2
-        and not (kind and re.match(r"[\w.-]+$", row[2]))
-        and not (_NAME.match(row[2]) and (len(cells) > 1 or re.search(r"\w[._]\w|[a-z][A-Z]", row[2])))
-    ):
-        return None
-    deep = (i for i, line in enumerate(lines) if i and len(line) - len(line.lstrip()) < row.start(3))
-    taken = next(deep, len(lines))
-    said = " ".join([cells[-1], *(line.strip() for line in lines[1:taken])])
-    if _CAPITAL.match(row[2]) and all(_CAPITAL.match(cell) for cell in [*cells[:-1], said]):
-        return taken, []  # titles
-    middle = " ".join(cells[:-1])
-    if middle and not _PLACE.fullmatch(middle):
-        said = " ".join([row[3], *lines[1:taken]])
-    return taken, [Row(row[2], _needing(said, "required" in middle.lower()))]
-
-
-def _markdown(lines: Sequence[str]) -> tuple[int, list[Row]]:
-    """A markdown table, or the rest of one; a row that is cut is left out."""
-    count = next((i for i, line in enumerate(lines) if not line.startswith("|")), len(lines))
-    cells = [[cell(c) for c in re.split(r"(?<!\\)\|", line.strip()[1:-1])] for line in lines[:count]]
-    rule = next((i for i, row in enumerate(cells) if all(re.fullmatch(r":?-+:?", c) for c in row)), -1)
-    width = len(cells[max(rule, 0)])
-    rows = [row for row, line in zip(cells, lines, strict=False) if len(row) == width and line.rstrip().endswith("|")]
-    head = cells[0] if rule > 0 else [""] * width
-    told = [row for row in rows[rule + 1 :] if row != head and not all(re.fullmatch(r":?-+:?", c) for c in row)]
-    return count, _rows(head, told)  # a table of several pages may repeat its titles
-
-
-def _apart(lines: Sequence[str]) -> tuple[int, list[Row]] | None:
-    """A row whose cells are paragraphs: "`size` = `5` |", then "(Integer) How big |"."""
-    below = next((i for i, line in enumerate(lines[1:4], 1) if line.strip()), 0)
-    name = re.match(r"\|?\s*`([\w.-]+)`(?: = `([^`]*)`)?\s*\|$", lines[0].strip())
-    said = re.match(r"(?:\([A-Z]\w+(?:\([^()]*\))?\) )?(\S.*?)\s*\|$", lines[below].strip()) if below else None
-    if name is None or said is None:
-        return None
-    default = f" The default is `{name[2]}`." if name[2] and name[2] not in ("None", "<>") else ""
-    return below + 1, [Row(f"`{name[1]}`", (said[1] if said[1].endswith(".") else said[1] + ".") + default, "request")]
-
-
-def _lost(lines: Sequence[str]) -> tuple[int, list[Row]] | None:
-    """A table of which a PDF has kept one line a cell: its titles begin with capitals, then comes name after name."""
-    width = next((i for i, line in enumerate(lines[:6]) if not _CAPITAL.match(line)), 0)
-    rows: list[list[str]] = []
-    at = width
-    while width > 1 and len(lines) >= at + width and _NAME.match(lines[at]):
-        cells, at = _cells(lines, at, width)
-        while len(cells[-1]) > SHORT and not cells[-1].rstrip().endswith((".", "!", "?")) and at < len(lines):
-            if _NAME.match(lines[at]) or _CAPITAL.match(lines[at]):
-                break
-            cells[-1] += " " + lines[at]  # a cell of several lines
-            at += 1
-        rows.append(cells)
-    return (at, _rows(lines[:width], rows)) if rows else None
-
-
-def _cells(lines: Sequence[str], at: int, width: int) -> tuple[list[str], int]:
-    """(the cells of a row, the line after them); a line of words that begins small goes on with the cell before."""
-    cells: list[str] = []
-    while at < len(lines) and lines[at].strip():
-        line = lines[at]
-        goes_on = cells and len(cells[-1].split()) > 2 and not cells[-1].endswith((".", "!", "?"))
-        if goes_on and re.match(r"[a-z]+\.$|[a-z]+,? [a-z]", line):
-            cells[-1] += f" {line}"
-        elif len(cells) == width:
-            break
-        else:
-            cells.append(line)
-        at += 1
-    return [*cells, *[""] * (width - len(cells))], at
-
-
-def _ended(text: str, title: str) -> str:
-    """A cell as a sentence; its title comes first where it is too short to be understood alone."""
-    if text.endswith((".", "!", "?")):
-        return text
-    return f"{text}." if len(text.split()) > 1 else f"{title}: {text}."
-
-
-def _tells(title: str, text: str) -> bool:
-    """Whether a short cell says something that no rule below reads."""
-    return bool(title and not _READ.search(title) and re.search(r"\w", text) and len(text) <= SHORT)
-
-
-def _coded(title: str, cells: Sequence[str]) -> bool:
-    """Whether a column beside a status holds the names of errors, each another."""
-    named = re.search(r"\b(?:code|error|name|type|exception)\b", title)
-    return bool(named and all(re.fullmatch(r"`?[A-Za-z][\w.-]*`?", c) for c in cells) and len(set(cells)) == len(cells))
-
-
-def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Row]:
-    """(name, what is said of it): the column with the most text, or all of them where none holds sentences."""
-    if not rows or len(head) < 2 or [*head[:2], *rows[0][:2]][-2:] == ["Version", "Changes"] or head[0] == "Version":
-        return []
-    titles = [re.sub(r"[*`_]", "", title).strip().lower() for title in head]
-    named = next((i for i, t in enumerate(titles) if re.search(r"\b(?:name|field|parameter|key|option)\b", t)), 0)
-    field = re.search(r"\b(?:field|parameter|argument|attribute|property)\b", titles[named])
-    others = [i for i in range(len(head)) if i != named]
-    told = [i for i in others if _TELLS.search(titles[i])]
-    said = told[0] if told else max(others, key=lambda column: sum(len(row[column]) for row in rows))
-    kind = label(head[named])
-    kind = "error" if kind == "error" and all(_CODE.match(row[named]) for row in rows) else kind
-    kind = "response" if kind == "request" and "response" in titles[named] else kind
-    coded = next((i for i in others if i != said and kind == "error" and _coded(titles[i], [r[i] for r in rows])), -1)
-    if any(head) and len(head) > 2 and not told and 2 * sum(row[said].endswith(".") for row in rows) < len(rows):
-        pairs = [(r[named], "; ".join(f"{head[i]}: {r[i]}" for i in others if r[i])) for r in rows]
-        return [Row(bare(name), text, kind) for name, text in pairs]
-    needed = [i for i, title in enumerate(titles) if title in ("required", "required?", "mandatory")]
-    typed = [i for i, title in enumerate(titles) if title in ("type", "in")]
-    given = next((i for i, title in enumerate(titles) if title in ("default", "default value")), -1)
-    found: list[Row] = []
-    for row in rows:
-        must = any(row[i].lower().strip("`*") in ("yes", "true", "required", "✓", "x") for i in needed)
-        must = must or any(re.search(r"(?<!not )\brequired\b", row[i], re.I) for i in typed)
-        text = " ".join(_ended(row[i], head[i]) for i in told if row[i]) if len(told) > 1 else row[said]
-        for i in others:
-            if i not in (*told, said, coded) and text and _tells(titles[i], row[i]):
-                text = f"{_ended(text, head[said])} {head[i]}: {row[i].rstrip('.')}."
-        text = _needing(text, must) if text else ""
-        default = row[given] if given >= 0 and given != said else ""
-        if text and re.search(r"[\w\"]", default) and "default" not in text.lower():
-            text = f"{text if text.endswith(('.', '!', '?')) else text + '.'} The default is {default}."
-        name = f"{bare(row[coded])} ({row[named].strip('`*')})" if coded >= 0 else bare(row[named])
-        if name.endswith(":"):
-            continue  # a property of the whole: "Rate-limited: | Yes"
-        found.append(Row(f"`{name}`" if (field or typed) and re.fullmatch("[A-Z][a-z]+", name) else name, text, kind))
-    return found
