@@ -15,6 +15,7 @@ from copilot.answering.prose import (
     PAST,
     SENTENCE,
     balanced,
+    closed,
     done,
     ends,
     one,
@@ -40,7 +41,7 @@ from copilot.prompt.grammar import VERBS
 
 _TITLE, _FENCE = re.compile(r"#{1,6} |[-=~^]{3,}$"), ("```", "~~~")
 _PAGE = re.compile(r"\n*^[^\n|]{0,80}\bpage \d+(?: of \d+)?$\n?", re.I | re.M)  # a page's header or footer
-_CODE = re.compile(r"\s*(?:[{}\[\]](?!\w+\}?`? )|\"[\w.-]+\":|curl |-[HdX] |[$>] (?!\*\*)|>>>|</?\w+>)")
+_CODE = re.compile(r"\s*(?:[{}\[\]](?!\w+\}?`? )|\"[\w.-]+\":(?! \S+(?: [a-z]+){3})|curl |-[HdX] |[$>] (?!\*\*)|>>>|</?\w+>)")
 _CALL = re.compile(rf"[\s*`\[]*(?:{VERBS})[*`\s:\]]+\S+(?: HTTP/\S+)?\s*$|[\s*`]*(?:{VERBS})[\s*`]*$")
 _LABEL = re.compile(r"(?:\*\*|__)?[A-Z][\w'` /-]{1,60}?(?::(?:\*\*|__)?|(?:\*\*|__):?)$")
 _FACT = re.compile(r"\W{0,3}(Type|Default(?: value)?|Possible values|Allowed values)\W{0,3}:\W{0,3}? (.{1,120}?)\\?$")
@@ -54,6 +55,7 @@ _DEFINED = re.compile(
     r"(?:`[^`\n]+`(?: \([^()\n]*\))?|--?[a-z][\w-]*(?:[ =][<\[]?[\w|]+[>\]]?)?(?:, --?[\w-]+(?:[ =]\S+)?)*)$"
 )
 _WITHIN = re.compile(r"(?<=[.!?])\s+((?:\*\*|__)?(?:warning|caution|danger|important|note)\b(?:\*\*|__)?:\S* +)", re.I)
+_NEGATED = re.compile(r"(?:Do not|Don['’]t|Never) \w")
 _TOLD = re.compile(r"\b(?:is|are|was|were|has|have|may|can|cannot|will|must|should|does|do|get|gets|goes)\b|^[`\d]| = ")
 _DO = re.compile(
     r"(?!(?:The|An?|All|Any|Each|Every|No|If|When|For|In|On|At|By|With|To|It|This|That|These|Some|Only|Both|As|"
@@ -82,21 +84,28 @@ class _Parts:
         self.texts: list[tuple[str, str]] = []  # (kind, paragraph)
         self.rows: list[Row] = []
         self.kind = kind  # what the last label says of a list
+        self.label = ""  # the last label, where it says nothing of the kind
         self.open = False  # the next line may go on with the last paragraph
         self.fenced = False
         self.alert = False  # the next paragraph is a note
         self.owned = False  # what follows belongs to the last row
 
+    def add(self, *rows: Row) -> None:
+        """Rows below the last label."""
+        self.rows += [replace(settled(row, self.kind), place=self.label) for row in rows]
 
-def read_entry(text: str, whole: bool = True, header: str = "") -> Entry:
+
+def read_entry(text: str, whole: bool = True, header: str = "", ended: bool = False) -> Entry:
     """Take an entry's text apart; `whole` False when it begins in the middle, `header` is its heading path.
+
+    `ended` says that the last line is not cut.
 
     Code and headings are left out, and so is a sentence that a cut has left without its beginning or end.
     """
     title = header.rpartition(" › ")[2]
     if explains := terms(title, text):
         return Entry((), (), (), tuple(explains))
-    lines = usual(_PAGE.sub("\n", text))
+    lines = usual(_PAGE.sub("\n", text), title)
     parts = _Parts(label(title) if " › " in header else "")
     at = 0
     while at < len(lines):
@@ -110,21 +119,23 @@ def read_entry(text: str, whole: bool = True, header: str = "") -> Entry:
         parts.rows += found
         left += [] if found else [(kind, paragraph)]
     left = [part for kind, paragraph in left for part in _warned(kind, paragraph)]
+    left = [(k, _stopped(k, p)) for k, p in left[:-1]] + [(k, _stopped(k, p) if ended else p) for k, p in left[-1:]]
     asked = header.endswith("?")
-    prose = sentences((p for k, p in left if k == "prose" or (k == "item" and _says(p) and not _DO.match(p))), asked)
+    prose = sentences((p for k, p in left if k == "prose" or (k == "item" and _says(p) and not _does(k, p))), asked)
     facts = [p for k, p in left if k == "fact"]
     if (name := name_of(title)) and facts:
         parts.rows.insert(0, Row(f"`{name}`", " ".join(facts)))
     else:
         prose = unique([*prose[:1], *(p for p in facts if not p.startswith("Type")), *prose[1:]])
-    told = (done(p, k == "step") for k, p in left if k == "step" or (k == "item" and _DO.match(p)))
-    steps = unique(filter(None, told))
-    notes = sentences(p for k, p in left if k == "note")
-    points = _points([(k, p) for k, p in left if k == "lead" or (k == "item" and not _says(p) and not _DO.match(p))])
+    wanted = [(k, p, n + 1 == len(left) and not ended) for n, (k, p) in enumerate(left)]
+    doing = [part for part in wanted if part[0] == "step" or (_does(*part[:2]) and not _NEGATED.match(part[1]))]
+    steps = unique(filter(None, (done(p, k == "step", last) for k, p, last in doing)))
+    notes = sentences((p for k, p in left if k == "note" or (k == "item" and _NEGATED.match(p))), True)
+    points = _points([(k, p) for k, p in left if k == "lead" or (k == "item" and not _says(p) and not _does(k, p))])
     calls = endpoints(header, text)
     if not calls and (name := function(header, prose[0] if prose else "", lines)):
         calls = (name,)
-    rows = [Row(one(row.name), short(one(row.said)), row.kind) for row in parts.rows]
+    rows = [replace(row, name=one(row.name), said=short(one(row.said))) for row in parts.rows]
     rows = [row for row in rows if not CUT.search(row.said)]
     good = [r for r in rows if re.search(r"\w", r.name) and re.search(r"\w", r.said) and balanced(r.name + r.said)]
     given = [row for row in good if row.kind in ("", "request")] + [row for row in good if row.kind == "response"]
@@ -158,7 +169,9 @@ def _line(lines: Sequence[str], at: int, parts: _Parts) -> int:
         parts.open = False
     elif _TITLE.match(line) or (_LABEL.match(bare) and len(bare.split()) < 7 and not NOTE.match(bare)):
         parts.open, parts.owned, parts.alert = False, False, bool(ALERT.match(bare))
-        parts.kind = label(bare) if not re.match(r"[-=~^]{3,}$", bare) else parts.kind
+        if not re.match(r"[-=~^]{3,}$", bare):
+            parts.kind = label(bare)
+            parts.label = "" if parts.kind or ALERT.match(bare) else one(bare).strip("#*_: ")
     elif fact := _FACT.match(bare):
         parts.texts.append(("fact", f"{fact[1]}: {fact[2].rstrip('.')}."))
         parts.open = False
@@ -171,7 +184,7 @@ def _line(lines: Sequence[str], at: int, parts: _Parts) -> int:
         parts.open = False
     elif found := table(lines[at:], parts.kind):
         parts.open = False
-        parts.rows += [settled(row, parts.kind) for row in found[1]]
+        parts.add(*found[1])
         return found[0]
     elif not line.startswith("|") and line.endswith("|"):
         parts.open = False  # the end of a row that is cut
@@ -206,7 +219,8 @@ def _shown(lines: Sequence[str], at: int, parts: _Parts) -> None:
 
 def _definition(lines: Sequence[str], at: int, parts: _Parts) -> int:
     """The lines of a name that stands alone, with its text below; 0 where there is none."""
-    if not _DEFINED.match(lines[at].strip()):
+    below = lines[at + 1] if at + 1 < len(lines) else ""
+    if not (_DEFINED.match(lines[at].strip()) or (below.startswith(": ") and len(lines[at]) < 60)):
         return 0
     deep = len(lines[at]) - len(lines[at].lstrip())
     first = next((i for i in range(at + 1, min(at + 3, len(lines))) if lines[i].strip()), len(lines))
@@ -219,7 +233,7 @@ def _definition(lines: Sequence[str], at: int, parts: _Parts) -> int:
     if end == first:
         return 0
     said = " ".join(line.strip().removeprefix(": ") for line in lines[first:end])
-    parts.rows.append(settled(Row(lines[at].strip(), said), parts.kind))
+    parts.add(Row(lines[at].strip().strip("*+"), said))
     parts.open = False
     return end - at
 
@@ -255,11 +269,11 @@ def _item(lines: Sequence[str], at: int, parts: _Parts) -> int:
             parts.texts.append(("lead", lead))
         parts.texts.append(("note" if NOTE.match(text) else "step" if numbered else "item", text))
     elif row.said:
-        parts.rows.append(settled(row, parts.kind))
+        parts.add(row)
     elif at + taken + 1 < len(lines) and not lines[at + taken].strip() and lines[at + taken + 1][:1].strip():
         below = lines[at + taken + 1]  # a name whose text is the paragraph below it
         if ends(below) and not ITEM.match(below) and not below.startswith(("|", "#", *_FENCE)):
-            parts.rows.append(settled(Row(row.name, below), parts.kind))
+            parts.add(Row(row.name, below))
             taken += 2
     return taken
 
@@ -287,6 +301,18 @@ def _warned(kind: str, paragraph: str) -> list[tuple[str, str]]:
     return [(kind, paragraph[: found.start()]), ("note", paragraph[found.end() - len(found[1]) :])]
 
 
+def _does(kind: str, paragraph: str) -> bool:
+    """Whether an item of a list tells to do something, or not to."""
+    return kind == "item" and bool(_DO.match(paragraph) or _NEGATED.match(paragraph))
+
+
+def _stopped(kind: str, paragraph: str) -> str:
+    """A paragraph without a full stop that is a sentence all the same, or a warning: with one."""
+    tells = kind == "note" or (kind == "prose" and len(paragraph.split()) > 3 and _TOLD.search(paragraph))
+    cut = paragraph.endswith((":", "?")) or CUT.search(paragraph)
+    return closed(paragraph) if tells and not cut else paragraph
+
+
 def _told(paragraph: str, listed: bool) -> list[Row]:
     """The rows of a paragraph that names fields or errors in sentences."""
     if rows := several(paragraph):
@@ -309,12 +335,16 @@ def _points(texts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def _once(rows: Sequence[Row]) -> tuple[tuple[str, str], ...]:
-    """Each name once, with what is said of it first."""
-    found: dict[str, tuple[str, str]] = {}
+    """Each name once, with what is said of it first; below other labels, with those, where that says something else."""
+    found: dict[str, list[Row]] = {}
     for row in rows:
         if row.name and row.said:
-            found.setdefault(row.name.strip("`"), (row.name, row.said))
-    return tuple(found.values())
+            found.setdefault(row.name.strip("`"), []).append(row)
+    out: list[tuple[str, str]] = []
+    for same in found.values():
+        apart = len({row.place for row in same}) > 1 and all(row.place for row in same)
+        out += [(f"{row.name} ({row.place})" if apart else row.name, row.said) for row in (same if apart else same[:1])]
+    return unique(out)
 
 
 def _fragment(line: str) -> bool:

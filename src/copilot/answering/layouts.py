@@ -12,6 +12,7 @@ from itertools import groupby
 
 from copilot.answering.lists import folded
 from copilot.answering.markup import plain
+from copilot.answering.procedures import procedures
 
 _FENCE = ("```", "~~~")
 _ROW = re.compile(r"<tr\b[^>]*>(.*?)</tr>", re.S | re.I)
@@ -28,7 +29,7 @@ _KEY = re.compile(
     r"updated|status|note|notes|warning|caution|tip|important|danger|see|example|examples|returns?|raises|throws|yields|"
     r"step|source|license|http|https)\b)"
     r"(?!(?:[\w/()'-]+ )*(?:is|are|was|were|has|have|can|may|must|will|should|does)\b)"
-    r"(?P<name>[A-Z][\w/()'-]*(?: [\w/()'-]+){0,4}): +(?P<said>[^\s|][^|]{0,100})$",
+    r"(?P<name>[A-Z][\w/()'-]*(?: [\w/()'-]+){0,4}): +(?P<said>[^\s|][^|]{0,240})$",
     re.I,
 )
 _OTHER = re.compile(r"\s*(?:[#|>*+-]|\d+\. |\W*`{3}|$)")  # begins something else than text
@@ -40,8 +41,8 @@ _TITLES = re.compile(r"[A-Z][\w/()-]*(?: [\w/()-]+){0,3}")
 _TICKED = re.compile(r"(?P<name>`[\w.\[\]{}$@*/-]+`)(?P<about> \([^()]*\))?(?: [–—-]+|:) +(?P<said>[^\s|][^|]*)$")
 
 
-def usual(text: str) -> list[str]:
-    """The lines of `text`, in the layouts that `entries` reads."""
+def usual(text: str, title: str = "") -> list[str]:
+    """The lines of `text`, in the layouts that `entries` reads; `title` is the last part of its heading path."""
     text = plain(text)
     if "<tr" in text.lower():
         text = _TABLE.sub(_markdown, text)
@@ -58,7 +59,7 @@ def usual(text: str) -> list[str]:
             elif _ASKED.match(line):
                 line = ""
         lines.append(line)
-    return folded(_defined(_columns(_named(_listed(lines)))))
+    return folded(procedures(_defined(_columns(_named(_listed(lines)))), title))
 
 
 def _markdown(table: "re.Match[str]") -> str:
@@ -76,6 +77,7 @@ def _markdown(table: "re.Match[str]") -> str:
 
 def _listed(lines: Sequence[str]) -> list[str]:
     """Two and more lines, one below the other, that each tell a value of a name: as rows of a table."""
+    lines = _whole(lines)
     out: list[str] = []
     fenced = False
 
@@ -94,6 +96,17 @@ def _listed(lines: Sequence[str]) -> list[str]:
             else:
                 part = [f"| {m['name']} | {m['said']} |" for m in found]
         out += part
+    return out
+
+
+def _whole(lines: Sequence[str]) -> list[str]:
+    """The lines, those of "name: value" with the line that goes on with the value, where it begins small."""
+    out: list[str] = []
+    for line in lines:
+        if out and re.match(r"[a-z]", line) and _KEY.match(out[-1]) and not _KEY.match(line) and len(out[-1]) > 40:
+            out[-1] += f" {line}"
+        else:
+            out.append(line)
     return out
 
 

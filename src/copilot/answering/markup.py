@@ -22,18 +22,23 @@ _BOX = re.compile(
     re.S | re.I,
 )
 _SIGN = re.compile(r"^([-*+] +|\d+[.)] +)?((?:[\u2139\u2600-\u27bf\U0001f300-\U0001faff]\ufe0f?)+)[ \t]*(?=\S)")
+_NO = "\u274c\u2716\u2717\u2718\U0001f6ab"
 _ALARM, _ADVICE = "\u26a0\u26d4\u2757\u203c\U0001f6a8\U0001f6d1\U0001f525", "\u2139\U0001f4a1\U0001f4dd\U0001f4cc"
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.S)
 _QUOTE = re.compile(r" {0,3}> ?")
 _LINKED = re.compile(r"[ \t]*(?:[-*+]|\d+[.)]) +\[[^\]]*\]\(#[^)]*\)[ \t]*$")  # to a place of the same page
 _FOOTNOTE = re.compile(r"^\[\^[\w-]+\]:[ \t]*")
-_TAG = re.compile(r"</?(?:p|div|details|summary|section|article|center|font|ul|ol|dl|tbody|thead)\b[^<>]*>", re.I)
+_TAG = re.compile(
+    r"</?(?:p|div|details|summary|section|article|aside|center|font|ul|ol|dl|tbody|thead|Badge|Highlight)\b[^<>]*>",
+    re.I,
+)
 _ENTITY = re.compile(r"&(?:#\d+|#x[\da-f]+|[a-z]\w+);", re.I)
-_HIDDEN = re.compile(r"\[\^[\w-]+\]|~~[^~\n]+~~[ \t]*")
+_HIDDEN = re.compile(r"\[\^[\w-]+\]|~~[^~\n]+~~[ \t]*|[ \t]*\{[:{]?[ \t]*[#.<%][^{}\n]*\}+")  # "{#install}"
+_BRIGHT = re.compile(r"==(?=\S)([^=\n]+)(?<=\S)==")
 _NUMBERED = re.compile(r"[ \t]*\((?:\[?#\d+\]?(?:\([^()]*\))?(?:, )?)+\)[ \t]*$")  # "(#412)", of a list of changes
 _IMAGE = re.compile(r"^[ \t]*(?:\[?!\[[^\]]*\]\([^()]*\)(?:\]\([^()]*\))?[ \t]*)+$")  # alone on its line
 _APART = re.compile(rf"\s|#|\||[-*+] |\d+[.)] |:::|(?:{_MARKED.pattern})", re.I)  # no line of a paragraph
-_TASK = re.compile(r"^([ \t]*[-*+] +)\[[ xX]\] +")
+_TASK = re.compile(r"^([ \t]*)[-*+] +\[[ xX]\] +")  # to be done, and so a step
 
 
 def plain(text: str) -> str:
@@ -66,6 +71,7 @@ def _lines(text: str) -> Iterator[str]:
 
 def _read(text: str) -> str:
     """A part without code."""
+    text = re.sub(r"<dt\b[^>]*>(.*?)</dt>\s*<dd\b[^>]*>(.*?)(?:</dd>|$)", r"\n\1\n: \2\n", text, flags=re.S | re.I)
     text = _COMMENT.sub("", text)
     text = _BOX.sub(lambda box: f"\n\n{_title(box['kind'])}\n{_flat(box['said'])}\n\n", text)
     text = _unlisted(text)
@@ -134,7 +140,7 @@ def _alerted(lines: Sequence[str]) -> Iterator[str]:
 
 def _line(line: str) -> str:
     """A line without what is not seen."""
-    line = _NUMBERED.sub("", _TASK.sub(r"\1", _FOOTNOTE.sub("", line)))
+    line = _NUMBERED.sub("", _TASK.sub(r"\g<1>1. ", _FOOTNOTE.sub("", line)))
     if not line.startswith("|"):
         line = _outside(line, lambda part: _TAG.sub("", part))
     line = _ENTITY.sub(lambda match: html.unescape(match[0]).replace("\xa0", " "), _outside(line, _shown))
@@ -144,12 +150,14 @@ def _line(line: str) -> str:
     rest = (sign[1] or "") + line[sign.end() :]
     if re.match(rf"\W*(?:{_NOTES}|{_WARNINGS})\b", rest, re.I):
         return rest
+    if sign[2][0] in _NO:
+        return f"{sign[1] or ''}Warning: No: {line[sign.end() :]}"
     alarm, advice = sign[2][0] in _ALARM, sign[2][0] in _ADVICE
     return f"{sign[1] or ''}{'Warning' if alarm else 'Note'}: {line[sign.end() :]}" if alarm or advice else rest
 
 
 def _shown(part: str) -> str:
-    return _HIDDEN.sub("", part)
+    return _BRIGHT.sub(r"\1", _HIDDEN.sub("", part))
 
 
 def _outside(line: str, change: Callable[[str], str]) -> str:

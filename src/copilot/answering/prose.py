@@ -2,12 +2,19 @@
 
 import re
 from collections.abc import Iterable
+from typing import TypeVar
 
+_T = TypeVar("_T")
+_WORDS = (
+    r"(?:please )?note|warning|caution|tip|important|danger|attention|notice|nb|beware|hinweis|achtung|vorsicht|"
+    r"warnung|wichtig"
+)
 NOTE = re.compile(
-    r"(?!\W{0,2}`|(?:\*\*|__)(?-i:[a-z]))\W{0,2}(?:note|warning|caution|tip|important|(?-i:Limits?))\b\W{0,2}:\W{0,2}\s*",
+    rf"(?!\W{{0,2}}`|(?:\*\*|__)(?-i:[a-z]))\W{{0,2}}(?:(?:{_WORDS}|(?-i:Limits?))\b\W{{0,2}}:\W{{0,2}}\s*|"
+    rf"(?-i:(?=[A-Z]))(?:{_WORDS})\b(?:\W{{0,2}}!\W{{0,2}}\s+|\W{{0,2}} [–—-] +)(?=\S))",
     re.I,
 )
-ALERT = re.compile(r"\W{0,3}(?:note|warning|caution|tip|important|danger|attention)\W{0,3}$", re.I)
+ALERT = re.compile(rf"\W{{0,3}}(?:{_WORDS})\W{{0,3}}$", re.I)
 PAST = re.compile(
     r"\W*(?:(?:added|changed|new|deprecated) in\b|history$|see also\W*$|examples?(?:\W*$|: )|©|copyright\b|"
     r"except where otherwise noted|see all \w+ legal\b|all rights reserved|updated: \d|stability: \d)",
@@ -15,9 +22,12 @@ PAST = re.compile(
 )
 CUT = re.compile(r"\b(?:to|and|the|an?|of|or|with|for|in|is|are|by|from|that)$")
 _PLAIN = re.compile(r"[a-z]+[ ,]")
-SENTENCE = re.compile(
-    r"(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bvs\.)(?<!\bcf\.)"
-    r"(?:(?<=[.!?])\s+(?=[^a-z\s(])|(?<=[.!?])\s+(?=\([A-Z])|(?<=[.!?][\"')])\s+(?=[^a-z\s]))"
+_SHORTENED = (r"e\.g", r"i\.e", "vs", "cf", "max", "min", "approx", "incl", "Mr", "Mrs", "Ms", "Dr", "Prof")
+_COUNTED = ("no", "No", "nos", "ext", "ca", "Fig", "fig", "Sec", "sec", "Art", "Nr", "vol", "Vol", "pp", "Tel")
+SENTENCE = re.compile(  # no end of one is the stop of the first, nor that of the second before a number
+    "".join(rf"(?<!\b{word}\.)" for word in _SHORTENED)
+    + "".join(rf"(?!(?<=\b{word}\.)\s+\d)" for word in _COUNTED)
+    + r"(?:(?<=[.!?])\s+(?=[^a-z\s(])|(?<=[.!?])\s+(?=\([A-Z])|(?<=[.!?][\"')])\s+(?=[^a-z\s]))"
 )
 _LINK = re.compile(r"!?\[((?:`[^`]*`|[^\[\]`])+)\]\((?:[^()\s]|\([^()\s]*\))*(?: \"[^\"]*\")?\)")
 _POWER = re.compile(r"<sup>([^<]*)</sup>")
@@ -79,17 +89,25 @@ def _whole(sentence: str, short: bool) -> bool:
     return last in (".", "!") and (ends(sentence) or short)
 
 
-def done(step: str, numbered: bool = False) -> str:
+def done(step: str, numbered: bool = False, last: bool = True) -> str:
     """What a step tells to do: its sentences, or all of it where it ends without a mark, or has two words.
 
-    A numbered one is not lost where what follows its colon is not shown.
+    A numbered one is told as it is, so that none is missing, but for the `last`, which may be cut.
     """
     if numbered and step.endswith(":"):
         step = f"{step} see the sources."
+    if numbered and (not last or step.endswith((".", "!", "?"))):
+        return closed(step)
     if found := sentences([step], short=numbered):
         return " ".join(found)
     whole = step.rstrip(" .!").count(". ") == 0 and balanced(step) and step[-1] not in ":?,;" and not CUT.search(step)
     return f"{step.rstrip('.')}." if whole and (1 if step.endswith(".") else 2) <= len(step.split()) < 30 else ""
+
+
+def closed(text: str) -> str:
+    """`text` with a mark at its end, and no backtick that none closes."""
+    text = (text if text.count("`") % 2 == 0 else text.replace("`", "")).rstrip(" ;,")
+    return text if re.search(r"[.!?][\"')*`]*$", text) else f"{text}."
 
 
 def short(text: str) -> str:
@@ -102,7 +120,7 @@ def short(text: str) -> str:
     return re.sub(r",? (?:e\.g\.|i\.e\.|such as|for example|see)[:,]?$", ".", " ".join(kept).rstrip(" :,;"))
 
 
-def unique(texts: Iterable[str]) -> tuple[str, ...]:
+def unique(texts: Iterable[_T]) -> tuple[_T, ...]:
     """Each text once, in order."""
     return tuple(dict.fromkeys(texts))
 

@@ -36,6 +36,7 @@ _COMPARES = re.compile(
 _CLOSE = 0.15  # how much less an entry may fit to be what another is compared with
 _DOUBT = 0.1  # how much less an entry may fit to be meant instead: about every second best entry is wrong then
 _READ = 2  # how much farther apart entries are where a reranker has read them
+UNCUT = 800  # characters; a passage with fewer ends where its section or a paragraph does
 _QUOTED = re.compile(r"[\"“'`]([\w.-]+)[\"”'`]|\b([1-5]\d\d)\b")
 
 
@@ -193,7 +194,7 @@ def _section(chunks: Sequence[Chunk]) -> Entry:
         text += _closed(text) + "".join(titles[-1:]) if apart else ""
         text += _opened(chunk.text) if apart else chunk.text[max(0, before.end - chunk.start) :]
     text = _ASKED.sub("", text.lstrip("#* "), count=1).removeprefix(title) if begins else text
-    return read_entry(text, begins, chunks[0].header)
+    return read_entry(text, begins, chunks[0].header, len(chunks[-1].text) < UNCUT)
 
 
 def _opened(text: str) -> str:

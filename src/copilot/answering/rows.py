@@ -65,6 +65,7 @@ class Row:
     name: str  # as it stands, backticks and all
     said: str
     kind: Kind = ""
+    place: str = ""  # the label that it stands below
 
 
 def label(text: str) -> Kind:

@@ -1,0 +1,128 @@
+"""The lines of an entry in; the same with what is to be done, and what never, in the layouts that `entries` reads, out.
+
+What stands below "Do not:" becomes warnings. Steps below one of several labels, such as "On Windows", or within a tab
+say so. A table of steps becomes a list of them, and conditions in a numbered list become points.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from copilot.answering.lists import ITEM
+
+_FENCE = ("```", "~~~")
+_NEVER = re.compile(  # what a line ends with that forbids what stands below it
+    r"(?!(?:if|when|where|in case|unless|why|what if)\b)(?:.*\b)?(?:do not|don['’]ts?|never|cannot|can['’]t|avoid|"
+    r"(?:must|may|shall|should) not|not (?:safe|allowed|permitted) to|(?:never|not) (?:to )?do(?: this| these)?|"
+    r"(?:forbidden|prohibited|not allowed|not permitted)(?: to)?)[\s:.*_]*$",
+    re.I,
+)
+_JOINS = re.compile(r"(?:not|never|avoid|to|cannot|can['’]t)$", re.I)
+_NEGATED = re.compile(r"(?:do not|don['’]t|never|no|not)\b", re.I)
+_LABEL = re.compile(
+    r"(?:\*\*|__)(?P<bold>[^*_:\n]{2,40}):?(?:\*\*|__):?$|(?P<plain>(?:On|For|In|With|Using) [^:\n.]{2,30}):$"
+)
+_TAB = re.compile(r"\s*===!?\+? \"(?P<mk>[^\"]+)\"\s*$|\s*<TabItem\b[^>]*\blabel=[\"'{]+(?P<jsx>[^\"'}]+)[^>]*>\s*$")
+_TAB_ENDS = re.compile(r"\s*</?(?:TabItem|Tabs)\b[^>]*>\s*$")
+_ALL_TRUE = re.compile(
+    r".*\b(?:(?:all|any|one) (?:of (?:the following|these|them) )?(?:are|is|must be|apply|applies|hold)\b.*|"
+    r"conditions?|criteria|requirements?|(?:if|when|where) the following.*):$",
+    re.I,
+)
+_COUNTS = re.compile(r"(?:step|no\.?|nr\.?|#|number|schritt)$", re.I)
+_DOES = re.compile(r"action|what|task|instruction|\bdo\b|activity|description", re.I)
+
+
+def procedures(lines: Sequence[str], title: str = "") -> list[str]:
+    """The lines; `title` is the last part of the heading path."""
+    lines = list(_tabled(_without_tabs(lines)))
+    counted = [at for at, line in enumerate(lines) if _LABEL.match(line.strip()) and _numbered_below(lines, at)]
+    out: list[str] = []
+    lead, label, points, fenced = "Do not" if _NEVER.fullmatch(title) else "", "", False, False
+    for at, line in enumerate(lines):
+        fenced ^= line.strip().startswith(_FENCE)
+        mark = ITEM.match(line)
+        if fenced or not line.strip():
+            out.append(line)
+        elif mark and lead and not line.startswith("   "):
+            out += ["", f"Warning: {_forbidden(lead, line[mark.end() :])}", ""]
+        elif mark and points and re.match(r"\d", line):
+            out.append(f"- {line[mark.end() :]}")
+        elif mark and label and re.match(r"\d", line):
+            out.append(f"{mark[0]}{label}: {line[mark.end() :]}")
+        elif mark or line.startswith((" ", "\t")):
+            out.append(line)
+        else:
+            below = next((text for text in lines[at + 1 : at + 3] if text.strip()), "")
+            told = line.strip("*_ ")
+            forbids = len(line.split()) < 12 and ITEM.match(below) and _NEVER.fullmatch(told)
+            lead = re.sub(r"[\s:.*_]+$", "", told) if forbids else ""
+            points = bool(_ALL_TRUE.match(line.rstrip()) and ITEM.match(below))
+            named = _LABEL.match(line.strip())
+            label = (named["bold"] or named["plain"]) if named and at in counted and len(counted) > 1 else ""
+            label = f"For {label}" if label and " " not in label else label
+            out += [] if forbids else [line]
+    return out
+
+
+def _numbered_below(lines: Sequence[str], at: int) -> bool:
+    below = next((line for line in lines[at + 1 : at + 3] if line.strip()), "")
+    return re.match(r"1[.)] ", below) is not None
+
+
+def _forbidden(lead: str, text: str) -> str:
+    """What must not be done, as a sentence."""
+    if _NEGATED.match(text):
+        return text
+    small = text[0].lower() + text[1:] if text[1:2].islower() else text
+    if re.search(r"\b(?:do|not to do|don['’]ts)(?: this| these)?$", lead, re.I):
+        lead = "Do not"
+    return f"{lead} {small}" if _JOINS.search(lead) else f"{lead}: {small}"
+
+
+def _without_tabs(lines: Sequence[str]) -> Iterator[str]:
+    """What stands in a tab, with the tab's name before each paragraph and step."""
+    name, deep, begins = "", 0, True
+    for line in lines:
+        if found := _TAB.match(line):
+            name, begins = found["mk"] or found["jsx"], True
+            deep = len(line) - len(line.lstrip()) + 4 if found["mk"] else 0
+            yield ""
+            continue
+        if _TAB_ENDS.match(line) or (name and deep and line.strip() and not line.startswith(" " * deep)):
+            name, deep = "", 0
+            if _TAB_ENDS.match(line):
+                yield ""
+                continue
+        line = line[deep:] if name and deep else line
+        mark = ITEM.match(line)
+        if name and line.strip() and not line.strip().startswith(("|", *_FENCE)) and (begins or mark):
+            at = mark.end() if mark else 0
+            line = f"{line[:at]}For {name}: {line[at:].lstrip()}"
+        begins = not line.strip()
+        yield line
+
+
+def _tabled(lines: Iterator[str]) -> Iterator[str]:
+    """A table whose first column counts steps, as steps."""
+    for table, group in groupby(lines, lambda line: line.startswith("|")):
+        part = list(group)
+        yield from _steps(part) if table else part
+
+
+def _steps(table: Sequence[str]) -> list[str]:
+    """The rows of a markdown table as steps; the table where it holds none."""
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))] for line in table]
+    rows = [row for row in cells[2:] if len(row) == len(cells[0])]
+    numbers = [row[0].strip("*. ") for row in rows]
+    rule = len(cells) > 2 and all(re.fullmatch(r":?-+:?", cell) for cell in cells[1])
+    if not rule or len(cells[0]) < 2 or not _COUNTS.match(cells[0][0]) or not all(map(str.isdecimal, numbers)):
+        return list(table)
+    does = next((n for n, title in enumerate(cells[0]) if n and _DOES.search(title)), 1)
+    out = [""]
+    for number, row in zip(numbers, rows, strict=True):
+        others = [n for n, cell in enumerate(row) if n not in (0, does) and cell.strip("-–—")]
+        further = [f"{cells[0][n]}: {row[n].rstrip('.')}." for n in others]
+        done = row[does] if row[does].endswith((".", "!", "?", ":")) else f"{row[does]}."
+        out.append(" ".join([f"{number}. {done}", *further]))
+    return [*out, ""]
