@@ -148,6 +148,36 @@ def test_lines_in_bold_are_headings_of_a_word_file_without_any(tmp_path: Path) -
     assert [h.title for h in load_document("a.docx", tmp_path / "a.docx").headings] == ["Clean it"]
 
 
+def test_what_word_shows_is_read_and_what_it_hides_is_not(tmp_path: Path) -> None:
+    """Insertions, content controls, boxes, raised digits; no struck text. Tables of one row or without titles."""
+    from docx import Document
+    from docx.oxml import parse_xml
+    from docx.oxml.ns import nsdecls
+
+    made = Document()
+    paragraph = made.add_paragraph("It closes at ")
+    paragraph._p.append(parse_xml(f'<w:ins {nsdecls("w")}><w:r><w:t>22:00</w:t></w:r></w:ins>'))
+    paragraph.add_run(" or 9:00").font.strike = True
+    paragraph.add_run(", hidden").font.hidden = True
+    paragraph.add_run(" in 10")
+    paragraph.add_run("6").font.superscript = True
+    paragraph.add_run(" ways.")
+    inner = "<w:sdtContent><w:p><w:r><w:t>A control.</w:t></w:r></w:p></w:sdtContent>"
+    made.element.body.insert(1, parse_xml(f"<w:sdt {nsdecls('w')}>{inner}</w:sdt>"))
+    for texts in (["DANGER\nIt is hot."], ["Green\tFull", "Red, blinking\tA fault: unplug it."]):
+        cells = [text.split("\t") for text in texts]
+        table = made.add_table(rows=len(cells), cols=len(cells[0]))
+        for row, parts in zip(table.rows, cells, strict=True):
+            for cell, part in zip(row.cells, parts, strict=True):
+                cell.text = part
+        made.add_paragraph("Next.")
+    made.save(str(tmp_path / "a.docx"))
+    text = load_document("a.docx", tmp_path / "a.docx").text
+    assert "It closes at 22:00 in 10^6 ways.\n\nA control.\n\nDANGER: It is hot.\n" in text
+    assert "|  |  |\n| --- | --- |\n| Green | Full |\n| Red, blinking | A fault: unplug it. |\n" in text
+    assert dict(read_entry(text).fields)["Green"] == "Full" and read_entry(text).notes == ("It is hot.",)
+
+
 def ruled_pdf(file: Path, rows: list[list[str]], above: int = 0) -> Path:
     """A PDF with a ruled table, `above` points below the top, and a line at the top and the bottom of each page."""
     from reportlab.lib.styles import getSampleStyleSheet
@@ -255,6 +285,11 @@ def test_short_lines_between_blank_ones_are_the_headings_of_plain_text() -> None
     assert text_headings("A note\n\nJust one line above.\n") == ()
 
 
+def test_numbered_headings_of_a_memo() -> None:
+    text = "1.  Introduction\n\n   Text here.\n\n2.1.  Header\n\n   It has 8 octets.\n"
+    assert [h.title for h in text_headings(text)] == ["1.  Introduction", "2.1.  Header"]
+
+
 def test_the_capitals_of_a_manual_page_are_headings() -> None:
     text = "NAME\n       lamp - lights\n\nOPTIONS\n       --dim\n              Less light.\n\nPOST\n\n/lamps\n"
     assert [h.title for h in text_headings(text)] == ["NAME", "OPTIONS"]
@@ -263,6 +298,8 @@ def test_the_capitals_of_a_manual_page_are_headings() -> None:
 def test_the_questions_of_an_faq_are_headings() -> None:
     text = "# FAQ\n\n**Q: Why so late?**\n\nA: It is slow.\n\nQ2. May I go?\nA: Yes.\n\nQ: and this\n"
     wanted = [(1, "FAQ"), (6, "Why so late?"), (6, "May I go?")]
+    folded = "<summary><b>Is it safe?</b></summary>\n\n??? question \"May I?\"\n\n## Ports {#ports}\n"
+    assert [h.title for h in markdown_headings(folded)] == ["Is it safe?", "May I?", "Ports"]
     assert [h.title for h in markdown_headings("**May I?**\n\nYes.\n\n**No?** Text.\n")] == ["May I?"]
     assert [(h.level, h.title) for h in markdown_headings(text)] == wanted
     assert [(h.level, h.title) for h in text_headings(text.removeprefix("# FAQ"))] == wanted[1:]

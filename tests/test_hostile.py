@@ -201,7 +201,8 @@ def test_a_glossary_cannot_write_more_than_its_line() -> None:
     for term in (*read, Term("phone", meaning), Term("`phone`\n### Summary", meaning)):
         line = aside(term.name, term.meaning)
         assert line.startswith("> **") and line.isprintable() and not re.search(r"\[\d\]", line), line
-    text = "\n\n".join(f"### {title}\nA `contact` has a `phone`." for title in SECTIONS)
+    ends = ("now", "then", "here", "there")
+    text = "\n\n".join(f"### {t}\nA `contact` has a `phone` {e}." for t, e in zip(SECTIONS, ends, strict=True))
     hits = [tiny_lm.hit("A `contact` has a `phone`.")]
     asked = Answerer(Scripted(text), lambda question: hits, Prompt(), AnswerPart(), "m", None)
     asked = replace(asked, glossary=[*read, Term("phone", meaning)])

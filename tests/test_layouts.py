@@ -2,14 +2,15 @@
 
 import pytest
 
-from copilot.answering.entries import Entry, read_entry
+from copilot.answering.entries import read_entry
+from copilot.answering.entry import Entry
 from copilot.answering.layouts import usual
 
 WARNED = "It must stay dry."
 
 
 def read(text: str, header: str = "Widget › Use it") -> Entry:
-    return read_entry(text, True, header)
+    return read_entry(text, True, header, ended=True)
 
 
 @pytest.mark.parametrize(
@@ -198,3 +199,91 @@ def test_a_call_that_a_sentence_further_down_mentions_is_another_entrys() -> Non
     below = "If there are too many of them, remove some with `DELETE /widgets/{id}` first."
     assert read(f"Returns the widgets of an account.\n\n{below}\n", "Widgets › Look").calls == ()
     assert read("Send `GET /widgets` with the account.\n", "Widgets › Look").calls == ("GET /widgets",)
+
+
+@pytest.mark.parametrize(
+    ("text", "notes"),
+    [
+        ("Do not:\n\n- Open the lid.\n- Use alcohol\n", ("Do not open the lid.", "Do not use alcohol.")),
+        ("It is not safe to:\n\n- pull the plug\n- close it\n", ("It is not safe to pull the plug.",)),
+        ("Avoid:\n1. Using the app on a bus.\n", ("Avoid using the app on a bus.",)),
+        ("Do not\n    - lift the bowl alone\n", ("Do not lift the bowl alone.",)),
+        ("- \u274c Lift it alone.\n", ("No: Lift it alone.",)),
+        ("- Never lift it alone.\n", ("Never lift it alone.",)),
+        ("Hot! CAUTION: HOT SURFACE\n\nIt is a lamp.\n", ()),
+        ("CAUTION: HOT SURFACE\n\nIt is a lamp.\n", ("HOT SURFACE.",)),
+        ("Achtung! Nicht \u00f6ffnen, es ist hei\u00df.\n", ("Nicht \u00f6ffnen, es ist hei\u00df.",)),
+    ],
+)
+def test_what_is_forbidden_is_no_step(text: str, notes: tuple[str, ...]) -> None:
+    entry = read(text)
+    assert entry.steps == () and entry.notes[: len(notes)] == notes
+
+
+def test_a_heading_may_forbid_and_a_condition_may_not() -> None:
+    assert read("- Open the lid.\n", "Widget › What you must never do").notes == ("Do not open the lid.",)
+    assert read("If it does not start:\n\n1. Press the key.\n").steps == ("Press the key.",)
+    conditions = read("You get it if **all** of these are true:\n\n1. It is new.\n2. It was paid.\n")
+    assert conditions.steps == () and "It is new." in (*conditions.points, *conditions.sentences)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "**On Windows**\n\n1. Run it.\n2. Restart.\n\n**Mac**\n\n1. Open it.\n",
+        '=== "Windows"\n\n    1. Run it.\n    2. Restart.\n\n=== "Mac"\n\n    1. Open it.\n',
+        '<Tabs>\n<TabItem value="w" label="Windows">\n\n1. Run it.\n2. Restart.\n\n</TabItem>\n'
+        '<TabItem value="m" label="Mac">\n\n1. Open it.\n\n</TabItem>\n</Tabs>\n',
+    ],
+    ids=["labels", "mkdocs", "docusaurus"],
+)
+def test_steps_say_to_whom_they_apply(text: str) -> None:
+    first, second, third = read(text).steps
+    assert "Windows: Run it." in first and "Windows: Restart." in second and third == "For Mac: Open it."
+
+
+def test_tables_of_steps_and_checklists_are_steps() -> None:
+    table = "| Step | Action | Result |\n|---|---|---|\n| 1 | Press stop. | It stands |\n| 2 | Sign | |\n"
+    assert read(table).steps == ("Press stop. Result: It stands.", "Sign.")
+    assert read("- [ ] Check the lamp is on\n- [x] Close it\n").steps == ("Check the lamp is on.", "Close it.")
+
+
+def test_no_numbered_step_is_lost_and_the_first_keeps_its_number() -> None:
+    text = "4. Open it;\n5. Is the lamp green?\n6. Wait (5 seconds\n7. Click Save. It closes\n8. Done\n"
+    entry = read(text)
+    assert entry.begin == 4
+    assert entry.steps == ("Open it.", "Is the lamp green?", "Wait (5 seconds.", "Click Save. It closes.", "Done.")
+
+
+def test_a_name_below_two_labels_is_told_for_both() -> None:
+    head = "| Limit | Value |\n|---|---|\n"
+    text = f"**Basic plan**\n\n{head}| Users | 5 |\n\n**Pro plan**\n\n{head}| Users | 50 |\n"
+    assert read(text).fields == (("Users (Basic plan)", "5"), ("Users (Pro plan)", "50"))
+
+
+def test_abbreviations_end_no_sentence() -> None:
+    text = "Call Dr. Lee at no. 5 or ext. 12. Use max. 5 kg, approx. 3 m. It is No. Then go on."
+    assert read(text).sentences == (
+        "Call Dr. Lee at no. 5 or ext. 12.",
+        "Use max. 5 kg, approx. 3 m.",
+        "It is No.",
+        "Then go on.",
+    )
+
+
+def test_a_paragraph_without_a_full_stop_is_told() -> None:
+    text = "The password must have at least 12 characters\n\nAnother paragraph is here"
+    told = ("The password must have at least 12 characters.", "Another paragraph is here.")
+    assert read(text).sentences == told and read_entry(text).sentences == told[:1], "the last may be cut"
+
+
+def test_names_of_codes_and_keys() -> None:
+    codes = read("| Code | Service |\n|---|---|\n| ST | Standard |\n| EX | Express |\n")
+    assert codes.codes == () and [name for name, _ in codes.fields] == ["ST", "EX"]
+    keys = "| Column | Key | Meaning |\n|---|---|---|\n| ORDER_ID | PK | Its number. |\n| NET | | Without tax. |\n"
+    assert [name for name, _ in read(keys).fields] == ["ORDER_ID", "NET"]
+
+
+def test_a_deprecated_call_is_not_the_entrys() -> None:
+    text = "`POST /v0/send` is deprecated. Use `POST /v1/messages` instead.\n"
+    assert read(text, "Widgets › Send").calls == ("POST /v1/messages",)

@@ -298,3 +298,9 @@ def test_rows_in_the_middle_of_a_table_come_with_its_titles() -> None:
     assert "| Code |" in first.chunk.text and second == found[0]
     parts = offered("What is E059?", [first, second, *HITS[:1]], QUOTED) or []
     assert "`E059`: Thing 59 is broken. Mend the thing 59." in "".join(part.opening for part in parts)
+
+
+def test_a_long_procedure_says_that_there_is_more() -> None:
+    steps = "\n".join(f"{n}. Do the part number {n} of this long procedure with great care." for n in range(1, 31))
+    part = (offered("How?", [hit(f"## Do it\n\n{steps}\n", "Do it", 5000)], QUOTED) or [])[1]
+    assert part.opening.endswith("care.\nMore steps follow in the sources.") and len(part.opening) < ROOM + 50

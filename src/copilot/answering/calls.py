@@ -21,12 +21,15 @@ _PARTS = re.compile(
 )
 _ROW = re.compile(rf"^\|[ \t]*`?({VERBS})`?[ \t]*\|[ \t]*`?(?:{_HOST})?({_PATH})`?[ \t]*\|", re.M)
 _CURL = re.compile(rf"curl\b[^\n]*?(?:\\\n[^\n]*?)*?[\"' ](?:{_HOST})({_PATH})")
+_GONE = re.compile(  # a sentence about a call that should not be used
+    r"[^.!?\n]*\b(?:is|are|was|were) (?:deprecated|removed|obsolete|no longer (?:available|supported))\b[^.!?\n]*[.!?]"
+)
 MENTIONED = 8  # words beside a call; a line with more, after the first paragraph, is about another
 _METHOD = re.compile(rf"(?:-X ?|--request[ =])[\"']?({VERBS})\b")
 _MODULE = re.compile(
     r"(?:The \w+ |Use )?`?([a-z]+(?:[A-Z]\w*|_\w+)|(?<=`)[\w$]+(?:[.-]\w+)*(?:\(\))?(?=`))`?(?![\w(.])"
 )
-_ALONE = re.compile(r"(?:\*\*|`)([\w$]+(?:[.:-]\w+)*(?:\([^`*\n]*\))?)(?:\*\*|`)$")
+_ALONE = re.compile(r"(?:\*\*(?![A-Z][a-z]+\*)|`)([\w$]+(?:[.:-]\w+)*(?:\([^`*\n]*\))?)(?:\*\*|`)$")
 _COMMAND = re.compile(r"([a-z]+(?:[-._][a-z]+)+)$")
 _FUNCTION = re.compile(r"(?:[A-Za-z_$][\w$]*\.)*[A-Za-z_$][\w$]*\([\w\s,.=\[\]'\"{}$:*|-]*\)$")
 
@@ -44,6 +47,7 @@ def endpoints(header: str, text: str) -> tuple[str, ...]:
         if found := _all(pattern, text):
             return found
     prose = re.sub(r"```.*?(?:```|\Z)|^#.*$", "", text, flags=re.S | re.M)
+    prose = _GONE.sub("", prose)
     opening, *rest = re.split(r"\n\s*\n", prose.strip())
     below = [line for part in rest for line in part.splitlines()]
     told = [line for line in below if line.startswith("|") or len(_CALL.sub("", line).split()) < MENTIONED]

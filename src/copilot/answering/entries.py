@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from copilot.answering.calls import endpoints, function
+from copilot.answering.entry import Entry, once
 from copilot.answering.glossary import terms
 from copilot.answering.layouts import usual
 from copilot.answering.lists import ITEM
@@ -41,7 +42,9 @@ from copilot.prompt.grammar import VERBS
 
 _TITLE, _FENCE = re.compile(r"#{1,6} |[-=~^]{3,}$"), ("```", "~~~")
 _PAGE = re.compile(r"\n*^[^\n|]{0,80}\bpage \d+(?: of \d+)?$\n?", re.I | re.M)  # a page's header or footer
-_CODE = re.compile(r"\s*(?:[{}\[\]](?!\w+\}?`? )|\"[\w.-]+\":(?! \S+(?: [a-z]+){3})|curl |-[HdX] |[$>] (?!\*\*)|>>>|</?\w+>)")
+_CODE = re.compile(
+    r"\s*(?:[{}\[\]](?!\w+\}?`? )|\"[\w.-]+\":(?! \S+(?: [a-z]+){3})|curl |-[HdX] |[$>] (?!\*\*)|>>>|</?\w+>)"
+)
 _CALL = re.compile(rf"[\s*`\[]*(?:{VERBS})[*`\s:\]]+\S+(?: HTTP/\S+)?\s*$|[\s*`]*(?:{VERBS})[\s*`]*$")
 _LABEL = re.compile(r"(?:\*\*|__)?[A-Z][\w'` /-]{1,60}?(?::(?:\*\*|__)?|(?:\*\*|__):?)$")
 _FACT = re.compile(r"\W{0,3}(Type|Default(?: value)?|Possible values|Allowed values)\W{0,3}:\W{0,3}? (.{1,120}?)\\?$")
@@ -62,19 +65,6 @@ _DO = re.compile(
     r"\w+ing|\w+[^s]s)\b)[A-Z][a-z]+ (?:in |out |up |on |off )?"
     r"(?:(?:the|an?|your|this|that|it|them|if|with|to|all|each|any|both|every|one)\b|[A-Z`])"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An entry taken apart; every text has single spaces and stands once."""
-
-    sentences: tuple[str, ...]  # of the prose, in order
-    steps: tuple[str, ...]  # numbered items, and others that tell what to do
-    notes: tuple[str, ...]  # sentences of what is marked as a note or a warning
-    fields: tuple[tuple[str, str], ...]  # (name, what is said of it), in order, what is given before what comes back
-    codes: tuple[tuple[str, str], ...] = ()  # (error or status, what it means)
-    points: tuple[str, ...] = ()  # other items, and before them the line that leads over to them, which ends in a colon
-    calls: tuple[str, ...] = ()  # endpoints, or the function or module; the first is the likeliest
 
 
 class _Parts:
@@ -140,20 +130,8 @@ def read_entry(text: str, whole: bool = True, header: str = "", ended: bool = Fa
     good = [r for r in rows if re.search(r"\w", r.name) and re.search(r"\w", r.said) and balanced(r.name + r.said)]
     given = [row for row in good if row.kind in ("", "request")] + [row for row in good if row.kind == "response"]
     codes = [row for row in good if row.kind == "error"]
-    return Entry(prose, steps, notes, _once(given), _once(sorted(codes, key=fine)), points, calls)
-
-
-def join(entries: Sequence[Entry]) -> Entry:
-    """Parts of one entry, its description first, as one."""
-    return Entry(
-        unique(text for e in entries for text in e.sentences),
-        unique(text for e in entries for text in e.steps),
-        unique(text for e in entries for text in e.notes),
-        _once([Row(*pair) for e in entries for pair in e.fields]),
-        _once([Row(*pair) for e in entries for pair in e.codes]),
-        unique(text for e in entries for text in e.points),
-        next((e.calls for e in entries if e.calls), ()),
-    )
+    first = next((int(mark[1]) for line in lines if (mark := re.match(r"\s*(\d{1,2})[.)] +\S", line))), 1)
+    return Entry(prose, steps, notes, once(given), once(sorted(codes, key=fine)), points, calls, first)
 
 
 def _line(lines: Sequence[str], at: int, parts: _Parts) -> int:
@@ -332,19 +310,6 @@ def _points(texts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     """Items that are whole, after the line that leads over to them if that is known."""
     told = (text if kind == "lead" and text.endswith(":") else done(text) for kind, text in texts)
     return unique(filter(None, told))
-
-
-def _once(rows: Sequence[Row]) -> tuple[tuple[str, str], ...]:
-    """Each name once, with what is said of it first; below other labels, with those, where that says something else."""
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        if row.name and row.said:
-            found.setdefault(row.name.strip("`"), []).append(row)
-    out: list[tuple[str, str]] = []
-    for same in found.values():
-        apart = len({row.place for row in same}) > 1 and all(row.place for row in same)
-        out += [(f"{row.name} ({row.place})" if apart else row.name, row.said) for row in (same if apart else same[:1])]
-    return unique(out)
 
 
 def _fragment(line: str) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from copilot.answering.answer import Answerer
 from copilot.answering.glossary import Term
+from copilot.answering.quoting import MORE
 from copilot.answering.ranking import best_entry, read_question
 from copilot.answering.refusal import refusal
 from copilot.answering.wording import ALARM, Said, beside, calling, described, leaning, listed, pointed, row, warned
@@ -108,7 +109,8 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
     summary = described(found.heading, first, said.new([best] if fit.get(best) else [], 1))
     fields = said.new(listed([rows[pair] for pair in entry.fields], fit, FIELDS), FIELDS)
     alarms = [s for s in prose if ALARM.search(s)]
-    steps = [f"{n}. {step}" for n, step in enumerate(said.new(entry.steps, STEPS), 1)]
+    steps = [f"{n}. {step}" for n, step in enumerate(said.new(entry.steps, STEPS), entry.begin)]
+    steps += [MORE] * (len(entry.steps) > STEPS)
     steps = steps or pointed(said.new(entry.points, STEPS))
     how = call + ([] if steps else said.new((s for s in prose if s not in alarms), 2))
     how = how or ([] if steps else said.new(alarms, 1))

@@ -38,6 +38,7 @@ _BRIGHT = re.compile(r"==(?=\S)([^=\n]+)(?<=\S)==")
 _NUMBERED = re.compile(r"[ \t]*\((?:\[?#\d+\]?(?:\([^()]*\))?(?:, )?)+\)[ \t]*$")  # "(#412)", of a list of changes
 _IMAGE = re.compile(r"^[ \t]*(?:\[?!\[[^\]]*\]\([^()]*\)(?:\]\([^()]*\))?[ \t]*)+$")  # alone on its line
 _APART = re.compile(rf"\s|#|\||[-*+] |\d+[.)] |:::|(?:{_MARKED.pattern})", re.I)  # no line of a paragraph
+_DOTS = re.compile(r"\.{5,}[ \t]*\d*[ \t]*$")  # of a table of contents
 _TASK = re.compile(r"^([ \t]*)[-*+] +\[[ xX]\] +")  # to be done, and so a step
 
 
@@ -49,6 +50,7 @@ def plain(text: str) -> str:
 def cell(text: str) -> str:
     """A cell of a table: breaks and items of lists become commas and semicolons, tags and escapes go."""
     text = re.sub(r"(?<=`)\s*<br\s*/?>\s*(?=`)", ", ", text)
+    text = re.sub(r"(?<=[^\s.:;,!?>])\s*<br\s*/?>\s*(?=[^\s<])(?!\d+[.)] )", "; ", text)
     text = re.sub(r"(?:\s|<br\s*/?>|&nbsp;)+", " ", re.sub(r"</?(?:ul|ol|p)\b[^<>]*>", "", text)).strip()
     text = re.sub(r"\s*</li>\s*(?=<li)", "; ", text)
     return re.sub(r"</?li\b[^<>]*>", "", text).replace("\\|", "|").strip()
@@ -76,7 +78,8 @@ def _read(text: str) -> str:
     text = _BOX.sub(lambda box: f"\n\n{_title(box['kind'])}\n{_flat(box['said'])}\n\n", text)
     text = _unlisted(text)
     lines = _alerted(list(_unquoted(text.split("\n"))))
-    return "\n".join(_line(line) for line in lines if not (_LINKED.match(line) or _IMAGE.match(line)))
+    read = (line for line in lines if not (_LINKED.match(line) or _IMAGE.match(line) or _DOTS.search(line)))
+    return "\n".join(map(_line, read))
 
 
 def _title(kind: str) -> str:
@@ -157,6 +160,7 @@ def _line(line: str) -> str:
 
 
 def _shown(part: str) -> str:
+    part = re.sub(r"(?<=\w)\\_(?=\w)", "_", part)
     return _BRIGHT.sub(r"\1", _HIDDEN.sub("", part))
 
 

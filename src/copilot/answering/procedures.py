@@ -39,12 +39,14 @@ def procedures(lines: Sequence[str], title: str = "") -> list[str]:
     counted = [at for at, line in enumerate(lines) if _LABEL.match(line.strip()) and _numbered_below(lines, at)]
     out: list[str] = []
     lead, label, points, fenced = "Do not" if _NEVER.fullmatch(title) else "", "", False, False
+    deep = -1  # how far the items below a lead are indented
     for at, line in enumerate(lines):
         fenced ^= line.strip().startswith(_FENCE)
         mark = ITEM.match(line)
         if fenced or not line.strip():
             out.append(line)
-        elif mark and lead and not line.startswith("   "):
+        elif mark and lead and (deep < 0 or len(line) - len(line.lstrip()) <= deep):
+            deep = len(line) - len(line.lstrip())
             out += ["", f"Warning: {_forbidden(lead, line[mark.end() :])}", ""]
         elif mark and points and re.match(r"\d", line):
             out.append(f"- {line[mark.end() :]}")
@@ -57,7 +59,8 @@ def procedures(lines: Sequence[str], title: str = "") -> list[str]:
             told = line.strip("*_ ")
             forbids = len(line.split()) < 12 and ITEM.match(below) and _NEVER.fullmatch(told)
             lead = re.sub(r"[\s:.*_]+$", "", told) if forbids else ""
-            points = bool(_ALL_TRUE.match(line.rstrip()) and ITEM.match(below))
+            deep = -1
+            points = bool(_ALL_TRUE.match(line.replace("*", "").rstrip()) and ITEM.match(below))
             named = _LABEL.match(line.strip())
             label = (named["bold"] or named["plain"]) if named and at in counted and len(counted) > 1 else ""
             label = f"For {label}" if label and " " not in label else label

@@ -34,6 +34,7 @@ LONGEST = 240  # characters of a quote
 OFFERED = (5, 5, 8, 6)  # quotes of a section to choose from, at most
 CHOSEN = (1, 1, 8, 1)  # of them in an answer, at most, besides what the program writes
 ROOM = 480  # characters of the fields, and of steps, so that the section after them arrives whole
+MORE = "More steps follow in the sources."  # below those that there is room for
 BOTH = 720  # of the two
 NOTHING = ("", "", "- No field is listed for this.", "The documents name no special warning for this.")
 
@@ -91,7 +92,9 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     summary = sorted(telling, key=lambda text: -fit[text])[: OFFERED[0]]
     how = [text for text in prose if not WARNS.search(text)] or prose
     done = [shortened(text, LONGEST - 10) for text in entry.steps]
-    steps = _first([f"{n}. {said.ticked(text)}" for n, text in enumerate(done, 1)], ROOM)
+    every = [f"{n}. {said.ticked(text)}" for n, text in enumerate(done, entry.begin)]
+    steps = every if len("\n".join(every)) <= ROOM else _first(every, ROOM - len(MORE) - 1)
+    steps += [MORE] * (len(steps) < len(every))
     room = min(ROOM, BOTH - len("\n".join(steps)))
     fields = _within(listed([rows[pair] for pair in entry.fields if pair in rows], fit, OFFERED[2]), fit, room)
     alarms = [text for text in prose if ALARM.search(text)]

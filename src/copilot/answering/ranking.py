@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from copilot.answering.entries import Entry, join, read_entry
+from copilot.answering.entries import read_entry
+from copilot.answering.entry import Entry, join
 from copilot.answering.glossary import is_glossary
 from copilot.answering.identifiers import in_text, nameable, supported
 from copilot.knowledge.lexical import COMMON

@@ -177,6 +177,7 @@ def _whole(about: str, said: str) -> str:
 
 
 def needing(said: str, needed: bool) -> str:
+    """What is said of a name, with "Required." where it has to be given."""
     if not needed or re.search(r"\brequired\b", said, re.I):
         return said
     return f"{said if said.endswith(('.', '!', '?')) else said + '.'} Required."

@@ -16,6 +16,7 @@ _PLACE = re.compile(rf"(?:path|query|header|body|{TYPE}|required|optional|yes|no
 _TELLS = re.compile(  # titles of columns that say what a name is
     r"descri|meaning|explan|comment|purpose|effect|what|reason|cause|remed|solution|action|\bfix\b|\bnotes?\b"
 )
+_ERRS = re.compile(r"error|fault|reason|cause|remed|what to do|solution|problem|meaning|what it means")
 _READ = re.compile(  # titles of columns that are told otherwise, or say nothing to a reader
     r"^(?:type|in|required\??|mandatory|default|default value|data ?type|optional|since|version|added|format|example|"
     r"status|nr|no|#|id|location|schema|method|nullable|path|url|endpoint|link)s?$"
@@ -25,7 +26,7 @@ _READ = re.compile(  # titles of columns that are told otherwise, or say nothing
 def table(lines: Sequence[str], kind: Kind) -> tuple[int, list[Row]] | None:
     """(lines, rows) of the table that begins here, if one does: markdown, columns of spaces, or one line a cell."""
     if lines[0].startswith("|") and lines[0].rstrip().endswith("|") and len(lines[0].strip()) > 1:
-        return _markdown(lines)
+        return _markdown(lines, kind)
     if lines[0].rstrip().endswith("|"):
         return _apart(lines)
     if not ITEM.match(lines[0]) and (row := re.match(r"( *)(\S(?: ?\S)*) {2,}(\S.*)", lines[0])):
@@ -35,8 +36,8 @@ def table(lines: Sequence[str], kind: Kind) -> tuple[int, list[Row]] | None:
 
 def _spaced(lines: Sequence[str], row: "re.Match[str]", kind: Kind) -> tuple[int, list[Row]] | None:
     """A row of columns that spaces hold apart, over as many lines as go on to the right."""
-    cells = re.split(r" {2,}", row[3].strip())
-    if (
+    cells = re.split(r"(?<![.!?:,]) {2,}", row[3].strip())
+    if row[2].endswith((".", "!", "?", ":", ",")) or (
         len(row[1]) < 2
         and not (kind and re.match(r"[\w.-]+$", row[2]))
         and not (_NAME.match(row[2]) and (len(cells) > 1 or re.search(r"\w[._]\w|[a-z][A-Z]", row[2])))
@@ -53,7 +54,7 @@ def _spaced(lines: Sequence[str], row: "re.Match[str]", kind: Kind) -> tuple[int
     return taken, [Row(row[2], needing(said, "required" in middle.lower()))]
 
 
-def _markdown(lines: Sequence[str]) -> tuple[int, list[Row]]:
+def _markdown(lines: Sequence[str], kind: Kind) -> tuple[int, list[Row]]:
     """A markdown table, or the rest of one; a row that is cut is left out."""
     count = next((i for i, line in enumerate(lines) if not line.startswith("|")), len(lines))
     cells = [[cell(c) for c in re.split(r"(?<!\\)\|", line.strip()[1:-1])] for line in lines[:count]]
@@ -62,7 +63,7 @@ def _markdown(lines: Sequence[str]) -> tuple[int, list[Row]]:
     rows = [row for row, line in zip(cells, lines, strict=False) if len(row) == width and line.rstrip().endswith("|")]
     head = cells[0] if rule > 0 else [""] * width
     told = [row for row in rows[rule + 1 :] if row != head and not all(re.fullmatch(r":?-+:?", c) for c in row)]
-    return count, _rows(head, told)  # a table of several pages may repeat its titles
+    return count, _rows(head, told, kind)  # a table of several pages may repeat its titles
 
 
 def _apart(lines: Sequence[str]) -> tuple[int, list[Row]] | None:
@@ -126,18 +127,20 @@ def _coded(title: str, cells: Sequence[str]) -> bool:
     return bool(named and all(re.fullmatch(r"`?[A-Za-z][\w.-]*`?", c) for c in cells) and len(set(cells)) == len(cells))
 
 
-def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Row]:
+def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], below: Kind = "") -> list[Row]:
     """(name, what is said of it): the column with the most text, or all of them where none holds sentences."""
     if not rows or len(head) < 2 or [*head[:2], *rows[0][:2]][-2:] == ["Version", "Changes"] or head[0] == "Version":
         return []
     titles = [re.sub(r"[*`_]", "", title).strip().lower() for title in head]
-    named = next((i for i, t in enumerate(titles) if re.search(r"\b(?:name|field|parameter|key|option)\b", t)), 0)
+    likely = (i for i, t in enumerate(titles) if re.search(r"\b(?:name|field|parameter|key|option|column)\b", t))
+    named = next((i for i in likely if i == 0 or len({row[i] for row in rows if row[i]}) == len(rows)), 0)
     field = re.search(r"\b(?:field|parameter|argument|attribute|property)\b", titles[named])
     others = [i for i in range(len(head)) if i != named]
     told = [i for i in others if _TELLS.search(titles[i])]
     said = told[0] if told else max(others, key=lambda column: sum(len(row[column]) for row in rows))
     kind = label(head[named])
-    kind = "error" if kind == "error" and all(CODE.match(row[named]) for row in rows) else kind
+    codes = titles[named] == "code" and below != "error" and not any(_ERRS.search(title) for title in titles)
+    kind = "" if codes and not all(CODE.match(row[named]) for row in rows) else kind  # of services, settings ...
     kind = "response" if kind == "request" and "response" in titles[named] else kind
     coded = next((i for i in others if i != said and kind == "error" and _coded(titles[i], [r[i] for r in rows])), -1)
     if any(head) and len(head) > 2 and not told and 2 * sum(row[said].endswith(".") for row in rows) < len(rows):

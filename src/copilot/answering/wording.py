@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from copilot.answering.entries import Entry
+from copilot.answering.entry import Entry
 from copilot.answering.identifiers import is_pair, nameable, supported
 from copilot.answering.ranking import SHAPED, Asked, Found, rival
 from copilot.answering.rows import name_of

@@ -5,12 +5,16 @@ import re
 from copilot.types import Heading
 
 _ATX = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.+?)(?:[ \t]+#+)?[ \t]*$")
-_ASKED = re.compile(r"^(?:\*\*|__)?(?:Q|Question)(?: ?\d+)?[:.](?:\*\*|__)? *(\S.*\?)(?:\*\*|__)?[ \t]*$")
-_BOLD = re.compile(r"^(?:\*\*|__)([^*_\n]{2,120}\?)(?:\*\*|__)[ \t]*$")
+_ASKED = re.compile(r"^(?:\*\*|__)?(?:Q|Question)(?: ?\d+)?[:.](?:\*\*|__)? *(\S.*\?)(?:\*\*|__)?()[ \t]*$")
+_BOLD = re.compile(r"^(?:\*\*|__)([^*_\n]{2,120}\?)(?:\*\*|__)()[ \t]*$")
+_FOLDED = re.compile(  # what a reader unfolds
+    r"^(?:<summary>(?:<\w+>)?([^<]{3,120}?)(?:</\w+>)?</summary>|\?\?\?\+? \w+ \"([^\"]{3,120}\?)\")[ \t]*$"
+)
+_ANCHOR = re.compile(r"[ \t]*\{[:\s]*[#.][^{}]*\}$")
 _SETEXT = re.compile(r"^ {0,3}(=+|-+)[ \t]*$")
 _NOT_A_PARAGRAPH = re.compile(r"^ {0,3}(?:[-+*>|]|\d+[.)][ \t])|^ {4}|^\t")
 _FENCE = re.compile(r"^[ \t]*(?:(`{3,})([^`]*)|(~{3,})(.*))$")
-_TITLED = re.compile(r"(?:\d+(?:\.\d+)*\.? )?[A-Z][\w'’()/-]*(?: [\w'’()/&,-]+){0,8}$")  # at the margin, no full stop
+_TITLED = re.compile(r"(?:\d+(?:\.\d+)*\.? {1,3})?[A-Z][\w'’()/-]*(?: [\w'’()/&,-]+){0,8}$")  # at the margin
 _FRONT = re.compile(r"---[ \t]*\n(?:[\w.-]+[ \t]*:.*\n|[ \t]+\S.*\n|- .*\n|#.*\n|[ \t]*\n)*---[ \t]*(?:\n|$)")
 _UNDERLINE = re.compile(r"^(=|-|~)\1{2,}\s*$")
 
@@ -18,8 +22,8 @@ _UNDERLINE = re.compile(r"^(=|-|~)\1{2,}\s*$")
 def markdown_headings(text: str) -> tuple[Heading, ...]:
     """ATX headings and underlined lines, outside code fences and front matter (CommonMark 4.2, 4.3, 4.5).
 
-    So are questions ("Q: ...", or in bold on a line of their own; level 6). An underlined heading is taken where it is
-    a paragraph of one line.
+    So are questions ("Q: ...", or in bold on a line of their own) and what unfolds (level 6). An underlined heading is
+    taken where it is a paragraph of one line.
     """
     found: list[Heading] = []
     start, fence, before = 0, "", ""  # offset of the line; the open fence's mark; the line above
@@ -33,9 +37,9 @@ def markdown_headings(text: str) -> tuple[Heading, ...]:
         if fence or (opened := _fence(line)):
             fence = _after(line, fence) if fence else opened
         elif match := _ATX.match(line):
-            found.append(Heading(at, len(match[1]), match[2].strip()))
-        elif match := _ASKED.match(line) or _BOLD.match(line):
-            found.append(Heading(at, 6, match[1]))
+            found.append(Heading(at, len(match[1]), _ANCHOR.sub("", match[2]).strip()))
+        elif match := _ASKED.match(line) or _BOLD.match(line) or _FOLDED.match(line):
+            found.append(Heading(at, 6, match[1] or match[2]))
         elif alone and (match := _SETEXT.match(line)):
             found.append(Heading(alone[0], 1 if match[1][0] == "=" else 2, alone[1]))
             line = ""

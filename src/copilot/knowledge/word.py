@@ -11,6 +11,11 @@ from typing import Any
 from copilot.errors import CopilotError
 
 LONGEST = 80  # characters of a line in bold that is taken for a heading
+_TITLE = re.compile(  # of a column
+    r"\b(?:name|field|type|description|meaning|value|role|code|parameter|status|key|action|step|default|required|option|column|"
+    r"event|error|cause|what|when|where|who|how|property|setting|term|unit|message|light|lamp|signal|product|plan)s?\b",
+    re.I,
+)
 _ITEM = re.compile(r" *(?:-|\d+\.) ")
 
 
@@ -24,13 +29,57 @@ def read_docx(data: bytes, file: Path) -> str:
     from docx.table import Table
 
     try:
-        content = list(open_docx(BytesIO(data)).iter_inner_content())
+        document = open_docx(BytesIO(data))
+        content = list(_blocks(document.element.body, document))
         bold = not any(not isinstance(block, Table) and _level(block) > 1 for block in content)
         counts: Counter[tuple[int, int]] = Counter()
         blocks = [_table(block) if isinstance(block, Table) else _line(block, counts, bold) for block in content]
     except Exception:  # no zip, a zip without a document, broken XML: each library below has its own exception
         raise CopilotError(f"{file}: not a Word document (.docx)", "open it in Word and save it as .docx") from None
     return "".join(_joined([block for block in blocks if block]))
+
+
+def _blocks(parent: Any, within: Any) -> Iterator[Any]:
+    """Paragraphs and tables in reading order, those of content controls and text boxes too."""
+    from docx.oxml.ns import qn
+    from docx.table import Table
+    from docx.text.paragraph import Paragraph
+
+    for child in parent.iterchildren():
+        if child.tag == qn("w:p"):
+            yield Paragraph(child, within)
+            boxes = [box for box in child.iter(qn("w:txbxContent")) if _of(box, "Fallback") is None]
+            for box in boxes:
+                yield from _blocks(box, within)
+        elif child.tag == qn("w:tbl"):
+            yield Table(child, within)
+        elif child.tag == qn("w:sdt"):
+            for content in child.findall(qn("w:sdtContent")):
+                yield from _blocks(content, within)
+
+
+def _of(element: Any, name: str) -> Any:
+    """The nearest element around `element` whose tag ends in `name`; None without one."""
+    return next((above for above in element.iterancestors() if str(above.tag).endswith(f"}}{name}")), None)
+
+
+def _text(paragraph: Any) -> str:
+    """What a reader sees of a paragraph: insertions, not what is struck out or hidden; powers as ^2."""
+    from docx.oxml.ns import qn
+
+    found: list[str] = []
+    for element in paragraph._p.iter(qn("w:t"), qn("w:br"), qn("w:tab"), qn("w:noBreakHyphen")):
+        run, box = _of(element, "r"), _of(element, "txbxContent")
+        if run is None or (box is not None and _of(paragraph._p, "txbxContent") is not box):
+            continue
+        properties = run.rPr
+        marks = [] if properties is None else [m for m in properties if m.get(qn("w:val")) not in ("0", "false")]
+        if {mark.tag for mark in marks} & {qn("w:strike"), qn("w:dstrike"), qn("w:vanish")}:
+            continue
+        raised = properties is not None and properties.superscript and re.match(r"[\d-]+$", element.text or "")
+        plain = {qn("w:br"): "\n", qn("w:tab"): "\t", qn("w:noBreakHyphen"): "-"}.get(element.tag, element.text or "")
+        found.append(f"^{plain}" if raised and found and found[-1][-1:].isalnum() else plain)
+    return "".join(found)
 
 
 def _joined(blocks: list[str]) -> Iterator[str]:
@@ -43,7 +92,7 @@ def _joined(blocks: list[str]) -> Iterator[str]:
 
 def _line(paragraph: Any, counts: Counter[tuple[int, int]], bold: bool) -> str:
     """A paragraph by its style and its place in a list; `counts` are the items of each list so far."""
-    text = str(paragraph.text).strip()
+    text = _text(paragraph).strip()
     if not text:
         return ""
     if level := _level(paragraph) or (3 if bold and _bold(paragraph) else 0):
@@ -88,7 +137,7 @@ def _outline(properties: Any) -> int | None:
 def _bold(paragraph: Any) -> bool:
     """Whether a short line in bold, which is no sentence, stands for a heading."""
     runs = [run for run in paragraph.runs if run.text.strip()]
-    text = paragraph.text.strip()
+    text = _text(paragraph).strip()
     return bool(runs) and all(run.bold for run in runs) and len(text) <= LONGEST and text[-1] not in ".,;:"
 
 
@@ -118,28 +167,69 @@ def _numbering(paragraph: Any) -> tuple[int, int, str]:
     return number, deep, ""
 
 
-def _cell(text: str) -> str:
-    """The lines of a cell on one: those that end without a mark are items of a list."""
-    text = re.sub(r"(?<=[^\s.:;,!?])[ \t]*\n\s*(?=\S)", "; ", text.strip())
+def _cell(cell: Any) -> str:
+    """The paragraphs of a cell on one line, tables within it too: those that end without a mark are items of a list."""
+    from docx.table import Table
+
+    blocks = list(_blocks(cell._tc, cell))
+    parts = [_inner(block) if isinstance(block, Table) else _text(block) for block in blocks]
+    text = "\n".join(part.strip() for part in parts if part.strip())
+    text = re.sub(r"(?<=[^\s.:;,!?])[ \t]*\n\s*(?=\S)(?!\d+[.)] )", "; ", text)
     return " ".join(text.split()).replace("|", "\\|")
+
+
+def _inner(table: Any) -> str:
+    """A table within a cell, row after row."""
+    return "; ".join(": ".join(filter(None, map(_cell, row.cells))) for row in table.rows)
+
+
+def _boxed(table: Any) -> str:
+    """A table of one row, which holds text side by side: a paragraph for each cell, its first line before a colon."""
+    texts = ["\n".join(_text(part).strip() for part in cell.paragraphs) for cell in table.rows[0].cells]
+    told = [re.sub(r"\n+", " ", re.sub(r"^(\w[\w ]{2,20})(?<![.:!])\n+", r"\1: ", text.strip())) for text in texts]
+    return "\n\n".join(filter(None, dict.fromkeys(told)))
+
+
+def _titled(table: Any, rows: list[list[str]]) -> bool:
+    """Whether the first row holds titles: it says so, is bold where the next is not, or holds what titles are."""
+    from docx.oxml.ns import qn
+
+    first, second = table.rows[0], table.rows[1]
+    if first._tr.trPr is not None and first._tr.trPr.find(qn("w:tblHeader")) is not None:
+        return True
+    if _heavy(first) != _heavy(second):
+        return _heavy(first)
+    if any(cell.endswith(".") or len(cell) > 40 for cell in rows[0]) or not all(rows[0]):
+        return False
+    return len(rows[0]) > 2 or any(_TITLE.search(cell) for cell in rows[0])
+
+
+def _heavy(row: Any) -> bool:
+    """Whether all the text of a row is bold."""
+    runs = [run for cell in row.cells for part in cell.paragraphs for run in part.runs if run.text.strip()]
+    return bool(runs) and all(run.bold for run in runs)
 
 
 def _table(table: Any) -> str:
     """A table as a pipe table: a cell that goes over several columns stands in the first, one over rows in each.
 
-    A first row that is one cell is a line above it; two rows of titles become one.
+    A first row that is one cell is a line above it; two rows of titles become one; without titles their row is empty.
     """
     grid = [[cell._tc for cell in row.cells] for row in table.rows]
-    rows = [[_cell(cell.text) for cell in row.cells] for row in table.rows]
+    rows = [[_cell(cell) for cell in row.cells] for row in table.rows]
     if not rows or not rows[0]:
         return ""
+    if len(rows) == 1:
+        return _boxed(table)
+    if not _titled(table, rows):
+        grid, rows = [grid[0], *grid], [[""] * len(rows[0]), *rows]
     for cells, row in zip(grid, rows, strict=True):
         for n in range(len(cells) - 1, 0, -1):
             row[n] = "" if cells[n] is cells[n - 1] else row[n]
     above = ""
-    if len(rows) > 2 and len(grid[0]) > 1 and len(set(map(id, grid[0]))) == 1:
+    if len(rows) > 2 and rows[0][0] and len(grid[0]) > 1 and len(set(map(id, grid[0]))) == 1:
         above, grid, rows = rows[0][0], grid[1:], rows[1:]
-    if len(rows) > 2 and any(left is right for left, right in pairwise(grid[0])):
+    if len(rows) > 2 and any(rows[0]) and any(left is right for left, right in pairwise(grid[0])):
         over = ""
         for n, cell in enumerate(grid[0]):
             over = rows[0][n] or (over if n and cell is grid[0][n - 1] else "")
