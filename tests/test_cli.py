@@ -298,3 +298,22 @@ def test_off_a_terminal_there_is_no_colour(capsys: pytest.CaptureFixture[str]) -
 def test_errors_carry_their_exit_codes() -> None:
     assert StaleError("m").code == 3 and CopilotError("m").code == 1
     assert [int(code) for code in Exit] == [0, 1, 2, 3, 4, 130]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full")
+def test_an_output_that_cannot_be_written_is_a_sentence() -> None:
+    command = f"{sys.executable} -c 'from copilot.cli import main; main()' --help"
+    done = subprocess.run(["bash", "-c", f"{command} > /dev/full"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stderr.startswith("error: the output cannot be written: No space")
+    closed = subprocess.run(["bash", "-c", f"{command} >&-"], capture_output=True, text=True, check=False)
+    assert "Traceback" not in closed.stderr
+
+
+def test_a_question_and_a_terminal_of_another_encoding_are_read_and_written(project: Path) -> None:
+    """Half a character in a question, an output without the signs of the sources."""
+    given = f"['ask', 'How \\udcff?', '-c', {str(project)!r}]"
+    code = f"import sys; sys.argv[1:] = {given}; from copilot.cli import main; main()"
+    for encoding in ("utf-8", "latin-1"):
+        command, environment = [sys.executable, "-c", code], {**os.environ, "PYTHONIOENCODING": encoding}
+        done = subprocess.run(command, capture_output=True, env=environment, check=False)
+        assert done.returncode == 0 and b"### Summary" in done.stdout, done.stderr

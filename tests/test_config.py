@@ -59,6 +59,8 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
         ("documents: {paths: [a, 5]}", "`documents.paths[1]` is 5: expected a valid string"),
         ("train: {data: ''}", "`train.data` is '': expected at least 1 character"),
         ("run: {name: a/b}", "`run.name` is 'a/b': expected text of the form"),
+        ("run: {name: ..}", "`run.name` is '..': expected text of the form"),
+        ("train: {adapter_from: .}", "`train.adapter_from` is '.': expected text of the form"),
         ("seed: 1\nseed: 2", "mine.yaml:2: `seed` is written twice"),
         ("demo: {questions: [1]}", "`demo.questions[0]` is 1: expected a valid string"),
     ],

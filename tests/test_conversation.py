@@ -36,7 +36,10 @@ def test_these_lean(text: str) -> None:
     assert leans(text)
 
 
-@pytest.mark.parametrize("text", ["What is a webhook?", "What are tags?", "How do I delete a row?"])
+WHOLE = ["What is a webhook?", "What are tags?", "How do I delete a row?", "And how do I delete a row?"]
+
+
+@pytest.mark.parametrize("text", WHOLE)
 def test_these_do_not(text: str) -> None:
     assert not leans(text)
 

@@ -84,6 +84,7 @@ def test_missing_section_is_said(tmp_path: Path) -> None:
     [
         (b"\xff\xfe broken", "not UTF-8"),
         (b"[1, 2]", "expected a JSON object"),
+        (rb'{"question": "\ud800", "response": "x"}', "a surrogate without its other half"),
         (b"[" * 100_000, "nested too deeply"),
         (b"", "no rows"),
         (b"\n \n", "no rows"),
@@ -177,6 +178,9 @@ def test_questions_accept_user_input_and_reference(tmp_path: Path) -> None:
     for gold in ({"document": "a"}, [{"document": "a"}], ["a"], "a"):
         with pytest.raises(CopilotError, match=r"q\.jsonl:1: `gold` must list"):
             read_questions(write(tmp_path / "q.jsonl", {"question": "Q?", "gold": gold}))
+    for wrong in ({"identifiers": "DELETE /v1"}, {"identifiers": 5}, {"identifiers": [5]}, {"answerable": "false"}):
+        with pytest.raises(CopilotError, match=rf"q\.jsonl:1: `{next(iter(wrong))}` must"):
+            read_questions(write(tmp_path / "q.jsonl", {"question": "Q? \U0001f642", **wrong}))
 
 
 def test_loss_is_on_the_answer_alone_token_by_token(tmp_path: Path) -> None:

@@ -277,6 +277,20 @@ def test_a_pdf_whose_text_is_large_has_no_headings_for_that(tmp_path: Path) -> N
     assert load_document("big.pdf", tmp_path / "big.pdf").headings == ()
 
 
+def test_lines_in_bold_are_the_headings_of_a_pdf_whose_letters_have_one_size(tmp_path: Path) -> None:
+    from reportlab.pdfgen.canvas import Canvas
+
+    canvas = Canvas(str(tmp_path / "bold.pdf"))
+    told = ["*1. Leave", "Everybody has 30 days of leave in a year, which can be taken", "at any time of it."]
+    told += ["*1.1 Asking", "Ask two weeks before, in the portal or by a letter to the office.", "*2. Illness"]
+    for row, line in enumerate([*told, "Call before nine and see a doctor on the third day."]):
+        canvas.setFont("Helvetica-Bold" if line[0] == "*" else "Helvetica", 10)
+        canvas.drawString(40, 760 - 14 * row, line.removeprefix("*"))
+    canvas.save()
+    found = [(h.level, h.title) for h in load_document("bold.pdf", tmp_path / "bold.pdf").headings]
+    assert found == [(1, "1. Leave"), (2, "1.1 Asking"), (1, "2. Illness")]
+
+
 def test_short_lines_between_blank_ones_are_the_headings_of_plain_text() -> None:
     text = "ACME HOOKS\n\nSet up an endpoint\n\nOpen the page.\n\nRetries\n\nEight times.\n\nDone\n"
     found = [(h.level, h.title) for h in text_headings(text)]

@@ -108,7 +108,7 @@ def test_prompt_longer_than_the_model_is_refused(loaded: Loaded, engine: str) ->
     count = generator(loaded, engine=engine).count(messages(1))
     made = generator(loaded, engine=engine, max_length=count)
     for ask in (lambda: made.batch([messages(1)]), lambda: list(made.stream(messages(1)))):
-        with pytest.raises(CopilotError, match=f"the prompt has {count} tokens, model.max_length is {count}") as caught:
+        with pytest.raises(CopilotError, match=f"the prompt has {count} tokens, and the model reads {count}") as caught:
             ask()
         assert "retriever.k" in caught.value.hint and "model.max_length" in caught.value.hint
     assert generator(loaded, engine=engine, max_length=count + 2).batch([messages(1)])[0].completion_tokens <= 2

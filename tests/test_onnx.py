@@ -312,7 +312,7 @@ def test_sampling_repeats_by_seed(run: Path) -> None:
 
 def test_a_prompt_too_long_is_refused(run: Path) -> None:
     count = opened(run).count(messages(1))
-    with pytest.raises(CopilotError, match=f"the prompt has {count} tokens, model.max_length is {count}"):
+    with pytest.raises(CopilotError, match=f"the prompt has {count} tokens, and the model reads {count}"):
         opened(run, max_length=count).batch([messages(1)])
 
 

@@ -68,6 +68,16 @@ def test_swapped_folder_replaces_the_whole(tmp_path: Path) -> None:
     assert left(target) == ["manifest.json", "sub"] and left(tmp_path / "run") == ["index"]
 
 
+def test_a_folder_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "run/index"
+    target.mkdir(parents=True)
+    make(target, "one")  # an empty one is taken
+    (target / "manifest.json").unlink()
+    with pytest.raises(CopilotError, match="holds files that are not ours"):
+        make(target, "second")
+    assert (target / "sub/a.txt").read_text() == "one" and left(tmp_path / "run") == ["index"]
+
+
 def test_the_manifest_is_written_last(tmp_path: Path) -> None:
     with swapped_folder(tmp_path / "index", {}) as fresh:
         (fresh / "a").write_text("x")

@@ -47,6 +47,8 @@ def open_floor(work: Work, retrieve: IndexRetriever, say: Callable[[str], None])
     if (kept := _read(path, key)) is not None:
         return kept
     rows = labelled(work)
+    if rows:
+        say(f"abstention: looking up {len(rows)} questions, once for this index, to tell what it does not answer")
     retrieve.embed(list(rows), work.config.embeddings.batch_size)
     floor, told = learn([retrieve.evidence(question) for question in rows], list(rows.values())), ""
     shipped = None if floor.enough or not retrieve.index.tokens else _read(work.shipped_floor, None)

@@ -5,7 +5,7 @@ import json
 import os
 import shlex
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -177,7 +177,7 @@ def ask(
     from copilot.opened import open_answerer
     from copilot.terminal import Terminal
 
-    text = sys.stdin.read() if question == "-" else question
+    text = clean(sys.stdin.read() if question == "-" else question)
     if not text.strip():
         raise CopilotError("the question is empty", 'for example: copilot ask "How do I ...?"', Exit.USAGE)
     if no_rag and (k is not None or show_context):
@@ -296,11 +296,15 @@ def config_check(files: Annotated[list[str], typer.Argument(help="YAML files.")]
 def main() -> None:
     """Run the program; a mistake of the user's becomes a sentence and an exit code, never a traceback."""
     gc.set_threshold(100_000)  # collecting what imports make, which stays, takes a tenth of the time to a first word
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        with suppress(AttributeError):  # one of a program that calls this
+            stream.reconfigure(errors="backslashreplace" if stream is sys.stderr else "replace")
     try:
         try:
             app()
         finally:
-            sys.stdout.flush()
+            if sys.stdout:
+                sys.stdout.flush()
     except CopilotError as error:
         print(clean(f"error: {error.message}"), file=sys.stderr)
         if error.hint:
@@ -309,8 +313,16 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(int(Exit.INTERRUPTED))
+    except SystemExit as left:
+        if left.code == int(Exit.INTERRUPTED):  # typer has taken the Ctrl-C
+            print("interrupted", file=sys.stderr)
+        raise
     except BrokenPipeError:  # whoever read our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(int(Exit.FAILED))
+    except OSError as error:  # the output cannot be written, as where a disk is full
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(clean(f"error: the output cannot be written: {error.strerror or error}"), file=sys.stderr)
         sys.exit(int(Exit.FAILED))
 
 

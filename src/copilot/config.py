@@ -22,6 +22,7 @@ TECHNICAL_READER = "The reader is technical: use exact terms, names and values, 
 PROVIDERS = (*REMOTE, "huggingface", "offline")
 
 Positive = Annotated[int, Field(ge=1)]
+RUN_NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$"  # of a folder below another: neither . nor ..
 
 
 class Part(BaseModel):
@@ -33,7 +34,7 @@ class Part(BaseModel):
 class Run(Part):
     """Which run this is."""
 
-    name: str = Field("default", pattern=r"^[A-Za-z0-9._-]+$", description="folder of the run under `output_dir`")
+    name: str = Field("default", pattern=RUN_NAME, description="folder of the run under `output_dir`")
 
 
 class Documents(Part):
@@ -199,7 +200,7 @@ class Train(Part):
     )
     adapter_from: str | None = Field(
         None,
-        pattern=r"^[A-Za-z0-9._-]+$",
+        pattern=RUN_NAME,
         description="run under `output_dir` whose adapter answers, also on other documents; null: this run's own",
     )
     held_out: float = Field(0.1, ge=0, lt=1, description="share of rows kept out of training to measure the loss on")

@@ -38,6 +38,10 @@ class StaleError(CopilotError):
         super().__init__(message, hint, Exit.STALE)
 
 
+class TooLongError(CopilotError):
+    """A question with its passages is more than the model reads."""
+
+
 def first_line(error: Exception) -> str:
     """What an error of a library says, in one line; its kind where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

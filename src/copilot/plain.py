@@ -2,8 +2,10 @@
 
 import re
 
-# C0 but tab and line end, DEL, C1; marks and overrides of direction; noncharacters that stand for nothing.
-_HIDDEN = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufdd0-\ufdef\ufeff]")
+# C0 but tab and line end, DEL, C1; marks and overrides of direction; halves and noncharacters that stand for nothing.
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef\ufeff]"
+)
 _BREAKS = re.compile("[\x0b\x0c\x85\u2028\u2029]")  # what some programs take for the end of a line
 _CODE = re.compile(r"(`+)(?:(?!\1)[^\n])+?\1(?!`)|(?m:^[ \t]*(?:```|~~~)[\s\S]*?^[ \t]*(?:```|~~~)[ \t]*$)")
 _ACTIVE = re.compile(r"\\?(?:<|\[(?!\d+\](?![(\[:]))|(?<=\w):(?=//)|(?<=www)\.|(?<=\w)@(?=\w))", re.I)

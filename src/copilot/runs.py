@@ -95,6 +95,8 @@ def file_sizes(folder: Path) -> dict[str, int]:
 
 
 def _swap(fresh: Path, target: Path) -> None:
+    if target.is_dir() and any(target.iterdir()) and not (target / MANIFEST).exists():
+        raise CopilotError(f"{target}: holds files that are not ours", "move them away, or name another `output_dir`")
     old = target.parent / f".{target.name}.old"
     for last in (False, False, False, True):
         shutil.rmtree(old, ignore_errors=True)

@@ -27,7 +27,7 @@ _COUNTED = ("no", "No", "nos", "ext", "ca", "Fig", "fig", "Sec", "sec", "Art", "
 SENTENCE = re.compile(  # no end of one is the stop of the first, nor that of the second before a number
     "".join(rf"(?<!\b{word}\.)" for word in _SHORTENED)
     + "".join(rf"(?!(?<=\b{word}\.)\s+\d)" for word in _COUNTED)
-    + r"(?:(?<=[.!?])\s+(?=[^a-z\s(])|(?<=[.!?])\s+(?=\([A-Z])|(?<=[.!?][\"')])\s+(?=[^a-z\s]))"
+    + r"(?:(?<=[.!?])\s+(?=[^a-z\s(])|(?<=[.!?])\s+(?=\([A-Z])|(?<=[.!?][\"')])\s+(?=[^a-z\s])|(?<=[。！？])\s*(?=\S))"
 )
 _LINK = re.compile(r"!?\[((?:`[^`]*`|[^\[\]`])+)\]\((?:[^()\s]|\([^()\s]*\))*(?: \"[^\"]*\")?\)")
 _POWER = re.compile(r"<sup>([^<]*)</sup>")
@@ -86,7 +86,7 @@ def _brief(sentence: str) -> bool:
 
 def _whole(sentence: str, short: bool) -> bool:
     last = sentence.rstrip("\"')*`")[-1:]
-    return last in (".", "!") and (ends(sentence) or short)
+    return last in (".", "!", "…", "。", "！") and (ends(sentence) or short)
 
 
 def done(step: str, numbered: bool = False, last: bool = True) -> str:
@@ -107,7 +107,7 @@ def done(step: str, numbered: bool = False, last: bool = True) -> str:
 def closed(text: str) -> str:
     """`text` with a mark at its end, and no backtick that none closes."""
     text = (text if text.count("`") % 2 == 0 else text.replace("`", "")).rstrip(" ;,")
-    return text if re.search(r"[.!?][\"')*`]*$", text) else f"{text}."
+    return text if re.search(r"[.!?…。！？][\"')*`]*$", text) else f"{text}."
 
 
 def short(text: str) -> str:
@@ -127,4 +127,5 @@ def unique(texts: Iterable[_T]) -> tuple[_T, ...]:
 
 def ends(text: str) -> bool:
     """Whether it ends as a sentence does, and has three words and more."""
-    return text.rstrip("\"')*`").endswith((".", "!", "?")) and len(text.split()) > 2
+    last = text.rstrip("\"')*`")[-1:]
+    return (last in (".", "!", "?", "…") and len(text.split()) > 2) or last in ("。", "！", "？")

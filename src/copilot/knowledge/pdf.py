@@ -15,8 +15,10 @@ from copilot.types import Heading
 
 _UNTITLED = re.compile(r"\W*(?:untitled|anonymous|unnamed|document\d*|microsoft word\b.*)\W*$", re.I)
 LARGER, LONGEST = 1.1, 80  # a heading's letters against those of the text; its characters, at most
+FEW = 0.25  # share of the letters that headings in bold may have
 EDGE, SHARE = 3, 0.6  # lines of a page's top and bottom that may be running ones; the share of pages that have one
 _BULLET = re.compile("^[ \t]*[\x7f\uf0b7\u2022\u25aa\u25e6\u25cf\u2023]\\s+(?=\\S)", re.M)  # \x7f: of a symbol font
+_NUMBERED = re.compile(r"\d+((?:\.\d+)*)\.? +(?=[^\W\d_])")
 _NUMBER = re.compile(r"^(\d{1,2})[.)]?\n(?=[^\W\d_]\S* \S)", re.M)  # of an item, on a line of its own
 _HYPHEN = re.compile(r"([^\W\d_]{2,})-\n([a-z]{2,})")
 
@@ -128,22 +130,26 @@ def _outline(reader: Any, items: object, level: int) -> Iterator[tuple[int, str,
 
 
 def _larger(reader: Any) -> list[tuple[int, str, int]]:
-    """(level, title, 0-based page) of lines in larger letters than the text; the largest have level 1."""
+    """(level, title, 0-based page) of lines in larger letters than the text, the largest at level 1, and in bold."""
     lines: list[tuple[float, str, int]] = []  # size, text, page
+    bold: list[tuple[str, int]] = []  # text and page of those in bold letters
     for page, content in enumerate(reader.pages):
-        runs: list[tuple[float, str]] = []
+        runs: list[tuple[float, bool, str]] = []
 
-        def see(text: str, cm: Any, tm: Any, font: Any, size: float, runs: list[tuple[float, str]] = runs) -> None:
+        def see(text: str, cm: Any, tm: Any, font: Any, size: float, runs: list[Any] = runs) -> None:
             scale = abs(tm[3] or tm[1]) * abs(cm[3] or cm[1])
-            runs.append((round(size * scale, 1), text))
+            runs.append((round(size * scale, 1), "bold" in str((font or {}).get("/BaseFont", "")).lower(), text))
 
         content.extract_text(visitor_text=see)
-        told, largest = "", 0.0
-        for size, text in [*runs, (0.0, "\n")]:
+        told, largest, heavy = "", 0.0, True
+        for size, thick, text in [*runs, (0.0, True, "\n")]:
             for n, part in enumerate(text.split("\n")):
                 if n and told.strip():
                     lines.append((largest, _clean(told).strip(), page))
-                told, largest = ("" if n else told) + part, size if n or not told.strip() else largest
+                    bold += [(lines[-1][1], page)] if heavy else []
+                begins = n or not told.strip()
+                heavy = thick or not part.strip() if begins else heavy and (thick or not part.strip())
+                told, largest = ("" if n else told) + part, size if begins else largest
     amount = Counter[float]()
     for size, text, _ in lines:
         amount[size] += len(text)
@@ -159,4 +165,21 @@ def _larger(reader: Any) -> list[tuple[int, str, int]]:
 
     sizes = sorted(filter(titled, amount), reverse=True)
     named = re.compile(r"[^\W\d_]{2}")
-    return [(sizes.index(z) + 1, text, page) for z, text, page in lines if z in sizes and named.search(text)]
+    larger = [(sizes.index(z) + 1, text, page) for z, text, page in lines if z in sizes and named.search(text)]
+    known = {text for _, text, _ in larger}
+    rest = [(text, page) for text, page in bold if text not in known and (not sizes or _NUMBERED.match(text))]
+    inner = [(level + len(sizes), text, page) for level, text, page in _bold(rest, sum(amount.values()))]
+    order = {(text, page): n for n, (_, text, page) in enumerate(lines)}
+    return sorted([*larger, *inner], key=lambda found: order[found[1:]])
+
+
+def _bold(lines: list[tuple[str, int]], amount: int) -> list[tuple[int, str, int]]:
+    """The lines in bold as headings, where they are short and few; a number such as 2.1 tells the level."""
+    times = Counter(text for text, _ in lines)
+    lines = [(text, page) for text, page in lines if times[text] == 1]  # titles of tables are repeated
+    short = [(text, page) for text, page in lines if len(text) <= LONGEST and text[-1] not in ".,;:"]
+    few = sum(len(text) for text, _ in lines) < FEW * amount
+    if len(short) < max(2, 0.8 * len(lines)) or not few:
+        return []
+    depth = [match[1].count(".") if (match := _NUMBERED.match(text)) else 0 for text, _ in short]
+    return [(level + 1, text, page) for level, (text, page) in zip(depth, short, strict=True)]

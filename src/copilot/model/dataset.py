@@ -1,6 +1,7 @@
 """JSONL rows and a retriever in; tokenised prompt/completion rows out, with loss on the completion alone."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,9 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 yield number, _object(line, where)
 
 
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # of a character beyond the first 65,536, as JSON writes it
+
+
 def _object(line: bytes, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line.decode("utf-8-sig"))
@@ -50,6 +54,11 @@ def _object(line: bytes, where: str) -> dict[str, Any]:
         raise CopilotError(f"{where}: not JSON at column {error.colno}: {error.msg}", "mend that line") from None
     except RecursionError:
         raise CopilotError(f"{where}: brackets nested too deeply", "mend that line") from None
+    if _HALF.search(line):
+        try:
+            json.dumps(row, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError:
+            raise CopilotError(f"{where}: a surrogate without its other half", "mend that line") from None
     if not isinstance(row, dict):
         raise CopilotError(f"{where}: expected a JSON object", 'for example {"question": "...", "response": "..."}')
     return row
@@ -100,14 +109,19 @@ def read_questions(path: Path) -> list[Question]:
         wanted = {"document", "heading"}
         if not isinstance(gold, list) or not all(isinstance(g, dict) and wanted <= g.keys() for g in gold):
             raise CopilotError(f"{where}: `gold` must list objects with document and heading", "mend that row")
+        names, answerable = row.get("identifiers") or [], row.get("answerable", True)
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise CopilotError(f"{where}: `identifiers` must list texts", 'for example ["DELETE /v1/accounts"]')
+        if not isinstance(answerable, bool):
+            raise CopilotError(f"{where}: `answerable` must be true or false, without quotes", "mend that row")
         rows.append(
             Question(
                 id=str(row.get("id", number)),
                 question=question,
                 reference=str(row.get("reference") or row.get("response") or ""),
                 gold=tuple((str(g["document"]), str(g["heading"])) for g in gold),
-                identifiers=tuple(map(str, row.get("identifiers") or ())),
-                answerable=bool(row.get("answerable", True)),
+                identifiers=tuple(names),
+                answerable=answerable,
             )
         )
     if not rows:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from copilot.config import AnswerPart
-from copilot.errors import CopilotError
+from copilot.errors import TooLongError
 from copilot.model.attention import read_prompts
 from copilot.model.constrain import Constraint, Masks, Vocabulary
 from copilot.model.dataset import prompt_tokens
@@ -62,9 +62,9 @@ class Generator(Protocol):
 def check_room(prompt: int, max_length: int) -> None:
     """Raises CopilotError when a prompt of so many tokens leaves no room for an answer."""
     if prompt + 1 >= max_length:
-        raise CopilotError(
-            f"the prompt has {prompt} tokens, model.max_length is {max_length}",
-            "lower retriever.k or raise model.max_length",
+        raise TooLongError(
+            f"the prompt has {prompt} tokens, and the model reads {max_length}",
+            "shorten the question, lower retriever.k, or raise model.max_length where the model allows it",
         )
 
 

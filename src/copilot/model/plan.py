@@ -45,6 +45,9 @@ def plan(train: Sequence[Row], held_out: Sequence[Row], config: Train, model: Mo
             )
         if len(row.input_ids) <= row.prompt_length:
             raise CopilotError(f"{where}: no token of this row carries loss", "give it a longer response")
+    if config.max_steps and 0 < config.max_steps < config.min_steps:
+        made = f"train.max_steps ({config.max_steps}) is fewer than train.min_steps ({config.min_steps})"
+        raise CopilotError(f"{made}: too few to learn from", "raise train.max_steps, or lower train.min_steps")
     if steps < config.min_steps:
         raise CopilotError(
             f"{len(train)} rows in batches of {batch} for {config.num_train_epochs:g} epochs make {steps} optimizer "

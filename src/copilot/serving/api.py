@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from copilot.errors import CopilotError, first_line
+from copilot.errors import CopilotError, TooLongError, first_line
 from copilot.serving.completions import Ask, Completion, completion, ending, piece
 from copilot.serving.desk import Busy, Desk, Job
 from copilot.types import Answer
@@ -54,6 +54,7 @@ class Api:
     def app(self) -> "Starlette":
         """The ASGI application."""
         from starlette.applications import Starlette
+        from starlette.exceptions import HTTPException
         from starlette.routing import Route
 
         routes = [
@@ -63,7 +64,7 @@ class Api:
             Route("/ask", self.ask, methods=["POST"]),
             Route("/v1/chat/completions", self.complete, methods=["POST"]),
         ]
-        handlers = {Refusal: _refused, CopilotError: _failed, Exception: self._broken}
+        handlers = {Refusal: _refused, CopilotError: _failed, HTTPException: _missed, Exception: self._broken}
         return Starlette(routes=routes, exception_handlers=handlers)
 
     async def page(self, request: "Request") -> "Response":
@@ -207,4 +208,11 @@ async def _refused(request: "Request", refusal: Exception) -> "Response":
 
 async def _failed(request: "Request", error: Exception) -> "Response":
     assert isinstance(error, CopilotError)
-    return _json(_error(error.message, 500), 500)
+    status = 400 if isinstance(error, TooLongError) else 500
+    return _json(_error(error.message, status), status)
+
+
+async def _missed(request: "Request", error: Exception) -> "Response":
+    """No such address, or another method: as Starlette says it, in the shape of the other errors."""
+    status, headers = getattr(error, "status_code", 404), getattr(error, "headers", None)
+    return _json(_error(getattr(error, "detail", "Not Found"), status), status, headers)

@@ -72,7 +72,7 @@ def _answered(
 def _lines(person: bool, live: bool) -> Iterator[str]:
     """What a person types after a prompt, until Ctrl-D, or the lines of a pipe."""
     if not person:
-        yield from sys.stdin
+        yield from map(clean, sys.stdin)
         return
     with suppress(ImportError):  # on Windows
         import readline  # noqa: F401  arrow keys and the questions before, in `input`

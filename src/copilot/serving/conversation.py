@@ -15,17 +15,24 @@ _GOES_ON = re.compile(r"\s*(?:and|or|but|also|what about|how about)\b", re.I)
 _POINTS_BACK = re.compile(
     r"\b(?:it|its|this|that|these|those|they|them|their|one|ones|again|instead|the (?:other|old|new|same))\b", re.I
 )
+_WHOLE = re.compile(  # a question of its own behind the word that goes on
+    r"\s*(?:and|or|but|also),? (?:how|what|where|when|why|which|who|can|may|must|is|are|do|does|should)\b(?! about)",
+    re.I,
+)
 _DEFINES = re.compile(r"\s*what (?:is an?|are) \S+ *\?*\s*$", re.I)
 
 
 def leans(question: str) -> bool:
     """Whether a question says too little alone, as "and its limit?" does.
 
-    It goes on ("and ..."), or is short and points back ("does it ..."), or has hardly a word that can be searched.
+    It goes on ("and ...") without being a whole question, or is short and points back ("does it ..."), or has hardly a
+    word that can be searched.
     """
     words = len(set(terms(question)))
     few = words <= FEW and not _DEFINES.match(question)
-    return bool(few or _GOES_ON.match(question) or (words <= SOME and _POINTS_BACK.search(question)))
+    points = _POINTS_BACK.search(question)
+    whole = _WHOLE.match(question) and words > FEW and not points
+    return bool(few or (_GOES_ON.match(question) and not whole) or (words <= SOME and points))
 
 
 def standing(questions: Sequence[str]) -> str:
