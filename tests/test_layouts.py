@@ -224,7 +224,8 @@ def test_a_heading_may_forbid_and_a_condition_may_not() -> None:
     assert read("- Open the lid.\n", "Widget › What you must never do").notes == ("Do not open the lid.",)
     assert read("If it does not start:\n\n1. Press the key.\n").steps == ("Press the key.",)
     conditions = read("You get it if **all** of these are true:\n\n1. It is new.\n2. It was paid.\n")
-    assert conditions.steps == () and "It is new." in (*conditions.points, *conditions.sentences)
+    assert conditions.steps == ()
+    assert conditions.sentences == ("You get it if all of these are true: it is new; it was paid.",)
 
 
 @pytest.mark.parametrize(
@@ -287,3 +288,13 @@ def test_names_of_codes_and_keys() -> None:
 def test_a_deprecated_call_is_not_the_entrys() -> None:
     text = "`POST /v0/send` is deprecated. Use `POST /v1/messages` instead.\n"
     assert read(text, "Widgets › Send").calls == ("POST /v1/messages",)
+
+
+def test_docstrings_and_nested_names() -> None:
+    text = "   Closes all.\n\n   :param bool force: Close open ones.\n   :raises BusyError: If one is open.\n"
+    entry = read(text)
+    assert ("`force`", "Close open ones.") in entry.fields
+    assert ("`BusyError`", "If one is open.") in (*entry.fields, *entry.codes)
+    table = "| Name | Description |\n|---|---|\n| » to | Who gets it. |\n| »» zip | His code. |\n"
+    names = [name for name, _ in read(f"{table}| » from | Who sends. |\n| »» zip | Her code. |\n").fields]
+    assert names == ["`to`", "`zip` of `to`", "`from`", "`zip` of `from`"]

@@ -16,6 +16,7 @@ from copilot.answering.ranking import focused
 from copilot.answering.wording import Said
 from copilot.config import SECTIONS, AnswerPart, Chunks, Prompt
 from copilot.knowledge.chunks import split
+from copilot.knowledge.headings import markdown_headings
 from copilot.model.constrain import Vocabulary, longest_names
 from copilot.model.generator import TransformersGenerator
 from copilot.model.load import Loaded, load_model
@@ -304,3 +305,13 @@ def test_a_long_procedure_says_that_there_is_more() -> None:
     steps = "\n".join(f"{n}. Do the part number {n} of this long procedure with great care." for n in range(1, 31))
     part = (offered("How?", [hit(f"## Do it\n\n{steps}\n", "Do it", 5000)], QUOTED) or [])[1]
     assert part.opening.endswith("care.\nMore steps follow in the sources.") and len(part.opening) < ROOM + 50
+
+
+def test_steps_with_headings_of_their_own_are_one_procedure() -> None:
+    text = "# Pair it\n\nYou need the app.\n\n## Step 1: Wake it\n\nStep on it once.\n\n## Step 2\n\nHold the button.\n"
+    document = Document("pair.md", "pair.md", "Pair it", text, "", markdown_headings(text), ())
+    all_of_it = [Hit(chunk, 0.5) for chunk in split(document, Chunks())]
+    for found in all_of_it:
+        hits = focused("How do I pair it?", [Hit(found.chunk, 0.9), *HITS[:3]], lambda document: all_of_it)
+        parts = offered("How do I pair it?", hits, QUOTED) or []
+        assert parts[1].opening == "1. Wake it. Step on it once.\n2. Hold the button."

@@ -38,6 +38,8 @@ _COMMAND = re.compile(
     r"(?:[~/.]*[a-z][\w./-]*|--?[a-z][\w-]*)(?:,? (?:[\[<{(-]\S*|[A-Z][A-Z_.|]*\S*|\.{3}|\S*[\])}|]))*$"
 )
 _TITLES = re.compile(r"[A-Z][\w/()-]*(?: [\w/()-]+){0,3}")
+_SPHINX = re.compile(r"\s*:(?:param|arg|raises?|exception) (?:\w+ )?(?P<name>[\w.*]+): (?P<said>.+)$")
+_BACK = re.compile(r"\s*:returns?: +(?=\S)")
 _TICKED = re.compile(r"(?P<name>`[\w.\[\]{}$@*/-]+`)(?P<about> \([^()]*\))?(?: [–—-]+|:) +(?P<said>[^\s|][^|]*)$")
 
 
@@ -58,6 +60,10 @@ def usual(text: str, title: str = "") -> list[str]:
                 line = line[begins.end() :]
             elif _ASKED.match(line):
                 line = ""
+            elif begins := _SPHINX.match(line):
+                line = f"- `{begins['name']}`: {begins['said']}"
+            elif begins := _BACK.match(line):
+                line = f"Returns: {line[begins.end() :]}"
         lines.append(line)
     return folded(procedures(_defined(_columns(_named(_listed(lines)))), title))
 

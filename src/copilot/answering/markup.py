@@ -24,7 +24,7 @@ _BOX = re.compile(
 _SIGN = re.compile(r"^([-*+] +|\d+[.)] +)?((?:[\u2139\u2600-\u27bf\U0001f300-\U0001faff]\ufe0f?)+)[ \t]*(?=\S)")
 _NO = "\u274c\u2716\u2717\u2718\U0001f6ab"
 _ALARM, _ADVICE = "\u26a0\u26d4\u2757\u203c\U0001f6a8\U0001f6d1\U0001f525", "\u2139\U0001f4a1\U0001f4dd\U0001f4cc"
-_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.S)
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)|\{/\*.*?\*/\}", re.S)
 _QUOTE = re.compile(r" {0,3}> ?")
 _LINKED = re.compile(r"[ \t]*(?:[-*+]|\d+[.)]) +\[[^\]]*\]\(#[^)]*\)[ \t]*$")  # to a place of the same page
 _FOOTNOTE = re.compile(r"^\[\^[\w-]+\]:[ \t]*")

@@ -1,7 +1,7 @@
 """The lines of an entry in; the same with what is to be done, and what never, in the layouts that `entries` reads, out.
 
 What stands below "Do not:" becomes warnings. Steps below one of several labels, such as "On Windows", or within a tab
-say so. A table of steps becomes a list of them, and conditions in a numbered list become points.
+say so. A table of steps becomes a list of them, and numbered conditions end the sentence that leads over to them.
 """
 
 import re
@@ -38,7 +38,8 @@ def procedures(lines: Sequence[str], title: str = "") -> list[str]:
     lines = list(_tabled(_without_tabs(lines)))
     counted = [at for at, line in enumerate(lines) if _LABEL.match(line.strip()) and _numbered_below(lines, at)]
     out: list[str] = []
-    lead, label, points, fenced = "Do not" if _NEVER.fullmatch(title) else "", "", False, False
+    lead, label, fenced = "Do not" if _NEVER.fullmatch(title) else "", "", False
+    points = 0  # where the line stands that conditions belong to
     deep = -1  # how far the items below a lead are indented
     for at, line in enumerate(lines):
         fenced ^= line.strip().startswith(_FENCE)
@@ -49,7 +50,7 @@ def procedures(lines: Sequence[str], title: str = "") -> list[str]:
             deep = len(line) - len(line.lstrip())
             out += ["", f"Warning: {_forbidden(lead, line[mark.end() :])}", ""]
         elif mark and points and re.match(r"\d", line):
-            out.append(f"- {line[mark.end() :]}")
+            out[points] = f"{out[points].rstrip('. ')}{';' * (out[points][-1] != ':')} {_small(line[mark.end() :])}"
         elif mark and label and re.match(r"\d", line):
             out.append(f"{mark[0]}{label}: {line[mark.end() :]}")
         elif mark or line.startswith((" ", "\t")):
@@ -60,11 +61,12 @@ def procedures(lines: Sequence[str], title: str = "") -> list[str]:
             forbids = len(line.split()) < 12 and ITEM.match(below) and _NEVER.fullmatch(told)
             lead = re.sub(r"[\s:.*_]+$", "", told) if forbids else ""
             deep = -1
-            points = bool(_ALL_TRUE.match(line.replace("*", "").rstrip()) and ITEM.match(below))
+            all_true = _ALL_TRUE.match(line.replace("*", "").rstrip()) and re.match(r"\d", below)
             named = _LABEL.match(line.strip())
             label = (named["bold"] or named["plain"]) if named and at in counted and len(counted) > 1 else ""
             label = f"For {label}" if label and " " not in label else label
-            out += [] if forbids else [line]
+            out += ["", line.rstrip()] if all_true else [] if forbids else [line]
+            points = len(out) - 1 if all_true else 0
     return out
 
 
@@ -73,11 +75,16 @@ def _numbered_below(lines: Sequence[str], at: int) -> bool:
     return re.match(r"1[.)] ", below) is not None
 
 
+def _small(text: str) -> str:
+    """`text` as the end of a sentence."""
+    return text[0].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
+
+
 def _forbidden(lead: str, text: str) -> str:
     """What must not be done, as a sentence."""
     if _NEGATED.match(text):
         return text
-    small = text[0].lower() + text[1:] if text[1:2].islower() else text
+    small = _small(text)
     if re.search(r"\b(?:do|not to do|don['’]ts)(?: this| these)?$", lead, re.I):
         lead = "Do not"
     return f"{lead} {small}" if _JOINS.search(lead) else f"{lead}: {small}"

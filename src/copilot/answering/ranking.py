@@ -29,6 +29,7 @@ _ASKED = re.compile(r"(?:Q|Question)(?: ?\d+)?[:.][*_]* *")  # before the title 
 _FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*).*$", re.M)
 _RULE = re.compile(r"^\|(?: ?:?-+:? ?\|)+[ \t]*$", re.M)  # below the titles of a table
 _TITLES = re.compile(r"^\|.*\|[ \t]*\n\|(?: ?:?-+:? ?\|)+[ \t]*\n", re.M)
+_STEP = re.compile(r"(?:step|schritt) (\d{1,2})\b[:.) –—-]*(.*)", re.I)  # a heading
 _COMPARES = re.compile(
     r"\bwhich (?:one )?of (?:the|these|those) two\b|\bwhat differs\b|\bdifferences? between\b|\bversus\b|\bvs\b|"
     r"\bcompared? (?:to|with)\b|\bdiffers? from\b|\bthe same as\b|^[^,.:]+ or [^,.:]+: ",
@@ -129,7 +130,7 @@ def focused(question: str, hits: Sequence[Hit], of_document: Callable[[str], lis
     if found is None:
         return list(hits)
     other = rival(asked, found, hits)
-    first = [*_opening(found, of_document), *_titles(found, of_document)]
+    first = [*_opening(found, of_document), *_titles(found, of_document), *_steps(found, of_document)]
     own = [*dict.fromkeys([*first, *found.hits]), *(_opening(other, of_document) if other else ())]
     return [*own, *(hit for hit in hits if hit not in own)][: len(hits)]
 
@@ -152,14 +153,25 @@ def _titles(found: Found, of_document: Callable[[str], list[Hit]]) -> list[Hit]:
     return [hit for hit in same if hit.chunk.start < first.start and _RULE.search(hit.chunk.text)][-1:]
 
 
+def _steps(found: Found, of_document: Callable[[str], list[Hit]]) -> list[Hit]:
+    """All passages of an entry whose steps have headings of their own, one of which was found, or which leads over."""
+    entry = _place(found.hits[0])
+    whole = [hit for hit in of_document(entry[0]) if _place(hit) == entry]
+    return whole if sum(bool(_STEP.match(hit.chunk.header.rpartition(" › ")[2])) for hit in whole) > 1 else []
+
+
 def _place(hit: Hit) -> tuple[str, str]:
     """The entry of a hit: its document, and its heading path without parts of an entry such as "Request body"."""
     return hit.chunk.document, _whole(hit.chunk.header)
 
 
 def _whole(header: str) -> str:
-    """The heading path of the whole entry: without parts such as "Request body", except right below the title."""
+    """The heading path of the whole entry: without "Step 2: ...", and without parts such as "Request body".
+
+    The latter stay right below the title.
+    """
     path = header.split(" › ")
+    path = path[:-1] if len(path) > 1 and _STEP.match(path[-1]) else path
     while len(path) > 2 and _PART.fullmatch(path[-1].strip("#¶: ")):
         path.pop()
     return " › ".join(path)
@@ -195,6 +207,10 @@ def _section(chunks: Sequence[Chunk]) -> Entry:
         text += _closed(text) + "".join(titles[-1:]) if apart else ""
         text += _opened(chunk.text) if apart else chunk.text[max(0, before.end - chunk.start) :]
     text = _ASKED.sub("", text.lstrip("#* "), count=1).removeprefix(title) if begins else text
+    if step := _STEP.match(title):
+        named = f"{step[2].rstrip(' .:')}.\n\n" if step[2] else ""
+        below = "\n".join(f"   {line}" for line in f"{named}{text.strip()}\n".splitlines())
+        return read_entry(f"{step[1]}. {below.strip()}\n", True, chunks[0].header, True)
     return read_entry(text, begins, chunks[0].header, len(chunks[-1].text) < UNCUT)
 
 

@@ -63,7 +63,19 @@ def _markdown(lines: Sequence[str], kind: Kind) -> tuple[int, list[Row]]:
     rows = [row for row, line in zip(cells, lines, strict=False) if len(row) == width and line.rstrip().endswith("|")]
     head = cells[0] if rule > 0 else [""] * width
     told = [row for row in rows[rule + 1 :] if row != head and not all(re.fullmatch(r":?-+:?", c) for c in row)]
-    return count, _rows(head, told, kind)  # a table of several pages may repeat its titles
+    return count, _rows(head, _nested(told), kind)  # a table of several pages may repeat its titles
+
+
+def _nested(rows: Sequence[list[str]]) -> list[list[str]]:
+    """Rows whose names stand below others by "»", as "`zip` of `to`"."""
+    above: list[str] = []
+    for row in rows:
+        deep = len(row[0]) - len(row[0].lstrip("»")) if row else 0
+        if deep:
+            name = row[0].lstrip("» ").strip("`")
+            above = [*above[: deep - 1], name]
+            row[0] = f"`{name}` of `{above[-2]}`" if len(above) > 1 else f"`{name}`"
+    return [*rows]
 
 
 def _apart(lines: Sequence[str]) -> tuple[int, list[Row]] | None:
