@@ -1,5 +1,7 @@
 """Entries as people write them, with quotes, alerts, nested lists and wide tables: nothing is lost or leaks."""
 
+import random
+
 import pytest
 
 from copilot.answering.entries import read_entry
@@ -298,3 +300,20 @@ def test_docstrings_and_nested_names() -> None:
     table = "| Name | Description |\n|---|---|\n| » to | Who gets it. |\n| »» zip | His code. |\n"
     names = [name for name, _ in read(f"{table}| » from | Who sends. |\n| »» zip | Her code. |\n").fields]
     assert names == ["`to`", "`zip` of `to`", "`from`", "`zip` of `from`"]
+
+
+MARKS = ["# ", "## Step 1: ", "- ", "1. ", "a) ", "(1) ", "| ", "|---|---|\n", "`x`", "**b**", "```\n", "> ", "> [!NOTE]\n"]
+MARKS += ["!!! tip\n", "    ", "\n", "\n\n", "word ", "Word. ", "Do not:\n", ":param x: ", "Default: 5\n", "key = v\n", "No."]
+MARKS += ['<div class="warning">', "</div>", "<ul><li>", "</li></ul>", "<br>", "[^1]", "~~", "{#a}", "&lt;", "»", "\u274c "]
+MARKS += ['=== "Tab"\n', "POST /x ", "A  B  C\n", "---\n", "[x](#y)", "![i](u)", "$ cmd\n", "**On Windows**\n", "Note: ", "("]
+
+
+def test_any_mixture_of_marks_is_read() -> None:
+    """Nothing raises, and no text has an open backtick or two lines."""
+    chance = random.Random(0)
+    for _ in range(400):
+        text = "".join(chance.choices(chance.sample(MARKS, 9), k=60))
+        header = chance.choice(["A › B", "A › Glossary", "A › queue.max", "A › Is it?", "A › Never do this"])
+        entry = read_entry(text, chance.random() < 0.5, header, chance.random() < 0.5)
+        for said in (*entry.sentences, *entry.steps, *entry.notes, *entry.points):
+            assert said.strip() and "\n" not in said, text

@@ -22,7 +22,7 @@ _PARTS = re.compile(
 _ROW = re.compile(rf"^\|[ \t]*`?({VERBS})`?[ \t]*\|[ \t]*`?(?:{_HOST})?({_PATH})`?[ \t]*\|", re.M)
 _CURL = re.compile(rf"curl\b[^\n]*?(?:\\\n[^\n]*?)*?[\"' ](?:{_HOST})({_PATH})")
 _GONE = re.compile(  # a sentence about a call that should not be used
-    r"[^.!?\n]*\b(?:is|are|was|were) (?:deprecated|removed|obsolete|no longer (?:available|supported))\b[^.!?\n]*[.!?]"
+    r"\b(?:is|are|was|were) (?:deprecated|removed|obsolete|no longer (?:available|supported))\b"
 )
 MENTIONED = 8  # words beside a call; a line with more, after the first paragraph, is about another
 _METHOD = re.compile(rf"(?:-X ?|--request[ =])[\"']?({VERBS})\b")
@@ -47,7 +47,7 @@ def endpoints(header: str, text: str) -> tuple[str, ...]:
         if found := _all(pattern, text):
             return found
     prose = re.sub(r"```.*?(?:```|\Z)|^#.*$", "", text, flags=re.S | re.M)
-    prose = _GONE.sub("", prose)
+    prose = "".join(part for part in re.split(r"((?<=[.!?])\s|\n)", prose) if not _GONE.search(part))
     opening, *rest = re.split(r"\n\s*\n", prose.strip())
     below = [line for part in rest for line in part.splitlines()]
     told = [line for line in below if line.startswith("|") or len(_CALL.sub("", line).split()) < MENTIONED]

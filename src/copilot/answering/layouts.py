@@ -35,7 +35,7 @@ _KEY = re.compile(
 _OTHER = re.compile(r"\s*(?:[#|>*+-]|\d+\. |\W*`{3}|$)")  # begins something else than text
 _SET = re.compile(r"(?P<name>[A-Za-z][\w.-]*)[ \t]*=[ \t]*(?P<value>\S[^\n]{0,40})?$")  # a line of a file of settings
 _COMMAND = re.compile(
-    r"(?:[~/.]*[a-z][\w./-]*|--?[a-z][\w-]*)(?:,? (?:[\[<{(-]\S*|[A-Z][A-Z_.|]*\S*|\.{3}|\S*[\])}|]))*$"
+    r"(?:[~/.]*[a-z][\w./-]*|--?[a-z][\w-]*)(?:,? (?>[\[<{(-]\S*|[A-Z][A-Z_.|]*\S*|\.{3}|\S*[\])}|]))*+$"
 )
 _TITLES = re.compile(r"[A-Z][\w/()-]*(?: [\w/()-]+){0,3}")
 _SPHINX = re.compile(r"\s*:(?:param|arg|raises?|exception) (?:\w+ )?(?P<name>[\w.*]+): (?P<said>.+)$")

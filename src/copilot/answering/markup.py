@@ -25,7 +25,7 @@ _SIGN = re.compile(r"^([-*+] +|\d+[.)] +)?((?:[\u2139\u2600-\u27bf\U0001f300-\U0
 _NO = "\u274c\u2716\u2717\u2718\U0001f6ab"
 _ALARM, _ADVICE = "\u26a0\u26d4\u2757\u203c\U0001f6a8\U0001f6d1\U0001f525", "\u2139\U0001f4a1\U0001f4dd\U0001f4cc"
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)|\{/\*.*?\*/\}", re.S)
-_QUOTE = re.compile(r" {0,3}> ?")
+_QUOTE = re.compile(r"(?: {0,3}> ?)++")  # within quotes too
 _LINKED = re.compile(r"[ \t]*(?:[-*+]|\d+[.)]) +\[[^\]]*\]\(#[^)]*\)[ \t]*$")  # to a place of the same page
 _FOOTNOTE = re.compile(r"^\[\^[\w-]+\]:[ \t]*")
 _TAG = re.compile(
@@ -112,7 +112,7 @@ def _unquoted(lines: Sequence[str]) -> Iterator[str]:
             told = [_QUOTE.sub("", line, count=1) for line in part]
             first = next((line for line in told if line.strip()), "")
             if re.match(r"[A-Z\d\[*_`\"'“(:!|#-]|[^\x00-\x7f]", first) or any(re.search(r"[.!?:]$", t) for t in told):
-                part = ["", *_unwrapped(list(_unquoted(told))), ""]
+                part = ["", *_unwrapped(told), ""]
         yield from part
 
 

@@ -100,7 +100,8 @@ def done(step: str, numbered: bool = False, last: bool = True) -> str:
         return closed(step)
     if found := sentences([step], short=numbered):
         return " ".join(found)
-    whole = step.rstrip(" .!").count(". ") == 0 and balanced(step) and step[-1] not in ":?,;" and not CUT.search(step)
+    whole = step.rstrip(" .!").count(". ") == 0 and balanced(step) and not step.endswith((":", "?", ",", ";"))
+    whole = whole and not CUT.search(step)
     return f"{step.rstrip('.')}." if whole and (1 if step.endswith(".") else 2) <= len(step.split()) < 30 else ""
 
 
