@@ -211,6 +211,9 @@ def test_config_show_masks_secrets_and_check_lists_every_file(empty: Path, monke
     assert checked.stdout == f"{empty}: ok\n"
     assert "wrong.yaml:1: unknown key `retriver`; did you mean `retriever`?" in checked.stderr
     assert "Traceback" not in checked.stderr
+    wrong.write_text("evaluation: {gates: {served.structre: 0.9}}\n", encoding="utf-8")
+    checked = copilot("config", "check", str(wrong))
+    assert checked.returncode == 2 and "there is no figure `structre`" in checked.stderr
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,19 @@ demo: {questions: ["${COPILOT_T_EMPTY:-full}${COPILOT_T_EMPTY}", "$5 ${} {x}"]}
     assert (config.run.name, config.seed, config.demo.questions) == ("night-run", 7, ["full", "$5 ${} {x}"])
 
 
+def test_what_is_extended_may_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "base.yaml").write_text("seed: 7\n")
+    (tmp_path / "mine.yaml").write_text("extends: ${BASE_FOLDER}/base.yaml\n")
+    monkeypatch.setenv("BASE_FOLDER", str(tmp_path))
+    assert load_config(tmp_path / "mine.yaml").seed == 7
+    (tmp_path / "mine.yaml").write_text("extends: ~/base.yaml\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load_config(tmp_path / "mine.yaml").seed == 7
+    (tmp_path / "mine.yaml").write_text("extends: ${NOT_THERE}/base.yaml\n")
+    with pytest.raises(ConfigError, match="extends"):
+        load_config(tmp_path / "mine.yaml")
+
+
 def test_secrets_are_masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COPILOT_T_KEY", "sk-very-secret")
     file = write(tmp_path, "embeddings: {api_key: '${COPILOT_T_KEY}'}")

@@ -419,6 +419,14 @@ def test_pdf_locked_for_editing_alone_is_read(tmp_path: Path, algorithm: str) ->
     assert "Open words" in load_document("locked.pdf", tmp_path / "locked.pdf").text
 
 
+def test_every_file_that_cannot_be_read_is_named_at_once(tmp_path: Path) -> None:
+    write(tmp_path, a__md=b"\xff", b__md="Text.", c__docx="no zip")
+    with pytest.raises(CopilotError) as caught:
+        load_documents(Documents(paths=[str(tmp_path)]))
+    first, second = caught.value.message.splitlines()
+    assert "a.md:1: not UTF-8 text" in first and "c.docx: not a Word document" in second and caught.value.hint
+
+
 def test_scanned_pdf(tmp_path: Path) -> None:
     error = refused(make_pdf(tmp_path / "scan.pdf", ["", ""]))
     assert "no text in it" in error.message and "OCR" in error.hint

@@ -281,11 +281,13 @@ def config_show(config: ConfigPath = None, set_: Sets = None) -> None:
 def config_check(files: Annotated[list[str], typer.Argument(help="YAML files.")]) -> None:
     """Check YAML files; every mistake is listed with its line."""
     from copilot.config_file import load_config
+    from copilot.evaluation.gates import check_names
 
     failed = []
     for file in files:
         try:
-            load_config(file)
+            config = load_config(file)
+            check_names(config.evaluation, config.model)
             print(f"{file}: ok")
         except CopilotError as error:
             failed.append(error)

@@ -103,7 +103,8 @@ class _Reader:
         parent = data.pop("extends", None)
         base: dict[str, Any] = {}
         if parent is not None:
-            target = file.resolve().parent / str(parent)
+            self.places.update(places)
+            target = file.resolve().parent / Path(self.expand(str(parent), ("extends",))).expanduser()
             if not target.is_file():
                 raise ConfigError(f"{places[('extends',)][0]}: extends {parent}, which is not there", "mend the path")
             base = self.read(target, (*seen, file.resolve()))

@@ -13,7 +13,7 @@ from copilot.config import Config
 from copilot.console import Console, Silent
 from copilot.errors import ConfigError, CopilotError, StaleError
 from copilot.knowledge.chunks import split
-from copilot.knowledge.documents import find_files, load_document
+from copilot.knowledge.documents import load_documents
 from copilot.knowledge.embeddings import load_embeddings
 from copilot.knowledge.index import Index
 from copilot.knowledge.reranker import open_reranker
@@ -53,7 +53,7 @@ def run_index(config: Config, console: Console, flag: str = "", force: bool = Fa
             console.say(f"index: unchanged, nothing to do ({count})")
             return manifest
         quiet_libraries()
-        documents = [load_document(name, file) for name, file in find_files(config.documents)]
+        documents = load_documents(config.documents)
         chunks = []
         for document in documents:
             made = list(split(document, config.chunks))

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from copilot.config import Documents
@@ -57,10 +56,18 @@ def _regex(glob: str) -> re.Pattern[str]:
     return re.compile("".join(words.get(part) or re.escape(part) for part in parts), re.I | re.S)
 
 
-def load_documents(config: Documents) -> Iterator[Document]:
-    """Every document of the knowledge base. Raises CopilotError for a file that cannot be read or yields no text."""
+def load_documents(config: Documents) -> list[Document]:
+    """Every document of the knowledge base. Raises CopilotError with a line for each file that cannot be read."""
+    found: list[Document] = []
+    wrong: list[CopilotError] = []
     for name, file in find_files(config):
-        yield load_document(name, file)
+        try:
+            found.append(load_document(name, file))
+        except CopilotError as error:
+            wrong.append(error)
+    if wrong:
+        raise CopilotError("\n".join(error.message for error in wrong), wrong[0].hint)
+    return found
 
 
 def load_document(name: str, file: Path) -> Document:
