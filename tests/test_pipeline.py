@@ -327,16 +327,16 @@ def test_a_document_that_changes_while_it_is_indexed_is_noticed(project: Path, m
     change_document(project.parent)
     config = load_config(project)
     before = (config.run_dir / "index" / "manifest.json").read_bytes()
-    import copilot.pipeline as pipeline
+    import copilot.knowledge.documents as documents
 
-    real = pipeline.load_document
+    real = documents.load_document
 
     def load_and_edit(name: str, file: Path) -> object:
         with file.open("a", encoding="utf-8") as handle:
             handle.write("\nOne more line.\n")
         return real(name, file)
 
-    monkeypatch.setattr(pipeline, "load_document", load_and_edit)
+    monkeypatch.setattr(documents, "load_document", load_and_edit)
     with pytest.raises(CopilotError, match="changed while this ran"):
         run_index(config, Listener())
     assert (config.run_dir / "index" / "manifest.json").read_bytes() == before
