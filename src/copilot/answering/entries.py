@@ -287,7 +287,7 @@ def _does(kind: str, paragraph: str) -> bool:
 def _stopped(kind: str, paragraph: str) -> str:
     """A paragraph without a full stop that is a sentence all the same, or a warning: with one."""
     tells = kind == "note" or (kind == "prose" and len(paragraph.split()) > 3 and re.match("[A-Z`\"]", paragraph))
-    cut = paragraph.endswith((":", "?")) or CUT.search(paragraph)
+    cut = paragraph.endswith((":", "?")) or CUT.search(paragraph) or not balanced(paragraph)
     return closed(paragraph) if tells and not cut else paragraph
 
 
