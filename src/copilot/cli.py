@@ -319,12 +319,10 @@ def main() -> None:
         if left.code == int(Exit.INTERRUPTED):  # typer has taken the Ctrl-C
             print("interrupted", file=sys.stderr)
         raise
-    except BrokenPipeError:  # whoever read our output has gone
+    except OSError as error:  # the output cannot be written: a full disk, or whoever read it has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(int(Exit.FAILED))
-    except OSError as error:  # the output cannot be written, as where a disk is full
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print(clean(f"error: the output cannot be written: {error.strerror or error}"), file=sys.stderr)
+        if not isinstance(error, BrokenPipeError):
+            print(clean(f"error: the output cannot be written: {error.strerror or error}"), file=sys.stderr)
         sys.exit(int(Exit.FAILED))
 
 

@@ -1,6 +1,7 @@
 """Text of strangers in; text without control characters, or markdown in which nothing is active, out."""
 
 import re
+from collections.abc import Sequence
 
 # C0 but tab and line end, DEL, C1; marks and overrides of direction; halves and noncharacters that stand for nothing.
 _HIDDEN = re.compile(
@@ -24,6 +25,12 @@ def escaped(text: str) -> str:
     r"""`text` of a JSON document with every such character as \uXXXX, so that it says the same and moves nothing."""
     hidden = re.compile(f"{_HIDDEN.pattern}|{_BREAKS.pattern}")
     return hidden.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def pipe_table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as a markdown table, the first as its titles; a bar within a cell is escaped (GFM 4.10)."""
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
 
 
 def inert(markdown: str) -> str:

@@ -178,9 +178,10 @@ class Answerer:
 
     def _refused(self, question: str) -> Abstention | None:
         """Why nothing is answered; a question for a term of the glossary always is."""
-        if not self.doubt or any(read_question(question, ()).is_for(term.name) for term in self.glossary):
+        if not self.doubt:
             return None
-        return self.doubt(question)
+        asked = read_question(question, ())
+        return None if any(asked.is_for(term.name) for term in self.glossary) else self.doubt(question)
 
     def _prompt(self, question: str) -> tuple[list[Hit], list[Message]]:
         hits = self.retrieve(question) if self.retrieve else []

@@ -9,6 +9,7 @@ from copilot.answering.entry import Entry, once
 from copilot.answering.glossary import terms
 from copilot.answering.layouts import usual
 from copilot.answering.lists import ITEM
+from copilot.answering.markup import FENCE
 from copilot.answering.prose import (
     ALERT,
     CUT,
@@ -40,7 +41,7 @@ from copilot.answering.rows import (
 from copilot.answering.tables import table
 from copilot.prompt.grammar import VERBS
 
-_TITLE, _FENCE = re.compile(r"#{1,6} |[-=~^]{3,}$"), ("```", "~~~")
+_TITLE = re.compile(r"#{1,6} |[-=~^]{3,}$")
 _PAGE = re.compile(r"\n*^[^\n|]{0,80}\bpage \d+(?: of \d+)?$\n?", re.I | re.M)  # a page's header or footer
 _CODE = re.compile(
     r"\s*(?:[{}\[\]](?!\w+\}?`? )|\"[\w.-]+\":(?! \S+(?: [a-z]+){3})|curl |-[HdX] |[$>] (?!\*\*)|>>>|</?\w+>)"
@@ -138,7 +139,7 @@ def _line(lines: Sequence[str], at: int, parts: _Parts) -> int:
     """Take the line at `at`, and those that belong to it; their number."""
     line = lines[at].rstrip()
     bare = line.strip()
-    if bare.startswith(_FENCE):
+    if bare.startswith(FENCE):
         parts.fenced, parts.open = not parts.fenced, False
         if parts.fenced:
             _lead(lines, at, parts)
@@ -187,7 +188,7 @@ def _lead(lines: Sequence[str], at: int, parts: _Parts) -> None:
 
 def _shown(lines: Sequence[str], at: int, parts: _Parts) -> None:
     """One line of code follows: it ends the sentence that leads over to it."""
-    end = next((i for i in range(at + 1, len(lines)) if lines[i].strip().startswith(_FENCE)), 0)
+    end = next((i for i in range(at + 1, len(lines)) if lines[i].strip().startswith(FENCE)), 0)
     code = [line.strip().removeprefix("$ ").removeprefix(">>> ") for line in lines[at + 1 : end] if line.strip()]
     if len(code) != 1 or len(code[0]) > 100 or "`" in code[0] or code[0][0] in "{[<":
         return
@@ -224,7 +225,7 @@ def _item(lines: Sequence[str], at: int, parts: _Parts) -> int:
     for line in lines[at + 1 :]:
         inner = len(line) - len(line.lstrip())
         whole = ends(said[-1]) and inner < 2
-        if not line.strip() or ITEM.match(line) or line.startswith(("|", "#", *_FENCE)) or _CALL.match(line):
+        if not line.strip() or ITEM.match(line) or line.startswith(("|", "#", *FENCE)) or _CALL.match(line):
             break
         if (whole and len(said[-1]) < SHORT) or (inner < 2 and _LABEL.match(line.strip())) or _CODE.match(line):
             break
@@ -250,7 +251,7 @@ def _item(lines: Sequence[str], at: int, parts: _Parts) -> int:
         parts.add(row)
     elif at + taken + 1 < len(lines) and not lines[at + taken].strip() and lines[at + taken + 1][:1].strip():
         below = lines[at + taken + 1]  # a name whose text is the paragraph below it
-        if ends(below) and not ITEM.match(below) and not below.startswith(("|", "#", *_FENCE)):
+        if ends(below) and not ITEM.match(below) and not below.startswith(("|", "#", *FENCE)):
             parts.add(Row(row.name, below))
             taken += 2
     return taken

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from copilot.answering.lists import folded
-from copilot.answering.markup import plain
+from copilot.answering.markup import FENCE, plain
 from copilot.answering.procedures import procedures
+from copilot.plain import pipe_table
 
-_FENCE = ("```", "~~~")
 _ROW = re.compile(r"<tr\b[^>]*>(.*?)</tr>", re.S | re.I)
 _CELL = re.compile(r"<(t[hd])\b[^>]*>(.*?)</\1>", re.S | re.I)
 _TABLE = re.compile(r"<table\b[^>]*>.*?(?:</table>|\Z)", re.S | re.I)
@@ -51,7 +51,7 @@ def usual(text: str, title: str = "") -> list[str]:
     lines: list[str] = []
     fenced = False
     for line in text.splitlines():
-        if line.strip().startswith(_FENCE):
+        if line.strip().startswith(FENCE):
             fenced = not fenced
         elif not fenced:
             if begins := _STEP.match(line):
@@ -89,7 +89,7 @@ def _listed(lines: Sequence[str]) -> list[str]:
 
     def kind(line: str) -> str:
         nonlocal fenced
-        fenced ^= line.strip().startswith(_FENCE)
+        fenced ^= line.strip().startswith(FENCE)
         return "" if fenced else "ticked" if _TICKED.match(line) else "key" if _KEY.match(line) else ""
 
     for told, group in groupby(lines, kind):
@@ -147,8 +147,7 @@ def _columns(lines: Sequence[str]) -> list[str]:
             while end < len(lines) and (row := _row(lines[end], starts, rows)):
                 rows, end = row, end + 1
         if len(rows) > 1:
-            cells = [[title[0] for title in titles], ["---"] * len(starts), *rows]
-            out += ["", *("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in cells), ""]
+            out += ["", *pipe_table([[title[0] for title in titles], *rows]).splitlines(), ""]
         else:
             end = at + 1
             out.append(lines[at])
@@ -176,7 +175,7 @@ def _defined(lines: Sequence[str]) -> list[str]:
     out: list[str] = []
     at, fenced = 0, False
     while at < len(lines):
-        fenced ^= lines[at].strip().startswith(_FENCE)
+        fenced ^= lines[at].strip().startswith(FENCE)
         bare, deep, end = lines[at].strip(), len(lines[at]) - len(lines[at].lstrip()), at + 1
         setting = _SET.match(bare)
         if not fenced and bare and (setting or (deep and len(bare) < 80 and _COMMAND.match(bare))):

@@ -7,10 +7,10 @@ listed below it keeps them. Letters and "(1)" become usual marks.
 import re
 from collections.abc import Sequence
 
+from copilot.answering.markup import FENCE
 from copilot.answering.prose import NOTE, SENTENCE
 
 ITEM = re.compile(r"\s*(?:[-*+•▪◦]|\d{1,2}[.)]) +(?=\S)")
-_FENCE = ("```", "~~~")
 _NUMBER = re.compile(r"\s*\d")
 _ROUND = re.compile(r"(\s*)\((\d{1,2})\) +(?=\S)")
 _LETTER = re.compile(r"(\s*)\(?([a-h])[.)] +(?=\S)")
@@ -25,7 +25,7 @@ def folded(lines: Sequence[str]) -> list[str]:
     lines, out, at = _marked(lines), [], 0
     fenced = False
     while at < len(lines):
-        fenced ^= lines[at].strip().startswith(_FENCE)
+        fenced ^= lines[at].strip().startswith(FENCE)
         if fenced:
             end, said = at, ""
         else:
@@ -41,7 +41,7 @@ def _marked(lines: Sequence[str]) -> list[str]:
     out: list[str] = []
     fenced = False
     for line in lines:
-        fenced ^= line.strip().startswith(_FENCE)
+        fenced ^= line.strip().startswith(FENCE)
         if not fenced and (match := _ROUND.match(line)):
             line = f"{match[1]}{match[2]}. {line[match.end() :]}"
         elif not fenced and {"a", "b"} <= letters and (match := _LETTER.match(line)):
@@ -64,11 +64,11 @@ def _item(lines: Sequence[str], at: int) -> tuple[int, str]:
         if not line.strip():
             loose, end = True, end + 1
             continue
-        fence = line.strip().startswith(_FENCE)
+        fence = line.strip().startswith(FENCE)
         if NOTE.match(line.strip()) or line.lstrip().startswith(("|", "#")) or (fence and not numbered):
             break
         if fence and (inner > deep or said.endswith(":")):
-            close = next((i for i in range(end + 1, len(lines)) if lines[i].strip().startswith(_FENCE)), 0)
+            close = next((i for i in range(end + 1, len(lines)) if lines[i].strip().startswith(FENCE)), 0)
             if not close:
                 break
             said = _with_commands(_told(said, parts), lines[end + 1 : close])

@@ -9,16 +9,16 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
-_FENCE = ("```", "~~~")
+FENCE = ("```", "~~~")  # what a line of code begins or ends with
 _NOTES, _WARNINGS = r"note|info|tip|hint|abstract|important|seealso", r"warning|caution|danger|attention|error|alert"
-_KIND = rf"(?P<kind>{_NOTES}|{_WARNINGS})"
+_KINDS = f"{_NOTES}|{_WARNINGS}"
 _MARKED = re.compile(  # what begins an alert: "[!NOTE]", ":::tip Title", "!!! danger", ".. warning::"
-    rf"(?:\[!{_KIND.replace('kind', 'hub')}\]|:::+ *\{{?\.?{_KIND.replace('kind', 'box')}\}}?|"
-    rf"(?:!!!|\?\?\?\+?) +{_KIND.replace('kind', 'mk')}\b|\.\. +{_KIND.replace('kind', 'rst')}::)(?P<rest>.*)$",
+    rf"(?:\[!(?P<hub>{_KINDS})\]|:::+ *\{{?\.?(?P<box>{_KINDS})\}}?|"
+    rf"(?:!!!|\?\?\?\+?) +(?P<mk>{_KINDS})\b|\.\. +(?P<rst>{_KINDS})::)(?P<rest>.*)$",
     re.I,
 )
 _BOX = re.compile(
-    rf"<(div|p|aside|blockquote)\b[^>]*\bclass=[\"'][^\"'>]*\b{_KIND}\b[^\"'>]*[\"'][^>]*>(?P<said>.*?)(?:</\1>|\Z)",
+    rf"<(div|p|aside|blockquote)\b[^>]*\bclass=[\"'][^\"'>]*\b(?P<kind>{_KINDS})\b[^\"'>]*[\"'][^>]*>(?P<said>.*?)(?:</\1>|\Z)",
     re.S | re.I,
 )
 _SIGN = re.compile(r"^([-*+] +|\d+[.)] +)?((?:[\u2139\u2600-\u27bf\U0001f300-\U0001faff]\ufe0f?)+)[ \t]*(?=\S)")
@@ -62,7 +62,7 @@ def _lines(text: str) -> Iterator[str]:
 
     def code(line: str) -> bool:
         nonlocal fenced
-        fence = line.strip().startswith(_FENCE)
+        fence = line.strip().startswith(FENCE)
         fenced ^= fence
         return fenced or fence
 
@@ -151,7 +151,7 @@ def _line(line: str) -> str:
     if not sign:
         return line
     rest = (sign[1] or "") + line[sign.end() :]
-    if re.match(rf"\W*(?:{_NOTES}|{_WARNINGS})\b", rest, re.I):
+    if re.match(rf"\W*(?:{_KINDS})\b", rest, re.I):
         return rest
     if sign[2][0] in _NO:
         return f"{sign[1] or ''}Warning: No: {line[sign.end() :]}"

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from copilot.answering.lists import ITEM
+from copilot.answering.markup import FENCE
 
-_FENCE = ("```", "~~~")
 _NEVER = re.compile(  # what a line ends with that forbids what stands below it
     r"(?!(?:if|when|where|in case|unless|why|what if)\b)(?:.*\b)?(?:do not|don['’]ts?|never|cannot|can['’]t|avoid|"
     r"(?:must|may|shall|should) not|not (?:safe|allowed|permitted) to|(?:never|not) (?:to )?do(?: this| these)?|"
@@ -42,7 +42,7 @@ def procedures(lines: Sequence[str], title: str = "") -> list[str]:
     points = 0  # where the line stands that conditions belong to
     deep = -1  # how far the items below a lead are indented
     for at, line in enumerate(lines):
-        fenced ^= line.strip().startswith(_FENCE)
+        fenced ^= line.strip().startswith(FENCE)
         mark = ITEM.match(line)
         if fenced or not line.strip():
             out.append(line)
@@ -106,7 +106,7 @@ def _without_tabs(lines: Sequence[str]) -> Iterator[str]:
                 continue
         line = line[deep:] if name and deep else line
         mark = ITEM.match(line)
-        if name and line.strip() and not line.strip().startswith(("|", *_FENCE)) and (begins or mark):
+        if name and line.strip() and not line.strip().startswith(("|", *FENCE)) and (begins or mark):
             at = mark.end() if mark else 0
             line = f"{line[:at]}For {name}: {line[at:].lstrip()}"
         begins = not line.strip()

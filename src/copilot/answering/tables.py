@@ -62,8 +62,9 @@ def _markdown(lines: Sequence[str], kind: Kind) -> tuple[int, list[Row]]:
     width = len(cells[max(rule, 0)])
     rows = [row for row, line in zip(cells, lines, strict=False) if len(row) == width and line.rstrip().endswith("|")]
     head = cells[0] if rule > 0 else [""] * width
+    # a table of several pages may repeat its titles
     told = [row for row in rows[rule + 1 :] if row != head and not all(re.fullmatch(r":?-+:?", c) for c in row)]
-    return count, _rows(head, _nested(told), kind)  # a table of several pages may repeat its titles
+    return count, _rows(head, _nested(told), kind)
 
 
 def _nested(rows: Sequence[list[str]]) -> list[list[str]]:

@@ -24,7 +24,7 @@ def find_files(config: Documents) -> list[tuple[str, Path]]:
         folder = root if root.is_dir() else root.parent
         for file in sorted(p for p in root.rglob("*") if p.is_file()) if root.is_dir() else [root]:
             name = file.relative_to(folder).as_posix()
-            if not name.isprintable() and ascii(name) != repr(name) and "\\udc" in ascii(name):
+            if re.search("[\ud800-\udfff]", name):
                 raise CopilotError(f"{folder}: the name {name!a} is not UTF-8", "rename that file")
             wanted = _matches(name, config.include) and not _matches(name, config.exclude)
             if (root.is_dir() and not wanted) or file.resolve() in seen:

@@ -5,8 +5,8 @@ import re
 from copilot.types import Heading
 
 _ATX = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.+?)(?:[ \t]+#+)?[ \t]*$")
-_ASKED = re.compile(r"^(?:\*\*|__)?(?:Q|Question)(?: ?\d+)?[:.](?:\*\*|__)? *(\S.*\?)(?:\*\*|__)?()[ \t]*$")
-_BOLD = re.compile(r"^(?:\*\*|__)([^*_\n]{2,120}\?)(?:\*\*|__)()[ \t]*$")
+_ASKED = re.compile(r"^(?:\*\*|__)?(?:Q|Question)(?: ?\d+)?[:.](?:\*\*|__)? *(\S.*\?)(?:\*\*|__)?[ \t]*$")
+_BOLD = re.compile(r"^(?:\*\*|__)([^*_\n]{2,120}\?)(?:\*\*|__)[ \t]*$")
 _FOLDED = re.compile(  # what a reader unfolds
     r"^(?:<summary>(?:<\w+>)?([^<]{3,120}?)(?:</\w+>)?</summary>|\?\?\?\+? \w+ \"([^\"]{3,120}\?)\")[ \t]*$"
 )
@@ -39,7 +39,7 @@ def markdown_headings(text: str) -> tuple[Heading, ...]:
         elif match := _ATX.match(line):
             found.append(Heading(at, len(match[1]), _ANCHOR.sub("", match[2]).strip()))
         elif match := _ASKED.match(line) or _BOLD.match(line) or _FOLDED.match(line):
-            found.append(Heading(at, 6, match[1] or match[2]))
+            found.append(Heading(at, 6, match[match.lastindex or 1]))
         elif alone and (match := _SETEXT.match(line)):
             found.append(Heading(alone[0], 1 if match[1][0] == "=" else 2, alone[1]))
             line = ""

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
+from copilot.plain import pipe_table
+
 ROUND = 3  # points by which two edges may differ and be the same
 _LINES = re.compile(rb"(?<![\w.])(?:re|l|v|c)\s")  # what draws lines in a page's content
-
 _WITHIN = re.compile(r"(?<=\d)\n(?=\d)|(?<=[_/])\n(?=\w)")  # the end of a line within a number or a name
 
 
@@ -74,6 +75,4 @@ def _replaced(text: str, table: _Table, rows: Sequence[Sequence[str]]) -> str:
     if at < 0 or not wanted:
         return text
     start, end = letters[at][0], letters[at + len(wanted) - 1][0] + 1
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    lines.insert(1, "|" + " --- |" * len(rows[0]))
-    return text[:start].rstrip() + "\n\n" + "\n".join(lines) + "\n\n" + text[end:].lstrip()
+    return f"{text[:start].rstrip()}\n\n{pipe_table(rows)}\n\n{text[end:].lstrip()}"

@@ -2,13 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from copilot.errors import CopilotError
+from copilot.plain import pipe_table
 
 LONGEST = 80  # characters of a line in bold that is taken for a heading
 _TITLE = re.compile(  # of a column
@@ -68,9 +69,10 @@ def _text(paragraph: Any) -> str:
     from docx.oxml.ns import qn
 
     found: list[str] = []
+    own = _of(paragraph._p, "txbxContent")  # a paragraph within a box; text of boxes within it comes after it
     for element in paragraph._p.iter(qn("w:t"), qn("w:br"), qn("w:tab"), qn("w:noBreakHyphen")):
-        run, box = _of(element, "r"), _of(element, "txbxContent")
-        if run is None or (box is not None and _of(paragraph._p, "txbxContent") is not box):
+        run = _of(element, "r")
+        if run is None or _of(element, "txbxContent") is not own:
             continue
         properties = run.rPr
         marks = [] if properties is None else [m for m in properties if m.get(qn("w:val")) not in ("0", "false")]
@@ -112,18 +114,24 @@ def _line(paragraph: Any, counts: Counter[tuple[int, int]], bold: bool) -> str:
 
 def _level(paragraph: Any) -> int:
     """The level of a heading, 1 the title's; 0 for what is none."""
-    style = paragraph.style
     outline = _outline(paragraph._p.pPr)
-    for _ in range(10):  # styles may be based on each other
-        if style is None:
-            break
+    for style in _styles(paragraph):
         if style.name == "Title":
             return 1
         if match := re.fullmatch(r"Heading (\d)", style.name or ""):
             return int(match[1]) + 1
         outline = _outline(style.element.pPr) if outline is None else outline
-        style = style.base_style
     return outline + 2 if outline is not None and outline < 9 else 0
+
+
+def _styles(paragraph: Any) -> Iterator[Any]:
+    """The style of a paragraph and those that it is based on."""
+    style = paragraph.style
+    for _ in range(10):  # they may be based on each other
+        if style is None:
+            return
+        yield style
+        style = style.base_style
 
 
 def _outline(properties: Any) -> int | None:
@@ -136,21 +144,22 @@ def _outline(properties: Any) -> int | None:
 
 def _bold(paragraph: Any) -> bool:
     """Whether a short line in bold, which is no sentence, stands for a heading."""
-    runs = [run for run in paragraph.runs if run.text.strip()]
     text = _text(paragraph).strip()
-    return bool(runs) and all(run.bold for run in runs) and len(text) <= LONGEST and text[-1] not in ".,;:"
+    return _heavy([paragraph]) and len(text) <= LONGEST and text[-1] not in ".,;:"
+
+
+def _heavy(paragraphs: Iterable[Any]) -> bool:
+    """Whether there is text, and all of it is bold."""
+    runs = [run for part in paragraphs for run in part.runs if run.text.strip()]
+    return bool(runs) and all(run.bold for run in runs)
 
 
 def _numbering(paragraph: Any) -> tuple[int, int, str]:
     """(list, depth, number format) of an item, its own or its style's; the format is "" where it is no item."""
     from docx.oxml.ns import qn
 
-    found, style = paragraph._p.pPr.numPr if paragraph._p.pPr is not None else None, paragraph.style
-    for _ in range(10):
-        if found is not None or style is None:
-            break
-        found = style.element.pPr.numPr if style.element.pPr is not None else None
-        style = style.base_style
+    places = [paragraph._p.pPr, *(style.element.pPr for style in _styles(paragraph))]
+    found = next((place.numPr for place in places if place is not None and place.numPr is not None), None)
     if found is None or found.numId is None:
         return 0, 0, ""
     number, deep = int(found.numId.val), int(found.ilvl.val) if found.ilvl is not None else 0
@@ -175,7 +184,7 @@ def _cell(cell: Any) -> str:
     parts = [_inner(block) if isinstance(block, Table) else _text(block) for block in blocks]
     text = "\n".join(part.strip() for part in parts if part.strip())
     text = re.sub(r"(?<=[^\s.:;,!?])[ \t]*\n\s*(?=\S)(?!\d+[.)] )", "; ", text)
-    return " ".join(text.split()).replace("|", "\\|")
+    return " ".join(text.split())
 
 
 def _inner(table: Any) -> str:
@@ -197,17 +206,12 @@ def _titled(table: Any, rows: list[list[str]]) -> bool:
     first, second = table.rows[0], table.rows[1]
     if first._tr.trPr is not None and first._tr.trPr.find(qn("w:tblHeader")) is not None:
         return True
-    if _heavy(first) != _heavy(second):
-        return _heavy(first)
+    heavy, below = (_heavy(part for cell in row.cells for part in cell.paragraphs) for row in (first, second))
+    if heavy != below:
+        return heavy
     if any(cell.endswith(".") or len(cell) > 40 for cell in rows[0]) or not all(rows[0]):
         return False
     return len(rows[0]) > 2 or any(_TITLE.search(cell) for cell in rows[0])
-
-
-def _heavy(row: Any) -> bool:
-    """Whether all the text of a row is bold."""
-    runs = [run for cell in row.cells for part in cell.paragraphs for run in part.runs if run.text.strip()]
-    return bool(runs) and all(run.bold for run in runs)
 
 
 def _table(table: Any) -> str:
@@ -235,6 +239,4 @@ def _table(table: Any) -> str:
             over = rows[0][n] or (over if n and cell is grid[0][n - 1] else "")
             rows[1][n] = over if cell is grid[1][n] else f"{over} {rows[1][n]}".strip()
         rows = rows[1:]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    lines.insert(1, "|" + " --- |" * len(rows[0]))
-    return "\n".join([*[above, ""] * bool(above), *lines])
+    return "\n".join([*[above, ""] * bool(above), pipe_table(rows)])
