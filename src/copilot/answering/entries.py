@@ -110,19 +110,18 @@ def read_entry(text: str, whole: bool = True, header: str = "", ended: bool = Fa
         parts.rows += found
         left += [] if found else [(kind, paragraph)]
     left = [part for kind, paragraph in left for part in _warned(kind, paragraph)]
-    left = [(k, _stopped(k, p)) for k, p in left[:-1]] + [(k, _stopped(k, p) if ended else p) for k, p in left[-1:]]
-    asked = header.endswith("?")
-    prose = sentences((p for k, p in left if k == "prose" or (k == "item" and _says(p) and not _does(k, p))), asked)
+    last = len(left) if ended else len(left) - 1  # the paragraph from which on the text may be cut
+    left = [(_sort(k, p), _stopped(k, p) if n < last else p) for n, (k, p) in enumerate(left)]
+    prose = sentences((p for k, p in left if k in ("prose", "told")), header.endswith("?"))
     facts = [p for k, p in left if k == "fact"]
     if (name := name_of(title)) and facts:
         parts.rows.insert(0, Row(f"`{name}`", " ".join(facts)))
     else:
         prose = unique([*prose[:1], *(p for p in facts if not p.startswith("Type")), *prose[1:]])
-    wanted = [(k, p, n + 1 == len(left) and not ended) for n, (k, p) in enumerate(left)]
-    doing = [part for part in wanted if part[0] == "step" or (_does(*part[:2]) and not _NEGATED.match(part[1]))]
-    steps = unique(filter(None, (done(p, k == "step", last) for k, p, last in doing)))
-    notes = sentences((p for k, p in left if k == "note" or (k == "item" and _NEGATED.match(p))), True)
-    points = _points([(k, p) for k, p in left if k == "lead" or (k == "item" and not _says(p) and not _does(k, p))])
+    doing = (done(p, k == "step", n >= last) for n, (k, p) in enumerate(left) if k in ("step", "do"))
+    steps = unique(filter(None, doing))
+    notes = sentences((p for k, p in left if k == "note"), True)
+    points = _points([(k, p) for k, p in left if k in ("lead", "item")])
     calls = endpoints(header, text)
     if not calls and (name := function(header, prose[0] if prose else "", lines)):
         calls = (name,)
@@ -280,9 +279,13 @@ def _warned(kind: str, paragraph: str) -> list[tuple[str, str]]:
     return [(kind, paragraph[: found.start()]), ("note", paragraph[found.end() - len(found[1]) :])]
 
 
-def _does(kind: str, paragraph: str) -> bool:
-    """Whether an item of a list tells to do something, or not to."""
-    return kind == "item" and bool(_DO.match(paragraph) or _NEGATED.match(paragraph))
+def _sort(kind: str, paragraph: str) -> str:
+    """The kind of a paragraph; of an item of a list what it is: a note, something to do, a sentence, or an item."""
+    if kind != "item":
+        return kind
+    if _NEGATED.match(paragraph):
+        return "note"
+    return "do" if _DO.match(paragraph) else "told" if _says(paragraph) else "item"
 
 
 def _stopped(kind: str, paragraph: str) -> str:

@@ -130,6 +130,7 @@ def focused(question: str, hits: Sequence[Hit], of_document: Callable[[str], lis
     if found is None:
         return list(hits)
     other = rival(asked, found, hits)
+    of_document = lru_cache(of_document)  # which looks through the whole index
     first = [*_opening(found, of_document), *_titles(found, of_document), *_steps(found, of_document)]
     own = [*dict.fromkeys([*first, *found.hits]), *(_opening(other, of_document) if other else ())]
     return [*own, *(hit for hit in hits if hit not in own)][: len(hits)]
@@ -197,16 +198,14 @@ def _read(chunks: tuple[Chunk, ...]) -> Entry:
 
 def _section(chunks: Sequence[Chunk]) -> Entry:
     title = chunks[0].header.rpartition(" › ")[2]
-    text = chunks[0].text
-    begun = _ASKED.sub("", text.lstrip("#* "), count=1)
+    begun = _ASKED.sub("", chunks[0].text.lstrip("#* "), count=1)
     begins = begun.startswith(title)
-    text = text if begins else _opened(text)
+    text = begun.removeprefix(title) if begins else _opened(chunks[0].text)
     for before, chunk in pairwise(chunks):
         apart = chunk.start > before.end
         titles = _TITLES.findall(text) if apart and chunk.text.startswith("|") and not _RULE.search(chunk.text) else []
         text += _closed(text) + "".join(titles[-1:]) if apart else ""
         text += _opened(chunk.text) if apart else chunk.text[max(0, before.end - chunk.start) :]
-    text = _ASKED.sub("", text.lstrip("#* "), count=1).removeprefix(title) if begins else text
     if step := _STEP.match(title):
         named = f"{step[2].rstrip(' .:')}.\n\n" if step[2] else ""
         below = "\n".join(f"   {line}" for line in f"{named}{text.strip()}\n".splitlines())
