@@ -9,9 +9,10 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from typing import Any
+from unittest import mock
 
 ALL_LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 PACK = 16384  # tokens
@@ -24,10 +25,12 @@ KINDS = {  # a kernel belongs to the first of these whose words its name holds
 TRIALS: dict[str, dict[str, Any]] = {  # what `speed` runs, in this order; the base is nf4 unless said
     "packs": {},
     "completion only": {"completion": True},
-    "bf16 base": {"four_bit": False},
-    "FlashAttention-4": {"flash": "FA4"},
+    "SwiGLU by the compiler": {"compiler": True},
+    "FlashAttention-4": {"flash": True},
+    "completion only, FlashAttention-4": {"flash": True, "completion": True},
+    "completion only, FlashAttention-4, packs of 32k": {"flash": True, "completion": True, "size": 32768},
     "packs of 32k": {"size": 32768},
-    "max-autotune": {"mode": "max-autotune-no-cudagraphs"},
+    "bf16 base": {"four_bit": False},
 }
 
 
@@ -85,24 +88,17 @@ def switched(model: Any, trial: dict[str, Any]) -> Iterator[None]:
     """The model reading packs, with what the trial switches."""
     import torch
 
-    from copilot.model.packed import reading_packs
+    from copilot.model import lora_forward, packed
 
     torch._dynamo.reset()
-    gpu, flash = torch.cuda.is_available(), trial.get("flash")
-    if flash and gpu:
-        from torch.nn.attention import activate_flash_attention_impl
-
-        activate_flash_attention_impl(flash)
-    try:
-        with reading_packs(model, gpu):
-            for layer in model.get_base_model().get_decoder().layers if gpu and "mode" in trial else ():
-                layer.compile(dynamic=False, mode=trial["mode"])
-            yield
-    finally:
-        if flash and gpu:
-            from torch.nn.attention import restore_flash_attention_impl
-
-            restore_flash_attention_impl()
+    gpu = torch.cuda.is_available()
+    off = [] if trial.get("flash") else [mock.patch.object(packed, "flash_4", lambda: None)]
+    off += [mock.patch.object(lora_forward, "_gated", lambda block: False)] if trial.get("compiler") else []
+    with ExitStack() as stack:
+        for one in off:
+            stack.enter_context(one)
+        stack.enter_context(packed.reading_packs(model, gpu))
+        yield
 
 
 def bare(model: Any, trial: dict[str, Any], steps: int, profiled: bool = False) -> dict[str, Any]:

@@ -326,3 +326,45 @@ def test_memory_chooses_packs_and_checkpointing() -> None:
     assert fit(Kind(), 16384, 2048, None, None).tokens == 16384
     assert not fit(Kind(), 16384, 2048, 5 * gib, False).checkpointing
     assert bytes_per_token(Kind(), True) < bytes_per_token(Kind(), False) / 5
+
+
+@pytest.mark.gpu
+def test_the_kernels_of_training_are_what_torch_computes() -> None:
+    """SwiGLU and its gradient; and where flash-attn-4 is installed, attention within rows and its gradients."""
+    import torch
+    from torch.nn.functional import silu
+
+    from copilot.model import glu
+    from copilot.model.flash_4 import flash_4
+
+    def draw(*shape: int, kind: Any = torch.bfloat16) -> Any:
+        return torch.randn(*shape, device="cuda", dtype=kind, requires_grad=True)
+
+    def near(found: Any, right: Any) -> None:
+        assert (found.float() - right.float()).norm() < 0.01 * right.float().norm()
+
+    glu.register()
+    both = draw(2, 50, 2 * 1500)
+    plain = both.detach().float().requires_grad_()
+    gate, up = plain.chunk(2, -1)
+    slope = draw(2, 50, 1500)
+    near(torch.ops.copilot.glu(both), silu(gate) * up)
+    near(
+        torch.autograd.grad(torch.ops.copilot.glu(both), both, slope)[0],
+        torch.autograd.grad(silu(gate) * up, plain, slope.float())[0],
+    )
+    attend = flash_4()
+    if attend is None:
+        return
+    q, k, v = draw(300, 8, 64), draw(300, 2, 64), draw(300, 2, 64)
+    starts = torch.tensor([0, 100, 100, 300], dtype=torch.int32, device="cuda")  # an empty row among them
+    found = attend(q, k, v, starts, 200, 0.125)
+    slope = torch.randn_like(found)
+    exact_ = [part.detach().float().requires_grad_() for part in (q, k, v)]
+    across = [part.transpose(0, 1)[None] for part in exact_]
+    right = packed.packed_attention(None, *across, None, 0.125, cu_seq_lens_q=starts)[0][0]
+    near(found, right)
+    for got, wanted in zip(
+        torch.autograd.grad(found, (q, k, v), slope), torch.autograd.grad(right, exact_, slope.float()), strict=True
+    ):
+        near(got, wanted)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import MethodType
 from typing import Any
 
+from copilot.model.glu import register as register_glu
 from copilot.model.lora_op import base_weight, joined_weight, register_lora_linear
 
 SIBLINGS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))  # in the order in which a layer calls them
@@ -33,9 +34,15 @@ def fast_adapters(base: Any) -> Iterator[None]:
         for module in group[1:]:
             module.packed_rest = first.packed_rest
             module.forward = MethodType(_taken, module)
+    blocks = [] if sharded else [block for block in base.modules() if _gated(block)]
+    for block in blocks:
+        register_glu()
+        block.forward = MethodType(_of_block, block)
     try:
         yield
     finally:
+        for block in blocks:
+            del block.forward
         for group in groups:
             del group[0].packed_weight, group[0].packed_group
             for module in group:
@@ -44,6 +51,16 @@ def fast_adapters(base: Any) -> Iterator[None]:
 
 def _forward(module: Any, x: Any) -> Any:
     """The outputs of all layers of the group, of which the first is given now and the others when they are called."""
+    y, widths = _product(module, x)
+    parts = y.split(widths, -1)
+    biases = [one.get_base_layer().bias for one in module.packed_group]
+    parts = [part if bias is None else part + bias for part, bias in zip(parts, biases, strict=True)]
+    module.packed_rest[:] = parts[1:]
+    return parts[0]
+
+
+def _product(module: Any, x: Any) -> tuple[Any, list[int]]:
+    """x (..., in) times the weights of all layers of the group, one beside the other, and how wide each is."""
     import torch
 
     group = module.packed_group
@@ -53,11 +70,14 @@ def _forward(module: Any, x: Any) -> Any:
     both: Any = torch.block_diag(*b)  # type: ignore[no-untyped-call]
     weight = module.packed_weight or base_weight(module.get_base_layer())
     y, _ = torch.ops.copilot.lora_linear(x, *weight, torch.cat(a).to(x.dtype), both.to(x.dtype))
-    parts = y.split([len(part) for part in b], -1)
-    biases = [one.get_base_layer().bias for one in group]
-    parts = [part if bias is None else part + bias for part, bias in zip(parts, biases, strict=True)]
-    module.packed_rest[:] = parts[1:]
-    return parts[0]
+    return y, [len(part) for part in b]
+
+
+def _of_block(block: Any, x: Any) -> Any:
+    """A gated feed-forward block: silu(gate) * up, and down."""
+    import torch
+
+    return block.down_proj(torch.ops.copilot.glu(_product(block.gate_proj, x)[0]))
 
 
 def _taken(module: Any, x: Any) -> Any:
@@ -75,6 +95,17 @@ def _groups(base: Any) -> list[list[Any]]:
                 found.append(group)
                 seen.update(map(id, group))
     return found + [[module] for module in base.modules() if _fast(module) and id(module) not in seen]
+
+
+def _gated(block: Any) -> bool:
+    """Whether a block's gate and up are one product on a GPU, without biases, and SiLU is what stands between them."""
+    import torch
+
+    group = getattr(getattr(block, "gate_proj", None), "packed_group", [])
+    layers = [module.get_base_layer() for module in group]
+    plain = len(group) == 2 and all(layer.bias is None and layer.weight.is_cuda for layer in layers)
+    silu = type(getattr(block, "act_fn", None)).__name__ in ("SiLU", "SiLUActivation")
+    return plain and silu and hasattr(block, "down_proj") and torch.cuda.is_available()
 
 
 def _fast(module: Any) -> bool:

@@ -13,6 +13,7 @@ from types import MethodType
 from typing import Any
 
 from copilot.errors import CopilotError
+from copilot.model.flash_4 import flash_4
 from copilot.model.lora_forward import fast_adapters
 from copilot.model.packs import IGNORED
 
@@ -121,6 +122,7 @@ def _on_gpu() -> Any:
     import torch
     from torch.nn.attention.varlen import varlen_attn
 
+    fast = flash_4()
     grouped: dict[str, Any] = {"enable_gqa": True} if "enable_gqa" in inspect.signature(varlen_attn).parameters else {}
 
     def attention(
@@ -130,6 +132,8 @@ def _on_gpu() -> Any:
             return packed_attention(module, query, key, value, attention_mask, scaling, **options)
         starts, longest = options["cu_seq_lens_q"], options["max_length_q"]
         q, k, v = (part.transpose(1, 2).squeeze(0) for part in (query, key, value))  # (t, heads, dim)
+        if fast:
+            return fast(q, k, v, starts, longest, scaling).unsqueeze(0), None
         out: Any = varlen_attn(q, k, v, starts, starts, longest, longest, scale=scaling, window_size=(-1, 0), **grouped)
         return out.unsqueeze(0), None
 

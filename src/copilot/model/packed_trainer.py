@@ -13,6 +13,7 @@ from typing import Any
 
 from copilot.config import Train
 from copilot.model.dataset import Row
+from copilot.model.flash_4 import flash_4
 from copilot.model.memory import fit, free_memory
 from copilot.model.packed import check_packable
 from copilot.model.packs import Shape, fill, labels_of, lay, packs, rounded, shape_of, steps_of
@@ -104,7 +105,8 @@ def choose_packing(
         need = shape.tokens * fitted.bytes_per_token / 2**30
         said += f", about {need:.1f} GiB of activations in {fitted.free / 2**30:.1f} GiB free"
     said += f", checkpointing {'on' if fitted.checkpointing else 'off'}"
-    return Packing(shape, steps, fitted.checkpointing, compiled, said + (", compiled" if compiled else ""))
+    said += (", FlashAttention-4" if flash_4() else "") + (", compiled" if compiled else "")
+    return Packing(shape, steps, fitted.checkpointing, compiled, said)
 
 
 def can_compile() -> bool:

@@ -1,4 +1,4 @@
-"""Nothing in; the Triton kernels of a decoding step out, by name (`make`): norm, glu, attend, combine, row."""
+"""Nothing in; the Triton kernels of a decoding step out, and one of training, by name (`make`)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def make() -> dict[str, Any]:
     import triton.language
 
     tl = triton.language
-    kernels = {"norm": _norm, "glu": _glu, "attend": _attend, "combine": _combine, "row": _row}
-    return {name: triton.jit(kernel) for name, kernel in kernels.items()}
+    kernels = (_norm, _glu, _glu_backward, _attend, _combine, _row)
+    return {kernel.__name__[1:]: triton.jit(kernel) for kernel in kernels}
 
 
 # mypy: ignore-errors
@@ -34,12 +34,25 @@ def _norm(x, weight, out, width, eps, BLOCK: tl.constexpr):
 
 def _glu(x, out, width, BLOCK: tl.constexpr):
     """silu(gate) * up for BLOCK columns of one row."""
-    row, at = tl.program_id(0), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    row, at = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     there = at < width
     kind = out.dtype.element_ty
     gate = tl.load(x + row * 2 * width + at, mask=there, other=0).to(tl.float32)
     up = tl.load(x + row * 2 * width + width + at, mask=there, other=0).to(tl.float32)
     tl.store(out + row * width + at, ((gate / (1 + tl.exp(-gate))).to(kind).to(tl.float32) * up).to(kind), mask=there)
+
+
+def _glu_backward(x, slope, out, width, BLOCK: tl.constexpr):
+    """The gradient of BLOCK columns of one row of gate, and of the same of up."""
+    row, at = tl.program_id(0).to(tl.int64), tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    there = at < width
+    kind = out.dtype.element_ty
+    gate = tl.load(x + row * 2 * width + at, mask=there, other=0).to(tl.float32)
+    up = tl.load(x + row * 2 * width + width + at, mask=there, other=0).to(tl.float32)
+    by = tl.load(slope + row * width + at, mask=there, other=0).to(tl.float32)
+    open = 1 / (1 + tl.exp(-gate))
+    tl.store(out + row * 2 * width + at, (by * up * open * (1 + gate * (1 - open))).to(kind), mask=there)
+    tl.store(out + row * 2 * width + width + at, (by * gate * open).to(kind), mask=there)
 
 
 def _attend(
