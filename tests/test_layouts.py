@@ -210,7 +210,7 @@ def test_a_call_that_a_sentence_further_down_mentions_is_another_entrys() -> Non
         ("It is not safe to:\n\n- pull the plug\n- close it\n", ("It is not safe to pull the plug.",)),
         ("Avoid:\n1. Using the app on a bus.\n", ("Avoid using the app on a bus.",)),
         ("Do not\n    - lift the bowl alone\n", ("Do not lift the bowl alone.",)),
-        ("- \u274c Lift it alone.\n", ("No: Lift it alone.",)),
+        ("- \u274c Lift it alone.\n", ("Avoid: Lift it alone.",)),
         ("- Never lift it alone.\n", ("Never lift it alone.",)),
         ("Hot! CAUTION: HOT SURFACE\n\nIt is a lamp.\n", ()),
         ("CAUTION: HOT SURFACE\n\nIt is a lamp.\n", ("HOT SURFACE.",)),

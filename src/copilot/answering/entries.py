@@ -263,7 +263,7 @@ def _prose(lines: Sequence[str], at: int, parts: _Parts) -> None:
         parts.rows[-1] = replace(parts.rows[-1], said=f"{parts.rows[-1].said} {line.strip()}")
         return
     note, broken = parts.alert or NOTE.match(line), at > 0 and _fragment(lines[at - 1])
-    kind = "note" if note else "cell" if broken and len(line) < SHORT else "prose"
+    kind = "note" if note else "cell" if broken and len(line) < SHORT and not ends(line) else "prose"
     if parts.open and kind != "note" and not broken and parts.texts[-1][0] not in ("cell", "item"):
         parts.texts[-1] = (parts.texts[-1][0], f"{parts.texts[-1][1]} {line.strip()}")
     else:
@@ -318,7 +318,7 @@ def _points(texts: Sequence[tuple[str, str]]) -> tuple[str, ...]:
 
 def _fragment(line: str) -> bool:
     """Whether a line neither ends a sentence nor is long enough to be wrapped: a title or a cell."""
-    text = line.strip()
+    text = line.strip().rstrip("*_")
     return (
         0 < len(text) < SHORT and not ITEM.match(line) and not text.endswith((".", "!", "?", "|", ":", "```", "~~~"))
     )

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from itertools import groupby
 
+from copilot.answering.blocks import together
 from copilot.answering.lists import folded
 from copilot.answering.markup import FENCE, plain
 from copilot.answering.procedures import procedures
@@ -65,7 +66,7 @@ def usual(text: str, title: str = "") -> list[str]:
             elif begins := _BACK.match(line):
                 line = f"Returns: {line[begins.end() :]}"
         lines.append(line)
-    return folded(procedures(_defined(_columns(_named(_listed(lines)))), title))
+    return folded(procedures(_defined(_columns(_named(_listed(together(lines))))), title))
 
 
 def _markdown(table: "re.Match[str]") -> str:

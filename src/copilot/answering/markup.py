@@ -23,6 +23,7 @@ _BOX = re.compile(
 )
 _SIGN = re.compile(r"^([-*+] +|\d+[.)] +)?((?:[\u2139\u2600-\u27bf\U0001f300-\U0001faff]\ufe0f?)+)[ \t]*(?=\S)")
 _NO = "\u274c\u2716\u2717\u2718\U0001f6ab"
+_YES = ("\u2705", "\u2714", "\u2714\ufe0f", "\u2713", "\u2611", "\u2611\ufe0f")
 _ALARM, _ADVICE = "\u26a0\u26d4\u2757\u203c\U0001f6a8\U0001f6d1\U0001f525", "\u2139\U0001f4a1\U0001f4dd\U0001f4cc"
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)|\{/\*.*?\*/\}", re.S)
 _QUOTE = re.compile(r"(?: {0,3}> ?)++")  # within quotes too
@@ -53,7 +54,8 @@ def cell(text: str) -> str:
     text = re.sub(r"(?<=[^\s.:;,!?>])\s*<br\s*/?>\s*(?=[^\s<])(?!\d+[.)] )", "; ", text)
     text = re.sub(r"(?:\s|<br\s*/?>|&nbsp;)+", " ", re.sub(r"</?(?:ul|ol|p)\b[^<>]*>", "", text)).strip()
     text = re.sub(r"\s*</li>\s*(?=<li)", "; ", text)
-    return re.sub(r"</?li\b[^<>]*>", "", text).replace("\\|", "|").strip()
+    text = re.sub(r"</?li\b[^<>]*>", "", text).replace("\\|", "|").strip()
+    return "Yes" if text in _YES else "No" if text and text[0] in _NO and len(text) < 3 else text
 
 
 def _lines(text: str) -> Iterator[str]:
@@ -154,7 +156,8 @@ def _line(line: str) -> str:
     if re.match(rf"\W*(?:{_KINDS})\b", rest, re.I):
         return rest
     if sign[2][0] in _NO:
-        return f"{sign[1] or ''}Warning: No: {line[sign.end() :]}"
+        forbids = re.search(r"\b(?:not?|never|cannot|without)\b|n['’]t\b|^\w+ing\b", line[sign.end() :], re.I)
+        return f"{sign[1] or ''}Warning: {'' if forbids else 'Avoid: '}{line[sign.end() :]}"
     alarm, advice = sign[2][0] in _ALARM, sign[2][0] in _ADVICE
     return f"{sign[1] or ''}{'Warning' if alarm else 'Note'}: {line[sign.end() :]}" if alarm or advice else rest
 

@@ -10,6 +10,7 @@ from itertools import groupby
 
 from copilot.answering.lists import ITEM
 from copilot.answering.markup import FENCE
+from copilot.answering.rows import label as label_of
 
 _NEVER = re.compile(  # what a line ends with that forbids what stands below it
     r"(?!(?:if|when|where|in case|unless|why|what if)\b)(?:.*\b)?(?:do not|don['’]ts?|never|cannot|can['’]t|avoid|"
@@ -17,16 +18,33 @@ _NEVER = re.compile(  # what a line ends with that forbids what stands below it
     r"(?:forbidden|prohibited|not allowed|not permitted)(?: to)?)[\s:.*_]*$",
     re.I,
 )
-_JOINS = re.compile(r"(?:not|never|avoid|to|cannot|can['’]t)$", re.I)
+_DENIES = re.compile(  # a line that says no to what stands below it, or calls it wrong
+    r"(?!(?:if|when|whenever|where|in case|unless|why|what|before|after|until|once)\b)"
+    r"(?!.*\b(?:try|steps?|do (?:the following|this|so|it)|as follows|check|proceed|instead|please)\b)"
+    r"(?:.*\b(?:not|never|cannot|no longer|impossible|except|(?:everything|all|anything|nothing) but|mistakes?|"
+    r"pitfalls?|avoid)\b.*|.*n['’]t\b.*|\W*(?:bad|wrong|incorrect|worse|disadvantages?|cons|limitations?)\W*):[*_]*$",
+    re.I,
+)
+_ONLY = re.compile(r"only\b[^.]*\b(?:if|when|after|where)\b[^.]*?:$", re.I)  # a condition of the steps below it
+_JOINS = re.compile(r"(?:not|never|avoid|to|cannot|can['’]t|but|except)$", re.I)
 _NEGATED = re.compile(r"(?:do not|don['’]t|never|no|not)\b", re.I)
 _LABEL = re.compile(
-    r"(?:\*\*|__)(?P<bold>[^*_:\n]{2,40}):?(?:\*\*|__):?$|(?P<plain>(?:On|For|In|With|Using) [^:\n.]{2,30}):$"
+    r"(?:\*\*|__)(?P<bold>[^*_:\n]{2,40}):?(?:\*\*|__):?$|(?P<plain>(?:On|For|In|With|Using|If|When|Before|After|From|Since|"
+    r"Until|Without) [^:\n.]{2,60}|Otherwise|[A-Za-z][\w.+/-]*(?: [\w.+/-]+){0,2}):$"
 )
+_RIGHT = re.compile(r"(?:good|correct|right|recommended|do|steps?)\W*$", re.I)
+_BRANCH = re.compile(r"(?:if|when|before|after|from|since|until|without|otherwise)\b", re.I)
+
 _TAB = re.compile(r"\s*===!?\+? \"(?P<mk>[^\"]+)\"\s*$|\s*<TabItem\b[^>]*\blabel=[\"'{]+(?P<jsx>[^\"'}]+)[^>]*>\s*$")
 _TAB_ENDS = re.compile(r"\s*</?(?:TabItem|Tabs)\b[^>]*>\s*$")
 _ALL_TRUE = re.compile(
     r".*\b(?:(?:all|any|one) (?:of (?:the following|these|them) )?(?:are|is|must be|apply|applies|hold)\b.*|"
     r"conditions?|criteria|requirements?|(?:if|when|where) the following.*):$",
+    re.I,
+)
+_LISTS = re.compile(  # leads over to what is no step, though it be numbered
+    r"(?!.*\bstep)(?:.*\b(?:(?:two|three|four|several|many|these|following|possible) (?:\w+ )?"
+    r"(?:ways|reasons|causes|options|cases|kinds|types)|(?:happens|because|if|when)))\W*:$",
     re.I,
 )
 _COUNTS = re.compile(r"(?:step|no\.?|nr\.?|#|number|schritt)$", re.I)
@@ -39,7 +57,7 @@ def procedures(lines: Sequence[str], title: str = "") -> list[str]:
     counted = [at for at, line in enumerate(lines) if _LABEL.match(line.strip()) and _numbered_below(lines, at)]
     out: list[str] = []
     lead, label, fenced = "Do not" if _NEVER.fullmatch(title) else "", "", False
-    points = 0  # where the line stands that conditions belong to
+    points, bullets = 0, False  # where the line stands that conditions belong to, and whether they have no numbers
     deep = -1  # how far the items below a lead are indented
     for at, line in enumerate(lines):
         fenced ^= line.strip().startswith(FENCE)
@@ -49,30 +67,44 @@ def procedures(lines: Sequence[str], title: str = "") -> list[str]:
         elif mark and lead and (deep < 0 or len(line) - len(line.lstrip()) <= deep):
             deep = len(line) - len(line.lstrip())
             out += ["", f"Warning: {_forbidden(lead, line[mark.end() :])}", ""]
-        elif mark and points and re.match(r"\d", line):
+        elif mark and points and (re.match(r"\d", line) or bullets):
             out[points] = f"{out[points].rstrip('. ')}{';' * (out[points][-1] != ':')} {_small(line[mark.end() :])}"
-        elif mark and label and re.match(r"\d", line):
+        elif mark and label and (re.match(r"\d", line) or _BRANCH.match(label)):
             out.append(f"{mark[0]}{label}: {line[mark.end() :]}")
         elif mark or line.startswith((" ", "\t")):
             out.append(line)
         else:
             below = next((text for text in lines[at + 1 : at + 3] if text.strip()), "")
             told = line.strip("*_ ")
-            forbids = len(line.split()) < 12 and ITEM.match(below) and _NEVER.fullmatch(told)
+            forbids = len(line.split()) < 12 and ITEM.match(below) and _denies(told)
             lead = re.sub(r"[\s:.*_]+$", "", told) if forbids else ""
             deep = -1
-            all_true = _ALL_TRUE.match(line.replace("*", "").rstrip()) and re.match(r"\d", below)
+            all_true = not label_of(told) and _joined(line.replace("*", "").rstrip(), below)
             named = _LABEL.match(line.strip())
             label = (named["bold"] or named["plain"]) if named and at in counted and len(counted) > 1 else ""
-            label = f"For {label}" if label and " " not in label else label
+            label = "" if _RIGHT.match(label) else f"For {label}" if label and " " not in label else label
+            line = f"{line.rstrip().rstrip(':')}." if ITEM.match(below) and _ONLY.match(line) else line
             out += ["", line.rstrip()] if all_true else [] if forbids else [line]
-            points = len(out) - 1 if all_true else 0
+            points, bullets = (len(out) - 1 if all_true else 0), not re.match(r"\d", below)
     return out
 
 
+def _denies(line: str) -> bool:
+    """Whether a line forbids what is listed below it, or says no to it; a list of errors is none of that."""
+    return bool(_NEVER.fullmatch(line) or (_DENIES.match(line) and not label_of(line)))
+
+
 def _numbered_below(lines: Sequence[str], at: int) -> bool:
+    """Whether steps stand below a label; or any items, where it is a condition."""
     below = next((line for line in lines[at + 1 : at + 3] if line.strip()), "")
-    return re.match(r"1[.)] ", below) is not None
+    return bool(re.match(r"1[.)] ", below) or (_BRANCH.match(lines[at].strip("*_ ")) and ITEM.match(below)))
+
+
+def _joined(line: str, below: str) -> bool:
+    """Whether the items from `below` on end the sentence `line`: conditions, reasons, or ways."""
+    if re.match(r"\d", below):
+        return bool(_ALL_TRUE.match(line) or _LISTS.match(line))
+    return bool(ITEM.match(below) and re.search(r"\b(?:one|any|all) of (?:these|them|the following)\b.*:$", line))
 
 
 def _small(text: str) -> str:

@@ -118,7 +118,7 @@ def short(text: str) -> str:
         if kept and (len(" ".join([*kept, part])) > LONG or not part.rstrip("\"')`").endswith((".", "!", "?"))):
             continue
         kept.append(part.strip())
-    return re.sub(r",? (?:e\.g\.|i\.e\.|such as|for example|see)[:,]?$", ".", " ".join(kept).rstrip(" :,;"))
+    return re.sub(r"(?:,? (?:e\.g\.|i\.e\.|such as|for example)|[,;] see)[:,]?$", ".", " ".join(kept).rstrip(" :,;"))
 
 
 def unique(texts: Iterable[_T]) -> tuple[_T, ...]:

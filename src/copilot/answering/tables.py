@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from copilot.answering.lists import ITEM
 from copilot.answering.markup import cell
+from copilot.answering.prose import unique
 from copilot.answering.rows import CODE, SHORT, TYPE, Kind, Row, bare, label, needing
 
 _CAPITAL = re.compile(r"[A-Z][a-z][\w ]{0,38}$|[A-Z]/[A-Z]$")
@@ -17,6 +19,20 @@ _TELLS = re.compile(  # titles of columns that say what a name is
     r"descri|meaning|explan|comment|purpose|effect|what|reason|cause|remed|solution|action|\bfix\b|\bnotes?\b"
 )
 _ERRS = re.compile(r"error|fault|reason|cause|remed|what to do|solution|problem|meaning|what it means")
+_STATE = re.compile(r"deprecat|removed|retired|obsolete|beta|preview|experimental|planned|not (?:yet )?available", re.I)
+_TURNS = re.compile(  # titles without which a cell would say the opposite
+    r"\b(?:not?|never|without|except|excluded|forbidden|missing|unsupported|skipped|blocked|denied|until|before|after|old|"
+    r"new|wrong|right|myth|fact|unless|when|replaced|instead)\b",
+    re.I,
+)
+_SIDES = re.compile(
+    r"(?:not )?(?:allowed|permitted|included(?: in .*)?|supported|recommended)|forbidden|prohibited|do['’]?s?|"
+    r"do not|don['’]?ts?|don['’]t['’]?s|good|bad|pros?|cons?|advantages?|disadvantages?|can|cannot|can['’]t|yes|no"
+)
+_CHANGES = re.compile(r"(?:before|after|old|new|wrong|right|myth|fact|instead of|incorrect|correct|previous|current)\b")
+_DITTO = re.compile(r"[\"″〃“”]|(?:the )?same as above|ditto|as above", re.I)
+_EMPTY = re.compile(r"[-–—]+|n/?a|tbd|none given", re.I)
+LONGEST = 120  # characters of a cell that is told beside another
 _READ = re.compile(  # titles of columns that are told otherwise, or say nothing to a reader
     r"^(?:type|in|required\??|mandatory|default|default value|data ?type|optional|since|version|added|format|example|"
     r"status|nr|no|#|id|location|schema|method|nullable|path|url|endpoint|link)s?$"
@@ -64,7 +80,29 @@ def _markdown(lines: Sequence[str], kind: Kind) -> tuple[int, list[Row]]:
     head = cells[0] if rule > 0 else [""] * width
     # a table of several pages may repeat its titles
     told = [row for row in rows[rule + 1 :] if row != head and not all(re.fullmatch(r":?-+:?", c) for c in row)]
-    return count, _rows(head, _nested(told), kind)
+    return count, _merged(_rows(head, _nested(_undittoed(told)), kind))
+
+
+def _merged(rows: Sequence[Row]) -> list[Row]:
+    """Each name once, with all that the table says of it: "Viewer: read, yes" and "Viewer: delete, no"."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.name, []).append(row)
+    out = []
+    for same in found.values():
+        texts = unique(row.said for row in same)
+        out.append(replace(same[0], said=" ".join(_ended(text, "") for text in texts) if len(texts) > 1 else texts[0]))
+    return out
+
+
+def _undittoed(rows: Sequence[list[str]]) -> list[list[str]]:
+    """Cells that say "the same as above" with what stands above, those that say nothing ("-", "n/a") empty."""
+    out: list[list[str]] = []
+    for row in rows:
+        above = out[-1] if out else [""] * len(row)
+        told = [over if _DITTO.fullmatch(text) else text for text, over in zip(row, above, strict=False)]
+        out.append([*row[:1], *("" if _EMPTY.fullmatch(text) else text for text in told[1:])])
+    return out
 
 
 def _nested(rows: Sequence[list[str]]) -> list[list[str]]:
@@ -126,12 +164,15 @@ def _ended(text: str, title: str) -> str:
     """A cell as a sentence; its title comes first where it is too short to be understood alone."""
     if text.endswith((".", "!", "?")):
         return text
-    return f"{text}." if len(text.split()) > 1 else f"{title}: {text}."
+    return f"{text}." if len(text.split()) > 1 or not title else f"{title}: {text}."
 
 
 def _tells(title: str, text: str) -> bool:
     """Whether a short cell says something that no rule below reads."""
-    return bool(title and not _READ.search(title) and re.search(r"\w", text) and len(text) <= SHORT)
+    if title == "status" and not _STATE.search(text):
+        return False
+    known = _READ.search(title) and title != "status"
+    return bool(title and not known and re.search(r"\w", text) and len(text) <= LONGEST)
 
 
 def _coded(title: str, cells: Sequence[str]) -> bool:
@@ -140,12 +181,29 @@ def _coded(title: str, cells: Sequence[str]) -> bool:
     return bool(named and all(re.fullmatch(r"`?[A-Za-z][\w.-]*`?", c) for c in cells) and len(set(cells)) == len(cells))
 
 
+def _turned(head: Sequence[str], titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Row]:
+    """The rows of a table whose titles turn round what its cells say: "Allowed" beside "Forbidden", or "Old" and "New".
+    """
+    if len(head) == 2 and all(map(_SIDES.fullmatch, titles)):  # two lists, side by side
+        return [Row(head[i], "; ".join(row[i].rstrip(".") for row in rows if row[i]) + ".") for i in (0, 1)]
+    if len(head) == 2 and all(map(_CHANGES.match, titles)):
+        return [Row(f"{row[0].rstrip('.')} ({titles[0]})", f"{head[1]}: {row[1]}") for row in rows]
+    if {"yes", "no"} <= {*titles[1:]}:
+        pairs = [(row[0].rstrip("?"), zip(head[1:], row[1:], strict=False)) for row in rows]
+        return [Row(name, " ".join(f"{title}: {_ended(c, '')}" for title, c in cells if c)) for name, cells in pairs]
+    if len(head) == 2 and all(row[0] in ("Yes", "No") for row in rows):
+        return [Row(row[1].rstrip("."), f"{row[0]}.") for row in rows]
+    return []
+
+
 def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], below: Kind = "") -> list[Row]:
     """(name, what is said of it): the column with the most text, or all of them where none holds sentences."""
     if not rows or len(head) < 2 or [*head[:2], *rows[0][:2]][-2:] == ["Version", "Changes"] or head[0] == "Version":
         return []
     titles = [re.sub(r"[*`_]", "", title).strip().lower() for title in head]
     likely = (i for i, t in enumerate(titles) if re.search(r"\b(?:name|field|parameter|key|option|column)\b", t))
+    if turned := _turned(head, titles, rows):
+        return turned
     named = next((i for i in likely if i == 0 or len({row[i] for row in rows if row[i]}) == len(rows)), 0)
     field = re.search(r"\b(?:field|parameter|argument|attribute|property)\b", titles[named])
     others = [i for i in range(len(head)) if i != named]
@@ -164,12 +222,14 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], below: Kind = "") 
     given = next((i for i, title in enumerate(titles) if title in ("default", "default value")), -1)
     found: list[Row] = []
     for row in rows:
-        must = any(row[i].lower().strip("`*") in ("yes", "true", "required", "✓", "x") for i in needed)
+        must = any(row[i].lower().strip("`*") in ("yes", "true", "required", "x", "y") for i in needed)
         must = must or any(re.search(r"(?<!not )\brequired\b", row[i], re.I) for i in typed)
         text = " ".join(_ended(row[i], head[i]) for i in told if row[i]) if len(told) > 1 else row[said]
         for i in others:
             if i not in (*told, said, coded) and text and _tells(titles[i], row[i]):
                 text = f"{_ended(text, head[said])} {head[i]}: {row[i].rstrip('.')}."
+        if len(told) < 2 and text == row[said] and text and _TURNS.search(titles[said]):
+            text = f"{head[said]}: {text}"
         text = needing(text, must) if text else ""
         default = row[given] if given >= 0 and given != said else ""
         if text and re.search(r"[\w\"]", default) and "default" not in text.lower():

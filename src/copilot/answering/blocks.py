@@ -1,0 +1,171 @@
+"""The lines of an entry in; the same with what lines in a row say of one thing put together, out.
+
+Blocks of "Problem: ..." and "Cause: ...", or of "Parameter: ..." and "Type: ...", become a table; a term with its text
+below it, or after a dash, and a parameter whose type stands on the line below its name become items.
+"""
+
+import re
+from collections.abc import Sequence
+
+from copilot.answering.lists import ITEM
+from copilot.answering.markup import FENCE
+from copilot.answering.prose import ALERT, NOTE
+from copilot.answering.rows import TYPE, label
+from copilot.plain import pipe_table
+
+_KEY = re.compile(r"(?:[-*+•] +)?(?:\*\*|__)?([A-Z][\w/ ]{1,24}?)(?:\*\*|__)?:(?:\*\*|__)? +(\S.*)$")
+_FIRST = re.compile(  # the key that a block begins with
+    r"(?:problem|symptom|issue|error|code|parameter|field|name|term|message|setting|option)s?$", re.I
+)
+_STATUS = re.compile(  # "429 - Too many requests", "**Error 409:** There is one already", "HTTP 429: Slow down"
+    r"(?:[-*+•] +)?(?:\*\*|`)?(?:(?:HTTP|Error|Status)(?: code)? )?([45]\d\d)(?! ?[-–] ?\d)(?:`|\*\*)?"
+    r"((?: [A-Z][\w' -]{2,40}?)?)(?:\*\*|`)?(?::|:\*\*| [–—-]+| (?:→|->))(?:\*\*)? +(\S.*)$"
+)
+_TERM = re.compile(r"(?P<name>\*\*[^*\n]{2,48}\*\*|`[^`\n]{2,48}`)$")
+_DASHED = re.compile(r"(?P<name>\*\*[^*\n:]{2,48}\*\*|`[^`\n]{2,48}`) (?:[–—-]+|→|->|⇒|=>) (?P<said>\S.*?)\s*$")
+_POINTED = re.compile(r"^([-*+•] +)?(\*\*[^*\n:]{1,48}\*\*|`[^`\n]{1,48}`)(?: ·[^→\n]*)? (?:→|->|⇒|=>) +(?=\S)")
+_SHAPED = re.compile(r"[a-z]\w*_\w|[a-z][A-Z]|\d\d\d|`|[a-z]-[a-z]|[A-Z]{2}[A-Z_-]*\d|[A-Z]+_[A-Z]")
+_KINDS = re.compile(rf"(?:{TYPE}s?|integers|object)(?:(?:,? or |, ?| \| )(?:{TYPE}s?|null))*$", re.I)
+_MUST = re.compile(r"(?:required|optional|defaults? (?:to )?\S+)$", re.I)
+_DOTTED = re.compile(r"(`[^`\n]+`|\*\*[\w.\[\]-]+\*\*) · ([^·\n]+?)(?: · \W*(required|optional)\W*)?$", re.I)
+_OTHER = re.compile(r"\s*(?:[#|>*+-]|\d+[.)] |`{3}|~{3}|$)")  # begins something else than text
+
+
+def together(lines: Sequence[str]) -> list[str]:
+    """The lines, each thing with what is said of it on one."""
+    out: list[str] = []
+    at, fenced = 0, False
+    terms = sum(_term(lines, n) > n for n in range(len(lines))) > 1
+    dashed = sum(bool(_DASHED.match(line)) for line in lines) > 1
+    while at < len(lines):
+        fenced ^= lines[at].strip().startswith(FENCE)
+        end, told = at + 1, [lines[at]]
+        if not fenced:
+            for take in (_blocks, _copied, _dotted):
+                if (found := take(lines, at))[0] > at:
+                    end, told = found
+                    break
+            else:
+                line = _POINTED.sub(r"\1\2: ", lines[at])
+                below = _term(lines, at)
+                if below > at and (terms or _SHAPED.search(line)):
+                    end, said = below, " ".join(text.strip() for text in lines[at + 1 : below])
+                    told = _row(line.strip(), said)
+                elif dashed and (match := _DASHED.match(lines[at])) and not NOTE.match(line):
+                    end = _paragraph(lines, at)
+                    said = " ".join([match["said"], *(text.strip() for text in lines[at + 1 : end])])
+                    told = _row(match["name"], said)
+                elif (status := _STATUS.match(line)) and not _keys(lines, at):
+                    told = [f"- `{status[1]}{status[2]}`: {status[3]}"]
+                else:
+                    told = [line]
+        out += told
+        at = end
+    return out
+
+
+def _row(name: str, said: str) -> list[str]:
+    """A row of a table."""
+    return ["| " + " | ".join(text.replace("|", "\\|") for text in (name, said)) + " |"]
+
+
+def _paragraph(lines: Sequence[str], at: int) -> int:
+    """The line after those that go on with the one at `at`; one after a hard break, or a term, does not."""
+    end = at + 1
+    while end < len(lines) and not _OTHER.match(lines[end]) and not _DASHED.match(lines[end]):
+        if lines[end - 1].endswith(("  ", "\\")):
+            break
+        end += 1
+    return end
+
+
+def _term(lines: Sequence[str], at: int) -> int:
+    """The line after the text right below a name that stands alone; `at` where there is none."""
+    match = _TERM.match(lines[at].strip())
+    name = match["name"].strip("*` ") if match else ""
+    before = lines[at - 1].strip() if at else ""
+    if not name or before or at + 1 >= len(lines):
+        return at
+    if ALERT.match(name) or label(name) or name.endswith((".", "?", ":", "!")):
+        return at
+    end = at + 1
+    while end < len(lines) and not _OTHER.match(lines[end]):
+        end += 1
+    said = lines[end - 1].rstrip()
+    return end if end > at + 1 and said.endswith((".", "!")) and not _KEY.match(lines[at + 1]) else at
+
+
+def _keys(lines: Sequence[str], at: int) -> list[tuple[str, str]]:
+    """The lines "Key: value" below the one at `at`."""
+    found = []
+    for line in lines[at + 1 : at + 7]:
+        if (match := _KEY.match(line.strip())) is None or NOTE.match(line.strip()):
+            break
+        found.append((match[1].strip(), match[2].strip()))
+    return found
+
+
+def _block(lines: Sequence[str], at: int) -> tuple[int, list[tuple[str, str]]]:
+    """(line after it, keys with values) of the block that begins at `at`; no keys where none does."""
+    if at >= len(lines):
+        return at, []
+    keys = _keys(lines, at)
+    if status := _STATUS.match(lines[at].strip()):
+        named = f"{status[2].strip()}. {status[3]}" if status[2] else status[3]
+        return (at + 1 + len(keys), [("Code", status[1]), ("Meaning", named), *keys]) if keys else (at, [])
+    match = _KEY.match(lines[at].strip())
+    if match is None or not _FIRST.match(match[1].strip()) or not keys or ITEM.match(lines[at + 1]):
+        return at, []
+    return at + 1 + len(keys), [(match[1].strip(), match[2].strip()), *keys]
+
+
+def _blocks(lines: Sequence[str], at: int) -> tuple[int, list[str]]:
+    """(line after them, a table) of two and more blocks that begin with the same key."""
+    rows: list[list[tuple[str, str]]] = []
+    end, found = _block(lines, at)
+    after = at
+    while found and (not rows or found[0][0] == rows[0][0][0]):
+        rows.append(found)
+        after = end
+        blank = next((n for n in range(end, min(end + 2, len(lines))) if lines[n].strip()), len(lines))
+        end, found = _block(lines, blank)
+    if len(rows) < 2:
+        return at, []
+    titles = list(dict.fromkeys(key for row in rows for key, _ in row))
+    cells = [[dict(row).get(title, "").replace("|", "\\|") for title in titles] for row in rows]
+    for row in cells:
+        row[0] = row[0].rstrip(".")
+    return after, ["", *pipe_table([titles, *cells]).splitlines(), ""]
+
+
+def _copied(lines: Sequence[str], at: int) -> tuple[int, list[str]]:
+    """(line after it, an item) of a parameter as it is copied from a page: name, type, "Required", and its text."""
+    name = re.fullmatch(r"[`*]*([A-Za-z][\w.\[\]-]*)[`*]*", lines[at].strip())
+    end = at + 1
+    if not name or end >= len(lines) or not _KINDS.match(lines[end].strip()):
+        return at, []
+    about = [lines[end].strip()]
+    end += 1
+    while end < len(lines) and _MUST.match(lines[end].strip()):
+        about.append(lines[end].strip().lower())
+        end += 1
+    said = end
+    while end < len(lines) and not _OTHER.match(lines[end]):
+        if end + 1 < len(lines) and _KINDS.match(lines[end + 1].strip()):
+            break
+        end += 1
+    text = " ".join(line.strip() for line in lines[said:end])
+    return end, [f"- `{name[1]}` ({', '.join(about)}): {text}" if text else f"- `{name[1]}` ({', '.join(about)})", ""]
+
+
+def _dotted(lines: Sequence[str], at: int) -> tuple[int, list[str]]:
+    """The same of "`input` · string · **Required**" above its text."""
+    match = _DOTTED.match(re.sub(r"^[-*+•] +", "", lines[at].strip()))
+    if match is None:
+        return at, []
+    end = at + 1
+    while end < len(lines) and not _OTHER.match(lines[end]) and not _DOTTED.match(lines[end].strip()):
+        end += 1
+    about = ", ".join(part.lower() for part in (match[2], match[3]) if part)
+    text = " ".join(line.strip() for line in lines[at + 1 : end])
+    return end, [f"- {match[1]} ({about}): {text}" if text else f"- {match[1]} ({about})", ""]
