@@ -13,6 +13,7 @@ from copilot.answering.markup import FENCE
 from copilot.answering.prose import (
     ALERT,
     CUT,
+    MISTAKES,
     NOTE,
     PAST,
     SENTENCE,
@@ -24,6 +25,7 @@ from copilot.answering.prose import (
     sentences,
     short,
     unique,
+    whole_note,
 )
 from copilot.answering.rows import (
     SHORT,
@@ -80,10 +82,17 @@ class _Parts:
         self.fenced = False
         self.alert = False  # the next paragraph is a note
         self.owned = False  # what follows belongs to the last row
+        self.warns = self.done = False  # the items below the last label or heading are notes; what is numbered is done
 
     def add(self, *rows: Row) -> None:
         """Rows below the last label."""
-        self.rows += [replace(settled(row, self.kind), place=self.label) for row in rows]
+        for row in (replace(settled(row, self.kind), place=self.label) for row in rows):
+            self.rows.append(replace(row, kind="error") if self.warns else row)
+
+    def below(self, heading: str) -> None:
+        """What follows stands below this."""
+        self.warns = bool(MISTAKES.search(heading))
+        self.done = re.search(r"troubleshooting|practices|tips", heading, re.I) is not None
 
 
 def read_entry(text: str, whole: bool = True, header: str = "", ended: bool = False) -> Entry:
@@ -98,9 +107,10 @@ def read_entry(text: str, whole: bool = True, header: str = "", ended: bool = Fa
         return Entry((), (), (), tuple(explains))
     lines = usual(_PAGE.sub("\n", text), title)
     parts = _Parts(label(title) if " › " in header else "")
+    parts.below(title)
     at = 0
     while at < len(lines):
-        at += _line(lines, at, parts)
+        at += _line(lines, at, parts, title)
     texts = [(kind, one(paragraph)) for kind, paragraph in parts.texts]
     if not whole and texts and not re.match(r"[A-Z`\"'*{]", texts[0][1]):
         texts[0] = (texts[0][0], SENTENCE.sub("\0", texts[0][1], count=1).partition("\0")[2])
@@ -120,7 +130,7 @@ def read_entry(text: str, whole: bool = True, header: str = "", ended: bool = Fa
         prose = unique([*prose[:1], *(p for p in facts if not p.startswith("Type")), *prose[1:]])
     doing = (done(p, k == "step", n >= last) for n, (k, p) in enumerate(left) if k in ("step", "do"))
     steps = unique(filter(None, doing))
-    notes = sentences((p for k, p in left if k == "note"), True)
+    notes = unique(text for k, p in left if k == "note" for text in whole_note(sentences([p], True)))
     points = _points([(k, p) for k, p in left if k in ("lead", "item")])
     calls = endpoints(header, text)
     if not calls and (name := function(header, prose[0] if prose else "", lines)):
@@ -134,7 +144,7 @@ def read_entry(text: str, whole: bool = True, header: str = "", ended: bool = Fa
     return Entry(prose, steps, notes, once(given), once(sorted(codes, key=fine)), points, calls, first)
 
 
-def _line(lines: Sequence[str], at: int, parts: _Parts) -> int:
+def _line(lines: Sequence[str], at: int, parts: _Parts, title: str = "") -> int:
     """Take the line at `at`, and those that belong to it; their number."""
     line = lines[at].rstrip()
     bare = line.strip()
@@ -150,6 +160,7 @@ def _line(lines: Sequence[str], at: int, parts: _Parts) -> int:
         if not re.match(r"[-=~^]{3,}$", bare):
             parts.kind = label(bare)
             parts.label = "" if parts.kind or ALERT.match(bare) else one(bare).strip("#*_: ")
+            parts.below(bare if line.startswith("#") else f"{title}\n{bare}")
     elif fact := _FACT.match(bare):
         parts.texts.append(("fact", f"{fact[1]}: {fact[2].rstrip('.')}."))
         parts.open = False
@@ -241,11 +252,12 @@ def _item(lines: Sequence[str], at: int, parts: _Parts) -> int:
     parts.owned = row is not None and _OWNING.match(row.name) is not None
     if row is None:
         numbered = re.match(r"\s*\d", lines[at])
-        if not numbered and parts.texts and parts.texts[-1][0] == "prose" and parts.texts[-1][1].endswith(":"):
+        told = "note" if parts.warns and not (numbered and parts.done) else "step" if numbered else "item"
+        if told == "item" and parts.texts and parts.texts[-1][0] == "prose" and parts.texts[-1][1].endswith(":"):
             lead = SENTENCE.split(parts.texts[-1][1])[-1]
             parts.texts[-1] = ("prose", parts.texts[-1][1].removesuffix(lead))
             parts.texts.append(("lead", lead))
-        parts.texts.append(("note" if NOTE.match(text) else "step" if numbered else "item", text))
+        parts.texts.append(("note" if NOTE.match(text) else told, text))
     elif row.said:
         parts.add(row)
     elif at + taken + 1 < len(lines) and not lines[at + taken].strip() and lines[at + taken + 1][:1].strip():

@@ -125,5 +125,6 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
         summary,
         "\n".join(how) or f"Read “{found.heading}” in the sources.",
         "\n".join(f"- {text}" for text in fields) or "- No field is listed for this.",
-        "\n".join(f"- {text}" for text in tips) or "The documents name no special warning for this.",
+        "\n".join(f"- {text}" for text in tips)
+        or f"The documents name no {'further' if entry.notes else 'special'} warning for this.",
     ]

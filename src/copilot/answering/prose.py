@@ -1,7 +1,7 @@
 """Paragraphs of documentation in; their whole sentences out, on one line each and without marks."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -15,6 +15,12 @@ NOTE = re.compile(
     re.I,
 )
 ALERT = re.compile(rf"\W{{0,3}}(?:{_WORDS})\W{{0,3}}$", re.I)
+MISTAKES = re.compile(  # headings of what goes wrong, or is better done otherwise
+    r"\b(?:mistakes?|pitfalls?|gotchas?|troubleshooting|limitations?|caveats?|warnings?|best practices|good practices?|"
+    r"tips|common (?:errors|issues|problems)|known issues|watch out|things to (?:know|remember|avoid)|don['’]?ts?)\b",
+    re.I,
+)
+LONG_NOTE = 240  # characters of a note that is told whole
 PAST = re.compile(
     r"\W*(?:(?:added|changed|new|deprecated) in\b|history$|see also\W*$|examples?(?:\W*$|: )|©|copyright\b|"
     r"except where otherwise noted|see all \w+ legal\b|all rights reserved|updated: \d|stability: \d)",
@@ -87,6 +93,12 @@ def _brief(sentence: str) -> bool:
 def _whole(sentence: str, short: bool) -> bool:
     last = sentence.rstrip("\"')*`")[-1:]
     return last in (".", "!", "…", "。", "！") and (ends(sentence) or short)
+
+
+def whole_note(found: Sequence[str]) -> Sequence[str]:
+    """The sentences of a note as one where it is short, since the second often leans on the first."""
+    text = " ".join(found)
+    return [text] if 0 < len(text) <= LONG_NOTE else found
 
 
 def done(step: str, numbered: bool = False, last: bool = True) -> str:
