@@ -43,7 +43,7 @@ def test_a_quote_is_text_and_a_prompt_is_code() -> None:
 @pytest.mark.parametrize(
     ("text", "sentences"),
     [
-        ("Stops it now.[^1] ~~It is slow.~~\n\n[^1]: Only once a day.\n", ("Stops it now.", "Only once a day.")),
+        ("Stops it now.[^1] ~~It is slow.~~\n\n[^1]: Only once a day.\n", ("Stops it now (only once a day).",)),
         ("Use &lt;name&gt; &amp; word. Costs 5&nbsp;€.\n", ("Use <name> & word.", "Costs 5 €.")),
         ("<p>Read this first.</p>\n<details>\n\nThen read that one.\n</details>\n", None),
         ("- [Use it](#use-it)\n- [Stop it](#stop-it)\n\nIt is a widget.\n", ("It is a widget.",)),

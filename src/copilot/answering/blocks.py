@@ -18,14 +18,23 @@ _FIRST = re.compile(  # the key that a block begins with
     r"(?:problem|symptom|issue|error|code|parameter|field|name|term|message|setting|option)s?$", re.I
 )
 _STATUS = re.compile(  # "429 - Too many requests", "**Error 409:** There is one already", "HTTP 429: Slow down"
-    r"(?:[-*+•] +)?(?:\*\*|`)?(?:(?:HTTP|Error|Status)(?: code)? )?([45]\d\d)(?! ?[-–] ?\d)(?:`|\*\*)?"
+    r"(?:[-*+•] +)?(?:\*\*|`)?((?:(?:HTTP|Error|Status)(?: code)? )?)([45]\d\d)(?! ?[-–] ?\d)(?:`|\*\*)?"
     r"((?: [A-Z][\w' -]{2,40}?)?)(?:\*\*|`)?(?::|:\*\*| [–—-]+| (?:→|->))(?:\*\*)? +(\S.*)$"
 )
 _TERM = re.compile(r"(?P<name>\*\*[^*\n]{2,48}\*\*|`[^`\n]{2,48}`)$")
 _DASHED = re.compile(r"(?P<name>\*\*[^*\n:]{2,48}\*\*|`[^`\n]{2,48}`) (?:[–—-]+|→|->|⇒|=>) (?P<said>\S.*?)\s*$")
 _POINTED = re.compile(r"^([-*+•] +)?(\*\*[^*\n:]{1,48}\*\*|`[^`\n]{1,48}`)(?: ·[^→\n]*)? (?:→|->|⇒|=>) +(?=\S)")
+_BULLET = re.compile(
+    r"[-*+•] +(?P<name>\*\*[^\W\d][^*\n:`]{1,40}\*\*)(?::| [–—-]+| (?:→|->|⇒|=>)) +(?P<said>\S.*?)\s*$"
+)
+_MARKED = re.compile(
+    r"[-*+•] +[`*]*([A-Za-z][\w.\[\]-]*)[`*]* [*_(]{1,3}(required|optional)[*_)]{1,3}:? +(\S.*)$", re.I
+)
 _SHAPED = re.compile(r"[a-z]\w*_\w|[a-z][A-Z]|\d\d\d|`|[a-z]-[a-z]|[A-Z]{2}[A-Z_-]*\d|[A-Z]+_[A-Z]")
-_KINDS = re.compile(rf"(?:{TYPE}s?|integers|object)(?:(?:,? or |, ?| \| )(?:{TYPE}s?|null))*$", re.I)
+_KINDS = re.compile(
+    rf"(?:(?:required|optional|recommended), )?(?:{TYPE}s?|integers|object)(?:(?:,? or |, ?| \| )(?:{TYPE}s?|null))*$",
+    re.I,
+)
 _MUST = re.compile(r"(?:required|optional|defaults? (?:to )?\S+)$", re.I)
 _DOTTED = re.compile(r"(`[^`\n]+`|\*\*[\w.\[\]-]+\*\*) · ([^·\n]+?)(?: · \W*(required|optional)\W*)?$", re.I)
 _OTHER = re.compile(r"\s*(?:[#|>*+-]|\d+[.)] |`{3}|~{3}|$)")  # begins something else than text
@@ -37,6 +46,7 @@ def together(lines: Sequence[str]) -> list[str]:
     at, fenced = 0, False
     terms = sum(_term(lines, n) > n for n in range(len(lines))) > 1
     dashed = sum(bool(_DASHED.match(line)) for line in lines) > 1
+    bullets = sum(_bullet(line) is not None for line in lines) > 1
     while at < len(lines):
         fenced ^= lines[at].strip().startswith(FENCE)
         end, told = at + 1, [lines[at]]
@@ -55,13 +65,27 @@ def together(lines: Sequence[str]) -> list[str]:
                     end = _paragraph(lines, at)
                     said = " ".join([match["said"], *(text.strip() for text in lines[at + 1 : end])])
                     told = _row(match["name"], said)
-                elif (status := _STATUS.match(line)) and not _keys(lines, at):
-                    told = [f"- `{status[1]}{status[2]}`: {status[3]}"]
+                elif bullets and (named := _bullet(line)):
+                    end = _paragraph(lines, at)
+                    said = " ".join([named["said"], *(text.strip() for text in lines[at + 1 : end])])
+                    told = _row(named["name"], said)
+                elif marked := _MARKED.match(line):
+                    told = [f"- `{marked[1]}` ({marked[2].lower()}): {marked[3]}"]
+                elif (status := _STATUS.match(line)) and (status[1] or not ITEM.match(line)) and not _keys(lines, at):
+                    told = [f"- `{status[2]}{status[3]}`: {status[4]}"]
                 else:
                     told = [line]
         out += told
         at = end
     return out
+
+
+def _bullet(line: str) -> "re.Match[str] | None":
+    """An item that begins with a term in bold and says what it is, of few words, and none that tells what to do."""
+    found = _BULLET.match(line)
+    name = found["name"].strip("*") if found else ""
+    told = len(name.split()) < 4 and not ALERT.match(name) and not NOTE.match(line[2:]) and not _STATUS.match(line)
+    return found if told and not re.match(r"(?:step|phase|day|part)\b", name, re.I) else None
 
 
 def _row(name: str, said: str) -> list[str]:
@@ -84,7 +108,7 @@ def _term(lines: Sequence[str], at: int) -> int:
     match = _TERM.match(lines[at].strip())
     name = match["name"].strip("*` ") if match else ""
     before = lines[at - 1].strip() if at else ""
-    if not name or before or at + 1 >= len(lines):
+    if not name or before or at + 1 >= len(lines) or lines[at + 1].startswith(":"):
         return at
     if ALERT.match(name) or label(name) or name.endswith((".", "?", ":", "!")):
         return at
@@ -111,8 +135,8 @@ def _block(lines: Sequence[str], at: int) -> tuple[int, list[tuple[str, str]]]:
         return at, []
     keys = _keys(lines, at)
     if status := _STATUS.match(lines[at].strip()):
-        named = f"{status[2].strip()}. {status[3]}" if status[2] else status[3]
-        return (at + 1 + len(keys), [("Code", status[1]), ("Meaning", named), *keys]) if keys else (at, [])
+        named = f"{status[3].strip()}. {status[4]}" if status[3] else status[4]
+        return (at + 1 + len(keys), [("Code", status[2]), ("Meaning", named), *keys]) if keys else (at, [])
     match = _KEY.match(lines[at].strip())
     if match is None or not _FIRST.match(match[1].strip()) or not keys or ITEM.match(lines[at + 1]):
         return at, []

@@ -10,7 +10,7 @@ _HOST = r"(?:https?://[\w.{}<>$-]+(?::\d+)?|\{[\w-]*(?:url|host|server|endpoint)
 _PATH = r"/(?:[\w/{}<>.:%+~$*@-]|\[[\w-]+\])*[\w}>*/]"
 _CALL = re.compile(rf"(?<![\w/-])({VERBS})[\s`*:|]{{1,6}}(?:{_HOST})?({_PATH}|/(?=[\s`]))(?![\w-])")
 _LINE = re.compile(
-    rf"[ \t]*(?:[-*+] +)?[*`\[(]*({VERBS})[*`\])]*[ \t:]+[*`]*(?:{_HOST})?({_PATH}|/)"
+    rf"(?<![ \t])[ \t]*(?:[-*+] +)?[*`\[(]*({VERBS})[*`\])]*[ \t:]+[*`]*(?:{_HOST})?({_PATH}|/)"
     r"(?:\?\S*)?[`*]*(?: HTTP/[\d.]+)?[ \t]*$",
     re.M,
 )
@@ -24,6 +24,7 @@ _CURL = re.compile(rf"curl\b[^\n]*?(?:\\\n[^\n]*?)*?[\"' ](?:{_HOST})({_PATH})")
 _GONE = re.compile(  # a sentence about a call that should not be used
     r"\b(?:is|are|was|were) (?:deprecated|removed|obsolete|no longer (?:available|supported))\b"
 )
+_FETCHES = re.compile(r" -[a-zA-Z]*[oO]\b| --output\b| --remote-name\b")  # a file, not an answer
 MENTIONED = 8  # words beside a call; a line with more, after the first paragraph, is about another
 _METHOD = re.compile(rf"(?:-X ?|--request[ =])[\"']?({VERBS})\b")
 _MODULE = re.compile(
@@ -48,6 +49,9 @@ def endpoints(header: str, text: str) -> tuple[str, ...]:
             return found
     prose = re.sub(r"```.*?(?:```|\Z)|^#.*$", "", text, flags=re.S | re.M)
     prose = "".join(part for part in re.split(r"((?<=[.!?])\s|\n)", prose) if not _GONE.search(part))
+    listed = {call for line in prose.splitlines() if line.startswith("|") for call in _all(_CALL, line)}
+    if len(listed) > 1:  # each of them is another thing's
+        prose = re.sub(r"^\|.*$", "", prose, flags=re.M)
     opening, *rest = re.split(r"\n\s*\n", prose.strip())
     below = [line for part in rest for line in part.splitlines()]
     told = [line for line in below if line.startswith("|") or len(_CALL.sub("", line).split()) < MENTIONED]
@@ -55,6 +59,8 @@ def endpoints(header: str, text: str) -> tuple[str, ...]:
         return found[:1]
     for example in _CURL.finditer(text):
         shown = example[0]
+        if _FETCHES.search(shown) or re.match(r"\S*[\"']? *\| *(?:sudo )?(?:ba|z)?sh\b", text[example.end() :]):
+            continue
         verb = _METHOD.search(shown)
         return (f"{verb[1] if verb else 'GET'} {example[1].rstrip('/')}",)
     return ()

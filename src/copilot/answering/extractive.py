@@ -9,7 +9,7 @@ from pathlib import Path
 
 from copilot.answering.answer import Answerer
 from copilot.answering.glossary import Term
-from copilot.answering.quoting import MORE
+from copilot.answering.quoting import MORE, OTHERS
 from copilot.answering.ranking import best_entry, read_question
 from copilot.answering.refusal import refusal
 from copilot.answering.wording import ALARM, Said, beside, calling, described, leaning, listed, pointed, row, warned
@@ -120,7 +120,7 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
     how += [other] if other and not steps else []
     how = [" ".join(how)] * bool(how) + steps
     how += [f"\n{other}"] if other and steps else []
-    fields += said.named(prose, fields, FIELDS, fit)
+    fields += said.named(prose, fields, FIELDS, fit) if len(entry.fields) <= FIELDS else [OTHERS]
     return [
         summary,
         "\n".join(how) or f"Read “{found.heading}” in the sources.",

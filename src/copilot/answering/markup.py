@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
+from copilot.plain import pipe_table
+
 FENCE = ("```", "~~~")  # what a line of code begins or ends with
 _NOTES, _WARNINGS = r"note|info|tip|hint|abstract|important|seealso", r"warning|caution|danger|attention|error|alert"
 _KINDS = f"{_NOTES}|{_WARNINGS}"
@@ -21,10 +23,31 @@ _BOX = re.compile(
     rf"<(div|p|aside|blockquote)\b[^>]*\bclass=[\"'][^\"'>]*\b(?P<kind>{_KINDS})\b[^\"'>]*[\"'][^>]*>(?P<said>.*?)(?:</\1>|\Z)",
     re.S | re.I,
 )
-_SIGN = re.compile(r"^([-*+] +|\d+[.)] +)?((?:[\u2139\u2600-\u27bf\U0001f300-\U0001faff]\ufe0f?)+)[ \t]*(?=\S)")
+_SIGN = re.compile(  # a sign before a line, or before what is bold at its beginning
+    r"^([-*+] +|\d+[.)] +)?(?:\*\*(?=\S+ (?:\w+ ?){1,3}:\*\*))?"
+    r"((?:[\u2139\u2600-\u27bf\U0001f300-\U0001faff]\ufe0f?)+)[ \t]*(?=\S)"
+)
 _NO = "\u274c\u2716\u2717\u2718\U0001f6ab"
 _YES = ("\u2705", "\u2714", "\u2714\ufe0f", "\u2713", "\u2611", "\u2611\ufe0f")
 _ALARM, _ADVICE = "\u26a0\u26d4\u2757\u203c\U0001f6a8\U0001f6d1\U0001f525", "\u2139\U0001f4a1\U0001f4dd\U0001f4cc"
+_MDX = re.compile(r"<(Note|Warning|Tip|Info|Caution|Danger|Callout|Alert|Hint|Important)\b[^<>]*>(.*?)</\1>", re.S)
+_PLEASE = re.compile(r"[*_]{0,2}Please note(?: that)?,? +(?=[^\W\d])")
+_PARAM = re.compile(r"<(ParamField|ResponseField)\b([^<>]*)>(.*?)</\1>", re.S)
+_SPANS = (  # tags, and the marks that they become
+    ("**", r"</?(?:b|strong)\b[^<>]*>"),
+    ("`", r"</?(?:code|tt|samp)>"),
+    ("", r"</?(?:kbd|ins|em|i|u|mark)\b[^<>]*>"),
+)
+_BOXED = re.compile(r"([ \t]*)(\d)\ufe0f?\u20e3[.)]?[ \t]*(?=\S)")
+_TABBED = re.compile(r"([ \t]*(?:[-*+•]|\d+[.)]))\t[ \t]*")
+_DECIMAL = re.compile(r"\d+\.(\d+)\.? (?=[A-Z`*])")
+_ROMAN = re.compile(r"([ \t]*)(i{1,3}|iv|vi{0,3}|ix|x)[.)] +(?=[A-Z`*])")
+_SPELT = re.compile(r"(?:\*\*)?step (one|two|three|four|five|six|seven|eight|nine|ten)\b", re.I)
+_NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_ROMANS = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x")
+_UNTABLED = re.compile(r"[ \t|#]|(?:[-*+•]|\d+[.)])\t|$")
+_RULE = re.compile(r"[ \t]*:?-{2,}:?[ \t]*(?:\|[ \t]*:?-{2,}:?[ \t]*)+$")  # of a table without outer pipes
+_ELSEWHERE = re.compile(r"[ \t]*\[[^\]^]+\]:[ \t]+\S")  # where a link leads to
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)|\{/\*.*?\*/\}", re.S)
 _QUOTE = re.compile(r"(?: {0,3}> ?)++")  # within quotes too
 _LINKED = re.compile(r"[ \t]*(?:[-*+]|\d+[.)]) +\[[^\]]*\]\(#[^)]*\)[ \t]*$")  # to a place of the same page
@@ -38,7 +61,7 @@ _HIDDEN = re.compile(r"\[\^[\w-]+\]|~~[^~\n]+~~[ \t]*|[ \t]*\{[:{]?[ \t]*[#.<%][
 _BRIGHT = re.compile(r"==(?=\S)([^=\n]+)(?<=\S)==")
 _NUMBERED = re.compile(r"[ \t]*\((?:\[?#\d+\]?(?:\([^()]*\))?(?:, )?)+\)[ \t]*$")  # "(#412)", of a list of changes
 _IMAGE = re.compile(r"^[ \t]*(?:\[?!\[[^\]]*\]\([^()]*\)(?:\]\([^()]*\))?[ \t]*)+$")  # alone on its line
-_APART = re.compile(rf"\s|#|\||[-*+] |\d+[.)] |:::|(?:{_MARKED.pattern})", re.I)  # no line of a paragraph
+_APART = re.compile(rf"\s|#|\||[-*+] |\d+[.)] |:::|\W{{0,4}}(?:{_KINDS})\W{{0,4}}$|(?:{_MARKED.pattern})", re.I)
 _DOTS = re.compile(r"\.{5,}[ \t]*\d*[ \t]*$")  # of a table of contents
 _TASK = re.compile(r"^([ \t]*)[-*+] +\[[ xX]\] +")  # to be done, and so a step
 
@@ -50,6 +73,7 @@ def plain(text: str) -> str:
 
 def cell(text: str) -> str:
     """A cell of a table: breaks and items of lists become commas and semicolons, tags and escapes go."""
+    text = re.sub(r"\s*<br\s*/?>\s*[*_(]{0,3}(required|optional)[*_)]{0,3}\s*$", r" (\1)", text, flags=re.I)
     text = re.sub(r"(?<=`)\s*<br\s*/?>\s*(?=`)", ", ", text)
     text = re.sub(r"(?<=[^\s.:;,!?>])\s*<br\s*/?>\s*(?=[^\s<])(?!\d+[.)] )", "; ", text)
     text = re.sub(r"(?:\s|<br\s*/?>|&nbsp;)+", " ", re.sub(r"</?(?:ul|ol|p)\b[^<>]*>", "", text)).strip()
@@ -77,11 +101,41 @@ def _read(text: str) -> str:
     """A part without code."""
     text = re.sub(r"<dt\b[^>]*>(.*?)</dt>\s*<dd\b[^>]*>(.*?)(?:</dd>|$)", r"\n\1\n: \2\n", text, flags=re.S | re.I)
     text = _COMMENT.sub("", text)
+    text = _PARAM.sub(_param, text)
+    text = _MDX.sub(lambda box: f"\n\n{_title(box[1])}\n{_flat(box[2])}\n\n", text)
+    text = _noted(text)
     text = _BOX.sub(lambda box: f"\n\n{_title(box['kind'])}\n{_flat(box['said'])}\n\n", text)
     text = _unlisted(text)
     lines = _alerted(list(_unquoted(text.split("\n"))))
-    read = (line for line in lines if not (_LINKED.match(line) or _IMAGE.match(line) or _DOTS.search(line)))
-    return "\n".join(map(_line, read))
+    unseen = (_LINKED, _IMAGE, _ELSEWHERE)
+    read = [line for line in _piped(lines) if not any(pattern.match(line) for pattern in unseen)]
+    roman = sum(bool(_ROMAN.match(line)) for line in read) > 1
+    parted = re.search(r"(?m)^\d+\.1\.? [A-Z`*].*\n\d+\.2\.? [A-Z`*]", text) is not None
+    return "\n".join(_line(_counted(line, roman, parted)) for line in read if not _DOTS.search(line))
+
+
+def _param(match: "re.Match[str]") -> str:
+    """A field that is told by a tag, as an item."""
+    named = re.search(r"\b(?:path|query|body|header|name)=[\"'{]+([\w.\[\]-]+)", match[2])
+    kind = re.search(r"\btype=[\"'{]+([^\"'}]+)", match[2])
+    about = ([kind[1]] if kind else []) + ["required"] * bool(re.search(r"\brequired\b(?!=)", match[2]))
+    told = f" ({', '.join(about)})" if about else ""
+    return f"\n\n- `{named[1]}`{told}: {_flat(match[3])}\n\n" if named else match[3]
+
+
+def _counted(line: str, roman: bool, parted: bool) -> str:
+    """A line with a usual mark where it begins with a digit in a box, "Step two", "ii.", "1.2" or a mark and a tab."""
+    if found := _BOXED.match(line):
+        return f"{found[1]}{found[2]}. {line[found.end() :]}"
+    if found := _TABBED.match(line):
+        return f"{found[1]} {line[found.end() :]}"
+    if parted and (found := _DECIMAL.match(line)):
+        return f"{found[1]}. {line[found.end() :]}"
+    if found := _SPELT.match(line):
+        return f"Step {_NUMBERS.index(found[1].lower()) + 1}{line[found.end() :].removeprefix('**')}"
+    if roman and (found := _ROMAN.match(line)):
+        return f"{found[1]}{_ROMANS.index(found[2]) + 1}. {line[found.end() :]}"
+    return line
 
 
 def _title(kind: str) -> str:
@@ -90,7 +144,41 @@ def _title(kind: str) -> str:
 
 def _flat(text: str) -> str:
     """HTML within a box as one paragraph."""
-    return " ".join(_TAG.sub(" ", text).split())
+    flat = " ".join(_TAG.sub(" ", text).split())
+    return re.sub(rf"^(?:<(?:b|strong)>)?\W*(?:{_KINDS})\b\W*?(?:</(?:b|strong)>)[:!]?\s*", "", flat, flags=re.I)
+
+
+def _noted(text: str) -> str:
+    """Short footnotes where they are referred to, in brackets."""
+    notes = dict(re.findall(r"(?m)^\[\^([\w-]+)\]:[ \t]*(\S.{3,120})$", text))
+    for mark, said in notes.items():
+        said = said[0].lower() + said[1:] if said[1:2].islower() or said[1:2] == " " else said
+        if f"[^{mark}]" in re.sub(r"(?m)^\[\^.*$", "", text):
+            text = re.sub(rf"(?m)^\[\^{re.escape(mark)}\]:.*\n?", "", text)
+            told = f" ({said.rstrip().rstrip('.')})"
+            text = re.sub(rf"([.!?]?)\[\^{re.escape(mark)}\]", lambda m, told=told: told + m[1], text)  # type: ignore[misc]
+    return text
+
+
+def _piped(lines: Sequence[str]) -> list[str]:
+    """The lines, those of a table without outer pipes, or with tabs between its cells, with them."""
+    out: list[str] = []
+    for tabs, group in groupby(lines, lambda line: 0 if _UNTABLED.match(line) else line.rstrip().count("\t")):
+        part = list(group)
+        if tabs and len(part) > 1:
+            rows = [[cell.strip() for cell in line.split("\t")] for line in part]
+            part = ["", *pipe_table(rows).splitlines(), ""] if all(map(any, rows)) else part
+        out += part
+    at = 1
+    while at < len(out):
+        if _RULE.match(out[at]) and "|" in out[at - 1] and not out[at - 1].startswith("|"):
+            width = len(re.findall(r"(?<!\\)\|", out[at]))
+            for n in range(at - 1, len(out)):
+                if len(re.findall(r"(?<!\\)\|", out[n])) != width:
+                    break
+                out[n] = f"| {out[n].strip()} |"
+        at += 1
+    return out
 
 
 def _unlisted(text: str) -> str:
@@ -147,8 +235,12 @@ def _line(line: str) -> str:
     """A line without what is not seen."""
     line = _NUMBERED.sub("", _TASK.sub(r"\g<1>1. ", _FOOTNOTE.sub("", line)))
     if not line.startswith("|"):
-        line = _outside(line, lambda part: _TAG.sub("", part))
+        line = re.sub(r"(?<=[.!?])<br\s*/?>(?=\S)", " ", _outside(line, lambda part: _TAG.sub("", part)))
+        for mark, tag in _SPANS:
+            line = _outside(line, lambda part, mark=mark, tag=tag: re.sub(tag, mark, part))  # type: ignore[misc]
     line = _ENTITY.sub(lambda match: html.unescape(match[0]).replace("\xa0", " "), _outside(line, _shown))
+    if asked := _PLEASE.match(line):
+        line = f"Note: {line[asked.end()].upper()}{line[asked.end() + 1 :].rstrip('*_')}"
     sign = _SIGN.match(line)
     if not sign:
         return line
@@ -163,7 +255,8 @@ def _line(line: str) -> str:
 
 
 def _shown(part: str) -> str:
-    part = re.sub(r"(?<=\w)\\_(?=\w)", "_", part)
+    part = re.sub(r"\\([_*$<>#\[\](){}~.!+-])", r"\1", part)
+    part = re.sub(r"\[([^\[\]]+)\]\[[^\[\]]*\]|<(https?://[^<>\s]+)>", lambda m: m[1] or m[2], part)
     return _BRIGHT.sub(r"\1", _HIDDEN.sub("", part))
 
 

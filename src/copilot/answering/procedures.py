@@ -10,6 +10,7 @@ from itertools import groupby
 
 from copilot.answering.lists import ITEM
 from copilot.answering.markup import FENCE
+from copilot.answering.prose import MISTAKES
 from copilot.answering.rows import label as label_of
 
 _NEVER = re.compile(  # what a line ends with that forbids what stands below it
@@ -82,7 +83,8 @@ def procedures(lines: Sequence[str], title: str = "") -> list[str]:
             all_true = not label_of(told) and _joined(line.replace("*", "").rstrip(), below)
             named = _LABEL.match(line.strip())
             label = (named["bold"] or named["plain"]) if named and at in counted and len(counted) > 1 else ""
-            label = "" if _RIGHT.match(label) else f"For {label}" if label and " " not in label else label
+            single = label and " " not in label and not _BRANCH.match(label)
+            label = "" if _RIGHT.match(label) else f"For {label}" if single else label
             line = f"{line.rstrip().rstrip(':')}." if ITEM.match(below) and _ONLY.match(line) else line
             out += ["", line.rstrip()] if all_true else [] if forbids else [line]
             points, bullets = (len(out) - 1 if all_true else 0), not re.match(r"\d", below)
@@ -91,7 +93,8 @@ def procedures(lines: Sequence[str], title: str = "") -> list[str]:
 
 def _denies(line: str) -> bool:
     """Whether a line forbids what is listed below it, or says no to it; a list of errors is none of that."""
-    return bool(_NEVER.fullmatch(line) or (_DENIES.match(line) and not label_of(line)))
+    heads = len(line.split()) < 4 and MISTAKES.search(line)  # "Common mistakes:", of which `entries` knows
+    return bool(_NEVER.fullmatch(line) or (_DENIES.match(line) and not label_of(line) and not heads))
 
 
 def _numbered_below(lines: Sequence[str], at: int) -> bool:

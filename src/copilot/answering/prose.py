@@ -6,8 +6,8 @@ from typing import TypeVar
 
 _T = TypeVar("_T")
 _WORDS = (
-    r"(?:please )?note|warning|caution|tip|important|danger|attention|notice|nb|beware|hinweis|achtung|vorsicht|"
-    r"warnung|wichtig"
+    r"(?:please |side)?note|warning|caution|(?:pro[- ]?)?tips?|important|danger|attention|notice|nb|beware|info|hint|"
+    r"remember|reminder|good to know|heads[- ]up|hinweis|achtung|vorsicht|warnung|wichtig"
 )
 NOTE = re.compile(
     rf"(?!\W{{0,2}}`|(?:\*\*|__)(?-i:[a-z]))\W{{0,2}}(?:(?:{_WORDS}|(?-i:Limits?))\b\W{{0,2}}:\W{{0,2}}\s*|"
@@ -38,6 +38,7 @@ SENTENCE = re.compile(  # no end of one is the stop of the first, nor that of th
 _LINK = re.compile(r"!?\[((?:`[^`]*`|[^\[\]`])+)\]\((?:[^()\s]|\([^()\s]*\))*(?: \"[^\"]*\")?\)")
 _POWER = re.compile(r"<sup>([^<]*)</sup>")
 _MARKUP = re.compile(r"\*\*|</?(?:kbd|br|b|i|em|strong|p|a|span|sub|code|tt|u)\b[^<>]*>")
+_ITALIC = re.compile(r"(?<![\w*])\*(?=[^\s*])([^*\n]+)(?<=\S)\*(?![\w*])")
 LONG = 320  # characters of what is said of a name, beyond which whole sentences are left out
 
 
@@ -50,7 +51,7 @@ def one(text: str) -> str:
         if i % 2 and closed:
             spans[i] = span.strip()
         else:
-            spans[i] = _MARKUP.sub("", _POWER.sub(r"^\1", span)).replace(" ,", ",")
+            spans[i] = _ITALIC.sub(r"\1", _MARKUP.sub("", _POWER.sub(r"^\1", span))).replace(" ,", ",")
     return "`".join(spans)
 
 

@@ -35,6 +35,7 @@ OFFERED = (5, 5, 8, 6)  # quotes of a section to choose from, at most
 CHOSEN = (1, 1, 8, 1)  # of them in an answer, at most, besides what the program writes
 ROOM = 480  # characters of the fields, and of steps, so that the section after them arrives whole
 MORE = "More steps follow in the sources."  # below those that there is room for
+OTHERS = "More names follow in the sources."  # below the fields that there is room for
 BOTH = 720  # of the two
 NOTHING = ("", "", "- No field is listed for this.", "The documents name no special warning for this.")
 
@@ -98,13 +99,14 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     room = min(ROOM, BOTH - len("\n".join(steps)))
     fields = _within(listed([rows[pair] for pair in entry.fields if pair in rows], fit, OFFERED[2]), fit, room)
     alarms = [text for text in prose if ALARM.search(text)]
+    left = len(fields) < len([pair for pair in entry.fields if pair in rows])
     tips = warned([*entry.notes, *alarms], [rows[pair] for pair in entry.codes if pair in rows], fit, OFFERED[3])
     fields = fields or said.named([text for text in prose if text not in tips], [], 3, fit)
     summary = [text for text in telling if text in summary]
     return [
         Part(described(found.heading, said.ticked(first), ()), _ticked(said, summary)),
         Part(call, tuple(steps), "\n") if steps else Part(call, _ticked(said, how[: OFFERED[1]])),
-        Part("", tuple(f"- {text}" for text in _ticked(said, fields)), "\n"),
+        Part("", (*(f"- {text}" for text in _ticked(said, fields)), *[f"- {OTHERS}"] * left), "\n"),
         Part("", tuple(f"- {text}" for text in _ticked(said, tips or prose[-2:])), "\n"),
     ]
 

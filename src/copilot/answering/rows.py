@@ -75,7 +75,7 @@ def label(text: str) -> Kind:
 
 def settled(row: Row, kind: Kind) -> Row:
     """`row` below a label; a code stays a code wherever it stands."""
-    if CODE.match(row.name):
+    if CODE.match(row.name) and not (row.kind == "request" and row.name.strip("`").isdecimal()):
         return replace(row, kind="error")
     return row if row.kind or kind == "" else replace(row, kind="request" if kind == "error" else kind)
 

@@ -32,6 +32,7 @@ _SIDES = re.compile(
 _CHANGES = re.compile(r"(?:before|after|old|new|wrong|right|myth|fact|instead of|incorrect|correct|previous|current)\b")
 _DITTO = re.compile(r"[\"″〃“”]|(?:the )?same as above|ditto|as above", re.I)
 _EMPTY = re.compile(r"[-–—]+|n/?a|tbd|none given", re.I)
+_CODED = re.compile(r"code|status|error|http|respon|result|exception|answer|value|number|return")
 LONGEST = 120  # characters of a cell that is told beside another
 _READ = re.compile(  # titles of columns that are told otherwise, or say nothing to a reader
     r"^(?:type|in|required\??|mandatory|default|default value|data ?type|optional|since|version|added|format|example|"
@@ -99,8 +100,8 @@ def _undittoed(rows: Sequence[list[str]]) -> list[list[str]]:
     """Cells that say "the same as above" with what stands above, those that say nothing ("-", "n/a") empty."""
     out: list[list[str]] = []
     for row in rows:
-        above = out[-1] if out else [""] * len(row)
-        told = [over if _DITTO.fullmatch(text) else text for text, over in zip(row, above, strict=False)]
+        above = out[-1] if out else []
+        told = [above[n] if n < len(above) and _DITTO.fullmatch(text) else text for n, text in enumerate(row)]
         out.append([*row[:1], *("" if _EMPTY.fullmatch(text) else text for text in told[1:])])
     return out
 
@@ -213,6 +214,9 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], below: Kind = "") 
     codes = titles[named] == "code" and below != "error" and not any(_ERRS.search(title) for title in titles)
     kind = "" if codes and not all(CODE.match(row[named]) for row in rows) else kind  # of services, settings ...
     kind = "response" if kind == "request" and "response" in titles[named] else kind
+    remedied = any(re.search(r"what to do|remed|solution|action|\bfix\b|cause|reason", title) for title in titles)
+    if titles[named] in ("status", "state") and not remedied and not any(CODE.match(row[named]) for row in rows):
+        kind = ""  # of an order, a job ...
     coded = next((i for i in others if i != said and kind == "error" and _coded(titles[i], [r[i] for r in rows])), -1)
     if any(head) and len(head) > 2 and not told and 2 * sum(row[said].endswith(".") for row in rows) < len(rows):
         pairs = [(r[named], "; ".join(f"{head[i]}: {r[i]}" for i in others if r[i])) for r in rows]
@@ -224,6 +228,9 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], below: Kind = "") 
     for row in rows:
         must = any(row[i].lower().strip("`*") in ("yes", "true", "required", "x", "y") for i in needed)
         must = must or any(re.search(r"(?<!not )\brequired\b", row[i], re.I) for i in typed)
+        if marked := re.search(r" \((required|optional)\)$", row[named], re.I):
+            row = [text[: marked.start()] if i == named else text for i, text in enumerate(row)]
+            must = marked[1].lower() == "required"
         text = " ".join(_ended(row[i], head[i]) for i in told if row[i]) if len(told) > 1 else row[said]
         for i in others:
             if i not in (*told, said, coded) and text and _tells(titles[i], row[i]):
@@ -235,7 +242,8 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], below: Kind = "") 
         if text and re.search(r"[\w\"]", default) and "default" not in text.lower():
             text = f"{text if text.endswith(('.', '!', '?')) else text + '.'} The default is {default}."
         name = f"{bare(row[coded])} ({row[named].strip('`*')})" if coded >= 0 else bare(row[named])
+        listed = kind or ("request" if titles[named] and not _CODED.search(titles[named]) else "")
         if name.endswith(":"):
             continue  # a property of the whole: "Rate-limited: | Yes"
-        found.append(Row(f"`{name}`" if (field or typed) and re.fullmatch("[A-Z][a-z]+", name) else name, text, kind))
+        found.append(Row(f"`{name}`" if (field or typed) and re.fullmatch("[A-Z][a-z]+", name) else name, text, listed))
     return found

@@ -1,0 +1,193 @@
+"""What several lines say of one thing stays together, and no table, list or mark turns round what it says."""
+
+import pytest
+
+from copilot.answering.calls import endpoints
+from copilot.answering.entries import read_entry
+from copilot.answering.entry import Entry
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+def read(text: str, title: str = "Use it") -> Entry:
+    return read_entry(text, True, f"Widget › {title}", ended=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        (
+            "Problem: It is dark.\nCause: No power.\nFix: Plug it in.\n\n"
+            "Problem: It is hot.\nCause: No air.\nFix: Move it.\n",
+            (("It is dark", "No power. Plug it in."), ("It is hot", "No air. Move it.")),
+        ),
+        (
+            "Parameter: size\nType: integer\nRequired: yes\nDescription: How big.\n\n"
+            "Parameter: tint\nType: string\nRequired: no\nDescription: Its shade.\n",
+            (("size", "How big. Required."), ("tint", "Its shade.")),
+        ),
+        (
+            "**too_dark**\nNo light gets in.\nOpen the lid.\n\n**too_hot**\nNo air gets in.\n",
+            (("too_dark", "No light gets in. Open the lid."), ("too_hot", "No air gets in.")),
+        ),
+        (
+            "**Pod** – the smallest part. Usually one box.\n\n**Secret** – settings that are secret.\n",
+            (("Pod", "the smallest part. Usually one box."), ("Secret", "settings that are secret.")),
+        ),
+        (
+            "- **Canary release**: A few get it first.\n- **Rolling update**: One after the other.\n",
+            (("Canary release", "A few get it first."), ("Rolling update", "One after the other.")),
+        ),
+        (
+            "size\ninteger or null\nRequired\nHow big it is.\n\ntint\nstring\nOptional\nDefaults to red\nIts shade.\n",
+            (("`size`", "How big it is. Required."), ("`tint`", "Its shade. The default is red.")),
+        ),
+        ("size\nrequired, integer\nHow big it is.\n", (("`size`", "How big it is. Required."),)),
+        ("`size` · integer · **Required**\nHow big it is.\n", (("`size`", "How big it is. Required."),)),
+        ("* size **required** How big it is.\n", (("`size`", "How big it is. Required."),)),
+        ("- **sizeId** → ID of the size.\n", (("sizeId", "ID of the size."),)),
+        ('<ParamField path="size" required>\n  How big.\n</ParamField>\n', (("`size`", "How big. Required."),)),
+        ("| Name | Text |\n|---|---|\n| size <br/>**required** | How big. |\n", (("size", "How big. Required."),)),
+    ],
+)
+def test_what_is_said_of_a_name_in_several_lines_is_one_row(text: str, fields: Pairs) -> None:
+    assert read(text).fields == fields
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("404: there is no such thing.\n409: it is running.\n", ("`404`", "`409`")),
+        ("- `400 Bad Request` → a part is wrong\n", ("`400 Bad Request`",)),
+        ("**Error 409:** There is one.\n", ("`409`",)),
+        ("**405** – not now  \n**409** – not here\n", ("405", "409")),
+        ("429 - Too many\nCause: Too fast.\n\n503 - Busy\nCause: A crowd.\nSolution: Retry.\n", ("429", "503")),
+    ],
+)
+def test_errors_line_by_line_are_codes(text: str, codes: tuple[str, ...]) -> None:
+    assert tuple(name for name, _ in read(text).codes) == codes
+
+
+def table(head: str, *rows: str) -> str:
+    return "\n".join([f"| {head} |", "|" + "---|" * (head.count("|") + 1), *(f"| {row} |" for row in rows), ""])
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        (
+            table("Role | Action | Allowed", "Viewer | Read | Yes", "Viewer | Delete | No"),
+            (("Viewer", "Action: Read. Allowed: Yes. Action: Delete. Allowed: No."),),
+        ),
+        (table("Action | Forbidden for", "Delete | Viewers"), (("Delete", "Forbidden for: Viewers"),)),
+        (table("Job | Skipped when", "Copy | The disk is full."), (("Copy", "Skipped when: The disk is full."),)),
+        (
+            table("Allowed | Forbidden", "Pictures | Programs", "Texts | Keys"),
+            (("Allowed", "Pictures; Texts."), ("Forbidden", "Programs; Keys.")),
+        ),
+        (table("Old name | New name", "`purge` | `keep`"), (("`purge` (old name)", "New name: `keep`"),)),
+        (table("Question | Yes | No", "Is it green? | Go on. | Stop."), (("Is it green", "Yes: Go on. No: Stop."),)),
+        (table(" | Function", "✅ | Undo", "❌ | Redo"), (("Undo", "Yes."), ("Redo", "No."))),
+        (
+            table("Field | Required | Text", "`a` | ✅ | One.", "`b` | ❌ | Two."),
+            (("`a`", "One. Required."), ("`b`", "Two.")),
+        ),
+        (table("Field | Status | Description", "`a` | deprecated | One."), (("`a`", "One. Status: deprecated."),)),
+        (
+            table("Plan | Kept for | Help", "Free | 7 days | -", 'Team | 30 days | Mail', 'Big | " | same as above'),
+            (
+                ("Free", "Kept for: 7 days"),
+                ("Team", "Kept for: 30 days; Help: Mail"),
+                ("Big", "Kept for: 30 days; Help: Mail"),
+            ),
+        ),
+        (table("Status | Meaning", "`paid` | It is paid."), (("`paid`", "It is paid."),)),
+        ("Port | Way\n--- | ---\n443 | Out, to the cloud.\n", (("443", "Out, to the cloud."),)),
+        ("Flow\tFor\nCode\tWeb pages\nKeys\tMachines\n", (("Code", "Web pages"), ("Keys", "Machines"))),
+    ],
+)
+def test_a_table_says_what_its_titles_say(text: str, fields: Pairs) -> None:
+    assert read(text).fields == fields
+
+
+@pytest.mark.parametrize(
+    ("text", "notes"),
+    [
+        ("The trash does not keep:\n\n- shared files\n", ("The trash does not keep: shared files.",)),
+        ("You can restore everything but:\n- keys\n", ("You can restore everything but keys.",)),
+        ("The following cannot be undone:\n\n1. Deleting it.\n", ("The following cannot be undone: deleting it.",)),
+        ("It is not possible to:\n1. Restore it.\n", ("It is not possible to restore it.",)),
+        ("Bad:\n- Write the key down.\n", ("Bad: write the key down.",)),
+        ("These are common mistakes:\n- Press twice.\n", ("These are common mistakes: press twice.",)),
+        ("🚫 This cannot be undone.\n", ("This cannot be undone.",)),
+        ("- ❌ Keys in a chat\n", ("Avoid: Keys in a chat.",)),
+        ("> **Warning**\n> It gets hot.\n", ("It gets hot.",)),
+        ("<Warning>It gets hot.</Warning>\n", ("It gets hot.",)),
+        ("**💡 Tip:** Open the lid.\n", ("Open the lid.",)),
+        ("ℹ️ **Info:** It is old.\n", ("It is old.",)),
+        ("*Please note that it is old.*\n", ("It is old.",)),
+        ("⚠️ Never share it. Anyone who has it can read all.\n", ("Never share it. Anyone who has it can read all.",)),
+    ],
+)
+def test_what_says_no_stays_a_no(text: str, notes: tuple[str, ...]) -> None:
+    entry = read(text)
+    assert entry.notes == notes and not entry.steps
+
+
+def test_what_goes_wrong_is_told_as_such() -> None:
+    text = "- Key in the URL. It ends up in logs.\n- **Wrong unit**: it fails.\n"
+    entry = read(text, "Common mistakes")
+    assert entry.notes == ("Key in the URL. It ends up in logs.", "Wrong unit: it fails.") and not entry.steps
+    rows = read("- **Wrong unit**: it fails.\n- **No key**: it stops.\n", "Common mistakes")
+    assert rows.codes == (("Wrong unit", "it fails."), ("No key", "it stops.")) and not rows.fields
+    assert read(f"It rings.\n\nCommon mistakes:\n\n{text}").notes == entry.notes
+    assert read("1. Press twice.\n", "Common mistakes").notes == ("Press twice.",)
+    assert read("1. Press twice.\n", "Troubleshooting").steps == ("Press twice.",)
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        (
+            "If it is red:\n1. Switch it off.\n\nIf it is green:\n1. Do nothing.\n",
+            ("If it is red: Switch it off.", "If it is green: Do nothing."),
+        ),
+        ("Windows:\n1. Run it.\n\nmacOS:\n1. Drag it.\n", ("For Windows: Run it.", "For macOS: Drag it.")),
+        ("If you own it:\n1. Open it.\n\nOtherwise:\n1. Ask.\n", ("If you own it: Open it.", "Otherwise: Ask.")),
+        ("Correct:\n1. Open it.\n\nWrong:\n1. Break it.\n", ("Open it.",)),
+        ("Step One: Open it.\nStep Two: Close it.\n", ("Open it.", "Close it.")),
+        ("1️⃣ Open it.\n2️⃣ Close it.\n", ("Open it.", "Close it.")),
+        ("1.1 Open it.\n1.2 Close it.\n", ("Open it.", "Close it.")),
+        ("i. Open it.\nii. Close it.\n", ("Open it.", "Close it.")),
+        ("1.\tOpen it.\n2.\tClose it.\n", ("Open it.", "Close it.")),
+    ],
+)
+def test_steps_keep_their_condition_and_any_mark(text: str, steps: tuple[str, ...]) -> None:
+    assert read(text).steps == steps
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("This happens when:\n1. The lid is open.\n", ("This happens when: the lid is open.",)),
+        ("You can do it in one of two ways:\n1. Ask.\n2. Write.\n", ("You can do it in one of two ways: ask; write.",)),
+        ("Kept unless one of these is true:\n- It is old.\n", ("Kept unless one of these is true: it is old.",)),
+        ("Kept for 30 days[^1].\n\n[^1]: Unless it is closed.\n", ("Kept for 30 days (unless it is closed).",)),
+        ("<b>Never</b> share it.\n", ("Never share it.",)),
+        ("<kbd>Ctrl</kbd>+<kbd>Z</kbd> undoes the last.\n", ("Ctrl+Z undoes the last.",)),
+        ("<code>force</code> deletes it at once.\n", ("`force` deletes it at once.",)),
+        ("See [keys][1] and <https://x.example>. It costs \\$5.\n\n[1]: https://x.example\n", None),
+        ("Press Save.<br>Press Undo now.\n", ("Press Save. Press Undo now.",)),
+        ("**Is it free?**\nYes, for owners.\n", ("Yes, for owners.",)),
+    ],
+)
+def test_a_sentence_keeps_what_belongs_to_it(text: str, sentences: tuple[str, ...] | None) -> None:
+    assert read(text).sentences == (sentences or ("See keys and https://x.example.", "It costs $5."))
+
+
+def test_a_table_of_calls_and_a_download_are_no_call_of_the_entry() -> None:
+    calls = table("I want to | Call", "list them | `GET /things`", "close one | `PATCH /things/{id}`")
+    assert endpoints("Widget › Cheat sheet", calls) == ()
+    assert endpoints("Widget › Install", "```\ncurl -O https://dl.example/agent\n```\n") == ()
+    assert endpoints("Widget › Install", "```\ncurl https://dl.example/agent | sh\n```\n") == ()
+    assert endpoints("Widget › List", "```\ncurl https://dl.example/agents\n```\n") == ("GET /agents",)
