@@ -101,6 +101,7 @@ def table(head: str, *rows: str) -> str:
                 ("Big", "Kept for: 30 days; Help: Mail"),
             ),
         ),
+        (table("# | What it means", "1 | It is full.", "2 | It lags."), (("1", "It is full."), ("2", "It lags."))),
         (table("Status | Meaning", "`paid` | It is paid."), (("`paid`", "It is paid."),)),
         ("Port | Way\n--- | ---\n443 | Out, to the cloud.\n", (("443", "Out, to the cloud."),)),
         ("Flow\tFor\nCode\tWeb pages\nKeys\tMachines\n", (("Code", "Web pages"), ("Keys", "Machines"))),
@@ -126,6 +127,7 @@ def test_a_table_says_what_its_titles_say(text: str, fields: Pairs) -> None:
         ("**💡 Tip:** Open the lid.\n", ("Open the lid.",)),
         ("ℹ️ **Info:** It is old.\n", ("It is old.",)),
         ("*Please note that it is old.*\n", ("It is old.",)),
+        ("Prerequisites:\n- You are an owner.\n", ("Before you start: you are an owner.",)),
         ("⚠️ Never share it. Anyone who has it can read all.\n", ("Never share it. Anyone who has it can read all.",)),
     ],
 )
@@ -178,6 +180,9 @@ def test_steps_keep_their_condition_and_any_mark(text: str, steps: tuple[str, ..
         ("<code>force</code> deletes it at once.\n", ("`force` deletes it at once.",)),
         ("See [keys][1] and <https://x.example>. It costs \\$5.\n\n[1]: https://x.example\n", None),
         ("Press Save.<br>Press Undo now.\n", ("Press Save. Press Undo now.",)),
+        ("- A green light means that it runs.\n", ("A green light means that it runs.",)),
+        ("**Purpose:** Adds a person.\n", ("Adds a person.",)),
+        ("```\nwidget start NAME\n```\n\nIt comes back soon.\n", ("Run `widget start NAME`.", "It comes back soon.")),
         ("**Is it free?**\nYes, for owners.\n", ("Yes, for owners.",)),
     ],
 )

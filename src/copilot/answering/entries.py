@@ -60,9 +60,14 @@ _OWNING = re.compile(
 _DEFINED = re.compile(
     r"(?:`[^`\n]+`(?: \([^()\n]*\))?|--?[a-z][\w-]*(?:[ =][<\[]?[\w|]+[>\]]?)?(?:, --?[\w-]+(?:[ =]\S+)?)*)$"
 )
+_SHELL = re.compile(
+    r"(?:`{3}|~{3})\s*(?:bash|sh|shell|console|zsh|cmd|powershell|)\s+[a-z][\w./-]*(?: [\w./<>{}$=:\"'@-]+)+$"
+)
 _WITHIN = re.compile(r"(?<=[.!?])\s+((?:\*\*|__)?(?:warning|caution|danger|important|note)\b(?:\*\*|__)?:\S* +)", re.I)
 _NEGATED = re.compile(r"(?:Do not|Don['’]t|Never) \w")
-_TOLD = re.compile(r"\b(?:is|are|was|were|has|have|may|can|cannot|will|must|should|does|do|get|gets|goes)\b|^[`\d]| = ")
+_TOLD = re.compile(
+    r"\b(?:is|are|was|were|has|have|may|can|cannot|will|must|should|does|do|get|gets|goes|means?|shows?)\b|^[`\d]| = "
+)
 _DO = re.compile(
     r"(?!(?:The|An?|All|Any|Each|Every|No|If|When|For|In|On|At|By|With|To|It|This|That|These|Some|Only|Both|As|"
     r"\w+ing|\w+[^s]s)\b)[A-Z][a-z]+ (?:in |out |up |on |off )?"
@@ -202,6 +207,8 @@ def _shown(lines: Sequence[str], at: int, parts: _Parts) -> None:
     code = [line.strip().removeprefix("$ ").removeprefix(">>> ") for line in lines[at + 1 : end] if line.strip()]
     if len(code) != 1 or len(code[0]) > 100 or "`" in code[0] or code[0][0] in "{[<":
         return
+    if not parts.texts and not parts.rows and _SHELL.match(lines[at].strip() + " " + code[0]):
+        parts.texts.append(("prose", f"Run `{code[0]}`."))
     if parts.texts and parts.texts[-1][0] in ("prose", "item", "step") and parts.texts[-1][1].endswith(":"):
         parts.texts[-1] = (parts.texts[-1][0], f"{parts.texts[-1][1]} `{code[0]}`.")
 

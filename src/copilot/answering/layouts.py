@@ -23,6 +23,7 @@ _STEP = re.compile(
     r"(?:[-*+] +)?(?:\*\*|__)?step (\d{1,2})\b(?:[.:)]|(?= [–—-] ))?(?:\*\*|__)?[:.]? *(?:[–—-] +)?(?=\S)", re.I
 )
 _ASKED = re.compile(r"(?:\*\*|__)?(?:Q|Question)[:.]\S* +\S.*\?\W*$")
+_SAYS = re.compile(r"(?:\*\*)?(?:Purpose|Description|What it does|Summary|Overview)(?::\*\*|(?:\*\*)?:) +(?=[A-Z`])")
 _ANSWERED = re.compile(r"(?:\*\*|__)?(?:A|Answer)[:.](?:\*\*|__)? +(?=\S)")
 _HEAD = re.compile(r"(?:\*\*[\w.\[\]-]+\*\*|`[^`\s]+`|\*\*`[^`\s]+`\*\*):? *[(\[<*_]+ ?[a-z][^()\n]{0,60}[)\]>*_]+:?$")
 _KEY = re.compile(
@@ -55,6 +56,7 @@ def usual(text: str, title: str = "") -> list[str]:
         if line.strip().startswith(FENCE):
             fenced = not fenced
         elif not fenced:
+            line = line if lines and lines[-1].strip() else _SAYS.sub("", line)
             if begins := _STEP.match(line):
                 line = f"{begins[1]}. {line[begins.end() :]}"
             elif begins := _ANSWERED.match(line):

@@ -108,7 +108,7 @@ def _read(text: str) -> str:
     text = _unlisted(text)
     lines = _alerted(list(_unquoted(text.split("\n"))))
     unseen = (_LINKED, _IMAGE, _ELSEWHERE)
-    read = [line for line in _piped(lines) if not any(pattern.match(line) for pattern in unseen)]
+    read = [line for line in _piped(list(lines)) if not any(pattern.match(line) for pattern in unseen)]
     roman = sum(bool(_ROMAN.match(line)) for line in read) > 1
     parted = re.search(r"(?m)^\d+\.1\.? [A-Z`*].*\n\d+\.2\.? [A-Z`*]", text) is not None
     return "\n".join(_line(_counted(line, roman, parted)) for line in read if not _DOTS.search(line))

@@ -49,7 +49,10 @@ _LISTS = re.compile(  # leads over to what is no step, though it be numbered
     re.I,
 )
 _COUNTS = re.compile(r"(?:step|no\.?|nr\.?|#|number|schritt)$", re.I)
-_DOES = re.compile(r"action|what|task|instruction|\bdo\b|activity|description", re.I)
+_DOES = re.compile(r"action|task|instruction|\bdo\b|activity", re.I)
+_NEEDS = re.compile(
+    r"(?:prerequisites?|requirements?|before you (?:begin|start)|you (?:will )?need|what you need)\W*$", re.I
+)
 
 
 def procedures(lines: Sequence[str], title: str = "") -> list[str]:
@@ -78,7 +81,9 @@ def procedures(lines: Sequence[str], title: str = "") -> list[str]:
             below = next((text for text in lines[at + 1 : at + 3] if text.strip()), "")
             told = line.strip("*_ ")
             forbids = len(line.split()) < 12 and ITEM.match(below) and _denies(told)
-            lead = re.sub(r"[\s:.*_]+$", "", told) if forbids else ""
+            needs = ITEM.match(below) and _NEEDS.match(told)
+            lead = "Before you start" if needs else re.sub(r"[\s:.*_]+$", "", told) if forbids else ""
+            forbids = forbids or needs
             deep = -1
             all_true = not label_of(told) and _joined(line.replace("*", "").rstrip(), below)
             named = _LABEL.match(line.strip())
@@ -163,7 +168,10 @@ def _steps(table: Sequence[str]) -> list[str]:
     rule = len(cells) > 2 and all(re.fullmatch(r":?-+:?", cell) for cell in cells[1])
     if not rule or len(cells[0]) < 2 or not _COUNTS.match(cells[0][0]) or not all(map(str.isdecimal, numbers)):
         return list(table)
-    does = next((n for n, title in enumerate(cells[0]) if n and _DOES.search(title)), 1)
+    does = next((n for n, title in enumerate(cells[0]) if n and _DOES.search(title)), 0)
+    if does != 1 and not re.match(r"step|schritt", cells[0][0], re.I):
+        return list(table)  # of lights, errors, parts ...
+    does = does or 1
     out = [""]
     for number, row in zip(numbers, rows, strict=True):
         others = [n for n, cell in enumerate(row) if n not in (0, does) and cell.strip("-–—")]

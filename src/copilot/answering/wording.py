@@ -37,6 +37,7 @@ _TICKED = re.compile(r"`([^`]+)`")
 _BEGINS = re.compile(
     r"(?:The )?(?:(?:field|parameter|option|header|flag|value) )?`([^`/ ]+)` (?!and |or )[a-z]+ .*\w \w"
 )
+_PRODUCT = re.compile(r"[A-Z][a-z]+(?:[A-Z][a-z]+)+")
 _PIECE = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -51,7 +52,9 @@ class Said:
     @classmethod
     def over(cls, context: str) -> "Said":
         """Nothing so far, over the passages of an entry."""
-        return cls(nameable(context), "`" in context)
+        titles = " ".join(line.partition(" › ")[0] for line in context.splitlines() if " › " in line)
+        names = (name for name in nameable(context) if not (_PRODUCT.fullmatch(name) and name in titles))
+        return cls(tuple(names), "`" in context)
 
     def new(self, sentences: Iterable[str], most: int) -> list[str]:
         """The first `most` that were not said yet, names in backticks; they count as said from now on."""
