@@ -1,0 +1,86 @@
+"""A document's headings in; for each the heading of the entry that it belongs to out: itself, or one above it.
+
+"Parameters" and "Common mistakes" below "Create an order" tell of that, so the topic is read and answered as a whole.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+from copilot.types import Heading
+
+STEP = re.compile(r"(?:step|schritt) (\d{1,2})\b[:.) –—-]*(.*)", re.I)
+_BEFORE = re.compile(r"[\W\d_]+")  # a number, a sign or the like before the words
+_AFTER = re.compile(r"\W+$")
+_SUMMARY = r"(?:short )?(?:summary|overview|introduction|description|purpose|what (?:it|this) (?:does|is)|in short)"
+_ALWAYS = (
+    r"(?:(?:request|response|query|path|body|url|uri|header|return|input|output|form|error|status|http|optional|"
+    r"required|common|key|main|important|payload|example|\d{3}) ?)*(?:parameters?|arguments?|options|fields?|body|"
+    r"headers?|values?|responses?|request|returns?|results?|attributes|properties|examples?|notes?|remarks|description|"
+    r"syntax|synopsis|usage)|key points|(?:short )?summary|how (?:it|this) works|(?:simple |plain )?explanation|steps|"
+    r"step by step|what (?:it|this) does|why (?:it|this) matters|in (?:short|plain words|simple terms)"
+)
+_MOSTLY = (  # such a title may also be a topic of its own
+    rf"{_ALWAYS}|(?:(?:common|typical|frequent|known|usual|error|status|http|response|important|best|good|main) ?)*"
+    r"(?:errors?|codes?|limits|limitations|permissions|mistakes|pitfalls|problems|issues|practices|causes|"
+    rf"reasons|tips|warnings|settings)|troubleshooting|(?:typical )?use cases?|when to use(?: it| this)?|{_SUMMARY}|"
+    r"workflow|set-?up|prerequisites|requirements|what to do|good to know|(?:things )?to remember|cautions?"
+)
+_JOINED = r"(?: ?(?:/|&|,|and|or) ?)"  # "Common mistakes or troubleshooting tips"
+_KIND = r"(?:troubleshooting )?"
+_PART = re.compile(rf"{_KIND}(?:{_ALWAYS})(?:{_JOINED}{_KIND}(?:{_ALWAYS}))*", re.I)
+_MAYBE = re.compile(rf"{_KIND}(?:{_MOSTLY})(?:{_JOINED}{_KIND}(?:{_MOSTLY}))*", re.I)
+_OPENS = re.compile(_SUMMARY, re.I)
+_TELLS = re.compile(rf"{_SUMMARY}|steps|step by step|how (?:it|this) works|workflow|set-?up", re.I)
+
+
+def bare(title: str) -> str:
+    """`title` without the number or the sign before its words and what stands after them."""
+    words = _AFTER.sub("", _BEFORE.sub("", title, count=1) if _BEFORE.match(title) else title)
+    return words if re.search(r"[^\W\d_]", words) else title.strip()
+
+
+def is_part(title: str) -> bool:
+    """Whether a title such as "Parameters" or "2.3 Common mistakes" says nothing without the topic that it is of."""
+    return _MAYBE.fullmatch(bare(title)) is not None
+
+
+def tells(title: str) -> bool:
+    """Whether a part says what its topic is or how it works, so that the topic is not told without it."""
+    return STEP.match(title) is not None or _TELLS.fullmatch(bare(title)) is not None
+
+
+def entries(headings: Sequence[Heading]) -> list[int]:
+    """For each heading the number of the one that its entry begins with, -1 where that is the document itself.
+
+    A title that may be a topic too, such as "Errors", is a part where most headings beside it are parts. What stands
+    right below the document's title is none, unless it opens with a summary and all beside it are parts.
+    """
+    above, beside = _tree(headings)
+    only = bool(headings) and headings[0].level == 1 and sum(heading.level == 1 for heading in headings) == 1
+    out: list[int] = []
+    for n, heading in enumerate(headings):
+        parent, title = above[n], bare(heading.title)
+        part = STEP.match(heading.title) is not None
+        if parent >= 0 and not part and _MAYBE.fullmatch(title):
+            titles = [bare(headings[k].title) for k in beside[parent] if headings[k].level == heading.level]
+            parts = sum(1 for name in titles if _MAYBE.fullmatch(name))
+            if only and parent == 0:
+                part = len(titles) == parts > 2 and _OPENS.fullmatch(titles[0]) is not None
+            else:
+                part = _PART.fullmatch(title) is not None or 2 * parts > len(titles)
+        out.append(n if not part else out[parent] if parent >= 0 else -1)
+    return out
+
+
+def _tree(headings: Sequence[Heading]) -> tuple[list[int], dict[int, list[int]]]:
+    """The number of the heading above each, -1 for none, and the numbers of those right below each."""
+    above: list[int] = []
+    beside: dict[int, list[int]] = defaultdict(list)
+    path: list[int] = []
+    for n, heading in enumerate(headings):
+        path = [k for k in path if headings[k].level < heading.level]
+        above.append(path[-1] if path else -1)
+        beside[above[n]].append(n)
+        path.append(n)
+    return above, beside
