@@ -75,3 +75,13 @@ def test_a_topic_is_found_with_all_its_parts() -> None:
     best = best_entry(read_question("How do I seal a crate?", first), first)
     assert best is not None and best.heading == "Topic 1: Crates" and len(best.hits) == 3
     assert best.entry.sentences[0] == "A crate holds boxes." and best.entry.calls == ("POST /crates",)
+
+
+def test_the_line_of_a_heading_is_no_text_of_its_section() -> None:
+    """Whatever marks it has: a short answer right below is read."""
+    shut = "It is shut well."
+    for line in ("**Is it shut?**", "<h2>Seal it</h2>", "== Seal it ==", "**Seal a crate**\n", "## Seal it {#seal}"):
+        text = f"# Depot\n\nKeeps crates.\n\n{line}\n{shut}\n"
+        found = [hit for hit in hits(text) if shut in hit.chunk.text]
+        best = best_entry(read_question("Seal it?", found), found)
+        assert best is not None and best.entry.sentences == (shut,), line

@@ -19,7 +19,9 @@ from copilot.types import Chunk, Hit
 SHAPED = re.compile(r"(?!(?:[A-Z][a-z]+|[a-z]+|[A-Z]+|\d+)$)\S+(?: /\S+)?$")  # a name that no plain word looks like
 _WORD = re.compile(r"[A-Za-z][a-z]+|[A-Z]+(?![a-z])|\d+")
 _ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e|ly)$")
+_BEFORE = re.compile(r"(?:</?\w+[^<>]*>|\?\?\?\+? \w+ \"|[#*=\s])*")  # the title of a section
 _ASKED = re.compile(r"(?:Q|Question)(?: ?\d+)?[:.][*_]* *")  # before the title of a question
+_AFTER = re.compile(r"(?:\*\*|__|[ \t]+[#=]+|[ \t]*\{[^{}\n]*\}|</\w+>|\")*[ \t]*(?=\n|$)")  # the title of a section
 _FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*).*$", re.M)
 _RULE = re.compile(r"^\|(?: ?:?-+:? ?\|)+[ \t]*$", re.M)  # below the titles of a table
 _TITLES = re.compile(r"^\|.*\|[ \t]*\n\|(?: ?:?-+:? ?\|)+[ \t]*\n", re.M)
@@ -181,9 +183,10 @@ def _read(chunks: tuple[Chunk, ...]) -> Entry:
 
 def _section(chunks: Sequence[Chunk]) -> Entry:
     title = chunks[0].header.rpartition(" › ")[2]
-    begun = _ASKED.sub("", chunks[0].text.lstrip("#* "), count=1)
+    begun = _ASKED.sub("", _BEFORE.sub("", chunks[0].text, count=1), count=1)
+    begun = begun if begun.startswith(title) else begun.removeprefix("__")
     begins = begun.startswith(title)
-    text = begun.removeprefix(title) if begins else _opened(chunks[0].text)
+    text = _AFTER.sub("", begun.removeprefix(title), count=1) if begins else _opened(chunks[0].text)
     for before, chunk in pairwise(chunks):
         apart = chunk.start > before.end
         titles = _TITLES.findall(text) if apart and chunk.text.startswith("|") and not _RULE.search(chunk.text) else []

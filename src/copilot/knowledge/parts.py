@@ -40,9 +40,12 @@ def bare(title: str) -> str:
     return words if re.search(r"[^\W\d_]", words) else title.strip()
 
 
-def is_part(title: str) -> bool:
-    """Whether a title such as "Parameters" or "2.3 Common mistakes" says nothing without the topic that it is of."""
-    return _MAYBE.fullmatch(bare(title)) is not None
+def is_part(title: str, surely: bool = False) -> bool:
+    """Whether a title such as "Parameters" or "2.3 Common mistakes" says nothing without the topic that it is of.
+
+    `surely` leaves out those that may be topics of their own, such as "Errors".
+    """
+    return (_PART if surely else _MAYBE).fullmatch(bare(title)) is not None
 
 
 def tells(title: str) -> bool:
@@ -60,15 +63,15 @@ def entries(headings: Sequence[Heading]) -> list[int]:
     only = bool(headings) and headings[0].level == 1 and sum(heading.level == 1 for heading in headings) == 1
     out: list[int] = []
     for n, heading in enumerate(headings):
-        parent, title = above[n], bare(heading.title)
+        parent = above[n]
         part = STEP.match(heading.title) is not None
-        if parent >= 0 and not part and _MAYBE.fullmatch(title):
-            titles = [bare(headings[k].title) for k in beside[parent] if headings[k].level == heading.level]
-            parts = sum(1 for name in titles if _MAYBE.fullmatch(name))
+        if parent >= 0 and not part and is_part(heading.title):
+            titles = [headings[k].title for k in beside[parent] if headings[k].level == heading.level]
+            parts = sum(map(is_part, titles))
             if only and parent == 0:
-                part = len(titles) == parts > 2 and _OPENS.fullmatch(titles[0]) is not None
+                part = len(titles) == parts > 2 and _OPENS.fullmatch(bare(titles[0])) is not None
             else:
-                part = _PART.fullmatch(title) is not None or 2 * parts > len(titles)
+                part = is_part(heading.title, surely=True) or 2 * parts > len(titles)
         out.append(n if not part else out[parent] if parent >= 0 else -1)
     return out
 
