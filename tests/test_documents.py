@@ -367,6 +367,12 @@ def test_markdown_without_headings_has_those_of_plain_text() -> None:
     assert marked("1. Open it\n\n   Wide.\n\n2. Shut it\n\n   Well.\n") == []
 
 
+def test_headings_below_front_matter_stand_where_their_lines_do() -> None:
+    text = "---\ntitle: Depot\n---\n\n1. Crates\n\nThey are shut.\n\n```\ncode\n```\n\n2. Boxes\n\nThey are open.\n"
+    found = markdown_headings(text)
+    assert [text[heading.start :].partition("\n")[0] for heading in found] == ["1. Crates", "2. Boxes"]
+
+
 def test_headings_of_html_and_asciidoc() -> None:
     text = "<h1 align=\"center\">The <i>Depot</i></h1>\n\n<h2>Crates</h2>\n\n== Boxes ==\n\n=== Seal\n\n== no\n"
     assert marked(text) == [(1, "The Depot"), (2, "Crates"), (2, "Boxes"), (3, "Seal")]

@@ -47,7 +47,7 @@ def hits(text: str) -> list[Hit]:
 def test_titles_of_parts() -> None:
     for title in ("Request body", "200 response", "2.3 📌 Common mistakes", "Common mistakes or troubleshooting tips"):
         assert is_part(title), title
-    for title in ("Key parameters / fields", "Tips & best practices", "Use cases", "❌ Errors:", "Purpose", "Summary"):
+    for title in ("Key parameters / fields", "Tips & best practices", "What happens next?", "❌ Errors:", "Summary"):
         assert is_part(title), title
     for title in ("Errors of the depot", "Models", "Seal a crate", "FAQ", "How crates work", "401", "🔔"):
         assert not is_part(title), title

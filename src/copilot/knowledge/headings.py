@@ -21,6 +21,7 @@ _NO_TITLE = re.compile(  # in bold: it warns, shows or dates something
     re.I,
 )
 _CALL = re.compile(r"\W*(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)\b\W")
+_BELOW = re.compile(r"\n\s*(\S.{0,8})")  # how the text after a line begins
 _FOLDED = re.compile(  # what a reader unfolds
     r"^(?:(?:<details\b[^<>]*>[ \t]*)?"
     r"<summary>(?:<\w+>)?([^<]{3,120}?)(?:</\w+>)?</summary>|\?\?\?\+? \w+ \"([^\"]{3,120}\?)\")[ \t]*$"
@@ -54,7 +55,7 @@ def markdown_headings(text: str) -> tuple[Heading, ...]:
         at, start = start, start + len(line) + 1
         alone, paragraph = paragraph, None
         if at < skip:
-            lines[n] = ""
+            lines[n] = " " * len(line)
             continue
         heading = None
         if fence or (opened := _fence(line)):
@@ -150,16 +151,17 @@ def _in_bold(bold: Sequence[tuple[int, str, Heading | None]], text: str, few: bo
     """
     count = Counter(title for _, title, _ in bold)
     told = [one for one in bold if count[one[1]] == 1 and not (_NO_TITLE.match(one[1]) or STEP.match(one[1]))]
+    begins, ends = len(text) - len(text.lstrip()), len(text.rstrip())
     beside = Counter(above for _, title, above in told if not is_part(title))
     found, labels = [], []
     for at, title, above in told:
-        below = text[at:].partition("\n")[2].lstrip()
+        below = _BELOW.search(text, at, ends)
         if not below or is_part(title, surely=few or beside[above] > 2):
             continue
         number = re.match(r"\d+(?:\.\d+)*", title)
         level = max(2, (above.level if above else 0) + 1 + (number[0].count(".") if number else 0))
-        found.append(Heading(at, 1 if not text[:at].strip() else min(6, level), title))
-        labels += found[-1:] if not few and re.match(r"1[.)] ", below) and len(title.split()) < 3 else []
+        found.append(Heading(at, 1 if at == begins else min(6, level), title))
+        labels += found[-1:] if not few and re.match(r"1[.)] ", below[1]) and len(title.split()) < 3 else []
     return [heading for heading in found if heading not in labels or len(labels) == 1]
 
 
@@ -172,22 +174,24 @@ def _loose(lines: Sequence[str], known: Sequence[Heading], short: bool, markdown
     taken = {heading.start for heading in known}
     titles: list[Heading] = []
     asked: list[Heading] = []
-    start, level = 0, 3
+    full = [line for line in lines if line.strip()]
+    start, level, nth = 0, 3, -1
     for i, line in enumerate(lines):
-        at, start = start, start + len(line) + 1
-        below = next((rest for rest in lines[i + 1 :] if rest.strip()), "")
-        if at in taken or not below or (i > 0 and lines[i - 1].strip()):
+        at, start, nth = start, start + len(line) + 1, nth + bool(line.strip())
+        if at in taken or not line.strip() or nth == len(full) - 1 or (i > 0 and lines[i - 1].strip()):
             continue
         if _QUESTION.match(line):
             asked.append(Heading(at, 6, line.strip()))
         elif _alone(lines, i) and (number := _NUMBERED.match(line)):
-            if not _listed(lines, i, number[1]) and not (markdown and below[0] == " "):
+            near = [*full[max(0, nth - 1) : nth], full[nth + 1]]
+            same = re.compile(r"\d+" + r"\.\d+" * number[1].count(".") + r"[.)]? ")  # of a list
+            if not any(map(same.match, near)) and not (markdown and near[-1][0] == " "):
                 level = 3 + number[1].count(".")
                 titles.append(Heading(at, level, line.strip()))
                 level += 1
         elif short and _alone(lines, i) and _TITLED.match(line):
             titles.append(Heading(at, level, line.strip()))
-    first = [line.strip() for line in lines if line.strip()][:2]
+    first = [line.strip() for line in full[:2]]
     if len(titles) > 2 and first == [heading.title for heading in titles[:2]] and not _NUMBERED.match(first[0]):
         titles[0] = Heading(titles[0].start, 1, titles[0].title)
     several = len(asked) > 1 or (asked and any(heading.level == 6 for heading in known))
@@ -199,13 +203,6 @@ def _alone(lines: Sequence[str], i: int) -> bool:
     return not "".join([*lines[max(0, i - 1) : i], *lines[i + 1 : i + 2]]).strip()
 
 
-def _listed(lines: Sequence[str], i: int, number: str) -> bool:
-    """Whether a line with a number is an item: the text above or below it has one of as many parts."""
-    near = (next(filter(str.strip, part), "") for part in (reversed(lines[:i]), lines[i + 1 :]))
-    same = (re.match(r"(\d+(?:\.\d+)*)[.)]? ", line) for line in near)
-    return any(match is not None and match[1].count(".") == number.count(".") for match in same)
-
-
 def _without_calls(lines: Sequence[str], found: Sequence[Heading]) -> tuple[Heading, ...]:
     """The headings in order, without a call right below another that it is the call of, unless more calls follow."""
     text, out = "\n".join(lines), list[Heading]()
@@ -213,7 +210,7 @@ def _without_calls(lines: Sequence[str], found: Sequence[Heading]) -> tuple[Head
     for n, heading in enumerate(marks):
         after = marks[n + 1] if n + 1 < len(marks) else None
         above = text[marks[n - 1].start : heading.start].strip() if n else ""
-        is_call = _CALL.match(heading.title) and not _marked(text[heading.start :].partition("\n")[0], 0)
+        is_call = _CALL.match(heading.title) and not _marked(text[heading.start : text.find("\n", heading.start)], 0)
         if not (is_call and above and "\n" not in above) or (after and _CALL.match(after.title)):
             out.append(heading)
     return tuple(out)

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
 
 from copilot.types import Heading
@@ -17,8 +17,9 @@ _ALWAYS = (
     r"(?:(?:request|response|query|path|body|url|uri|header|return|input|output|form|error|status|http|optional|"
     r"required|common|key|main|important|payload|example|\d{3}) ?)*(?:parameters?|arguments?|options|fields?|body|"
     r"headers?|values?|responses?|request|returns?|results?|attributes|properties|examples?|notes?|remarks|description|"
-    r"syntax|synopsis|usage)|key points|(?:short )?summary|how (?:it|this) works|(?:simple |plain )?explanation|steps|"
-    r"step by step|what (?:it|this) does|why (?:it|this) matters|in (?:short|plain words|simple terms)"
+    r"syntax|synopsis|usage)|key points|(?:short )?summary|how (?:it|this) works|what happens next|steps|step by step|"
+    r"(?:simple |plain )?explanation|what (?:it|this) does|why (?:it|this) matters|"
+    r"in (?:short|plain words|simple terms)"
 )
 _MOSTLY = (  # such a title may also be a topic of its own
     rf"{_ALWAYS}|(?:(?:common|typical|frequent|known|usual|error|status|http|response|important|best|good|main) ?)*"
@@ -59,31 +60,32 @@ def entries(headings: Sequence[Heading]) -> list[int]:
     A title that may be a topic too, such as "Errors", is a part where most headings beside it are parts. What stands
     right below the document's title is none, unless it opens with a summary and all beside it are parts.
     """
-    above, beside = _tree(headings)
+    above = _above(headings)
+    level = [(parent, heading.level) for parent, heading in zip(above, headings, strict=True)]
+    maybe = [is_part(heading.title) for heading in headings]
+    beside, parts = Counter(level), Counter(key for key, part in zip(level, maybe, strict=True) if part)
     only = bool(headings) and headings[0].level == 1 and sum(heading.level == 1 for heading in headings) == 1
+    told = only and any(_OPENS.fullmatch(bare(heading.title)) for heading in headings[1:2])
     out: list[int] = []
     for n, heading in enumerate(headings):
-        parent = above[n]
+        parent, key = above[n], level[n]
         part = STEP.match(heading.title) is not None
-        if parent >= 0 and not part and is_part(heading.title):
-            titles = [headings[k].title for k in beside[parent] if headings[k].level == heading.level]
-            parts = sum(map(is_part, titles))
+        if parent >= 0 and not part and maybe[n]:
             if only and parent == 0:
-                part = len(titles) == parts > 2 and _OPENS.fullmatch(bare(titles[0])) is not None
+                part = told and beside[key] == parts[key] > 2
             else:
-                part = is_part(heading.title, surely=True) or 2 * parts > len(titles)
+                part = is_part(heading.title, surely=True) or 2 * parts[key] > beside[key]
         out.append(n if not part else out[parent] if parent >= 0 else -1)
     return out
 
 
-def _tree(headings: Sequence[Heading]) -> tuple[list[int], dict[int, list[int]]]:
-    """The number of the heading above each, -1 for none, and the numbers of those right below each."""
-    above: list[int] = []
-    beside: dict[int, list[int]] = defaultdict(list)
+def _above(headings: Sequence[Heading]) -> list[int]:
+    """The number of the heading that each is below; -1 for none."""
+    out: list[int] = []
     path: list[int] = []
     for n, heading in enumerate(headings):
-        path = [k for k in path if headings[k].level < heading.level]
-        above.append(path[-1] if path else -1)
-        beside[above[n]].append(n)
+        while path and headings[path[-1]].level >= heading.level:
+            path.pop()
+        out.append(path[-1] if path else -1)
         path.append(n)
-    return above, beside
+    return out
