@@ -2,6 +2,7 @@
 
 import hashlib
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from copilot.errors import CopilotError
 from copilot.knowledge.chunks import split
 from copilot.knowledge.documents import find_files, load_document, load_documents
 from copilot.knowledge.headings import markdown_headings, text_headings
+from copilot.types import Heading
 
 
 def write(folder: Path, **files: str | bytes) -> Path:
@@ -317,6 +319,73 @@ def test_the_questions_of_an_faq_are_headings() -> None:
     assert [h.title for h in markdown_headings("**May I?**\n\nYes.\n\n**No?** Text.\n")] == ["May I?"]
     assert [(h.level, h.title) for h in markdown_headings(text)] == wanted
     assert [(h.level, h.title) for h in text_headings(text.removeprefix("# FAQ"))] == wanted[1:]
+
+
+def marked(text: str, read: Callable[[str], tuple[Heading, ...]] = markdown_headings) -> list[tuple[int, str]]:
+    return [(heading.level, heading.title) for heading in read(text)]
+
+
+def test_a_line_in_bold_that_is_a_paragraph_is_a_heading() -> None:
+    text = "# Athena\n\n**Why so?**\n\nIt is.\n\n**POST /v1/ask**\n\nAsks.\n\n**E42 – Jam**\n\nOpen.\n\n"
+    text += "**3. Refunds**\n\nPaid.\n\n**3.1 In parts**\n\nTwice.\n\n**Troubleshooting**\n\nWait.\n"
+    wanted = [(2, "POST /v1/ask"), (2, "E42 – Jam"), (2, "3. Refunds"), (3, "3.1 In parts"), (2, "Troubleshooting")]
+    assert marked(text) == [(1, "Athena"), (6, "Why so?"), *wanted]
+    below = "# A\n\nx\n\n## B\n\nx\n\n**Ageing**\n\nx\n\n## C\n\nx\n"
+    assert marked(below) == [(1, "A"), (2, "B"), (3, "Ageing"), (2, "C")]
+    assert marked("**Athena**\n\nAll of it.\n\n__Settings__\n\nx\n") == [(1, "Athena"), (2, "Settings")]
+
+
+NO_TITLES = ("Note", "Warning:", "Step 2: Open it", "Example", "Request", "It is shut.", "Parameters", "Never open it")
+
+
+@pytest.mark.parametrize("line", [*NO_TITLES, "Last updated 3 May", "Table 2", "and so on", "One**, **two"])
+def test_other_lines_in_bold_are_no_headings(line: str) -> None:
+    assert marked(f"# A\n\nx\n\n**{line}**\n\ny\n") == [(1, "A")]
+
+
+def test_labels_in_bold_are_no_headings() -> None:
+    assert marked("# A\n\n**Depot**\nA house.\n\n**Crate** It is shut.\n\n**Last**\n") == [(1, "A")]
+    twice = "## One\n\n**What to do**\n\nx\n\n**Odd**\n\nx\n\n## Two\n\n**What to do**\n\nx\n\n**Odd**\n\nx\n"
+    assert marked(twice) == [(2, "One"), (2, "Two")]
+    procedures = "# A\n\n## Put it in\n\n**Windows**\n\n1. Run it.\n\n**macOS**\n\n1. Drag it.\n"
+    assert marked(procedures) == [(1, "A"), (2, "Put it in")]
+    call = "# A\n\n## Ask\n\n**`POST /ask`**\n\nAsks.\n\n## Tell\n\nx\n"
+    assert marked(call) == [(1, "A"), (2, "Ask"), (2, "Tell")]
+    several = "# A\n\n## Ask\n\n**POST /ask**\n\nAsks.\n\n**GET /ask**\n\nTells.\n"
+    assert marked(several) == [(1, "A"), (2, "Ask"), (3, "POST /ask"), (3, "GET /ask")]
+
+
+def test_markdown_without_headings_has_those_of_plain_text() -> None:
+    text = "1. Introduction\n\nIt works.\n\n2. Depot\n\n2.1 Seal a crate (once)\n\nPOST /crates\n\nIt is shut.\n\n"
+    text += "Common problems\n\nNone.\n\n3. Questions\n\nIs it safe?\nYes.\n\nMay I?\nNo.\n\n```\n\n4. Code\n\n```\n"
+    wanted = [(3, "1. Introduction"), (3, "2. Depot"), (4, "2.1 Seal a crate (once)"), (5, "Common problems")]
+    assert marked(text) == [*wanted, (3, "3. Questions"), (6, "Is it safe?"), (6, "May I?")]
+    assert marked(f"Works - Manual (draft)\n\n{text}")[:2] == [(1, "Works - Manual (draft)"), wanted[0]]
+    assert marked(f"# Works\n\n{text}")[:3] == [(1, "Works"), *wanted[:2]], "one title"
+    assert marked(f"# Works\n\n## Depot\n\n{text}") == [(1, "Works"), (2, "Depot")]
+    assert marked("Do this:\n\n1. Open it\n\n2. Shut it\n\n3. Go home\n\nDone.\n") == []
+    assert marked("1. Open it\n\n   Wide.\n\n2. Shut it\n\n   Well.\n") == []
+
+
+def test_headings_below_front_matter_stand_where_their_lines_do() -> None:
+    text = "---\ntitle: Depot\n---\n\n1. Crates\n\nThey are shut.\n\n```\ncode\n```\n\n2. Boxes\n\nThey are open.\n"
+    found = markdown_headings(text)
+    assert [text[heading.start :].partition("\n")[0] for heading in found] == ["1. Crates", "2. Boxes"]
+
+
+def test_headings_of_html_and_asciidoc() -> None:
+    text = "<h1 align=\"center\">The <i>Depot</i></h1>\n\n<h2>Crates</h2>\n\n== Boxes ==\n\n=== Seal\n\n== no\n"
+    assert marked(text) == [(1, "The Depot"), (2, "Crates"), (2, "Boxes"), (3, "Seal")]
+    assert marked("== Boxes\n\nText.\n\n=== Seal it\n\nMore.\n", text_headings) == [(2, "Boxes"), (3, "Seal it")]
+    assert marked("# Rename # {#rename}\n## C# ##\n") == [(1, "Rename"), (2, "C#")]
+    folded = "<details><summary>May I?</summary>\n\nYes.\n\n</details>\n<details open> <summary><b>Why?</b></summary>\n"
+    assert marked(folded) == [(6, "May I?"), (6, "Why?")]
+
+
+def test_a_question_without_its_mark_among_others() -> None:
+    text = "Q: Is it free?\nA: Yes.\n\nHow do I sign out?\nPress it.\n\nIs this one\nof two lines?\n\nWell.\n"
+    assert marked(text, text_headings) == [(6, "Is it free?"), (6, "How do I sign out?")]
+    assert marked("Is it free?\nYes.\n\nNothing else.\n", text_headings) == []
 
 
 def test_markdown_headings_outside_code() -> None:

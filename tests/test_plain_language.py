@@ -9,7 +9,7 @@ from tiny_lm import hit, response
 from tiny_project import make_project
 
 from copilot.answering.extractive import extractive
-from copilot.answering.glossary import LONGEST, Explaining, Term, explained, read_glossary
+from copilot.answering.glossary import LONGEST, Explaining, Term, explained, is_glossary, read_glossary
 from copilot.config import SECTIONS, SYSTEM, AnswerPart, Chunks, Documents, Prompt
 from copilot.config_file import load_config
 from copilot.errors import CopilotError
@@ -88,6 +88,14 @@ def test_terms_in_the_order_of_their_first_use() -> None:
         ("Webhook", "a call"),
         ("Token", "a key"),
     )
+
+
+def test_what_a_glossary_may_be_called() -> None:
+    for title in ("10. 📖 Glossary", "Glossary of terms", "Key terms", "1.2 Common terms", "Glossary & abbreviations"):
+        assert is_glossary(title), title
+        assert [term.name for term in read_glossary([chunk(f"## {title}\n\n- **Wind** – moves\n", title)])] == ["Wind"]
+    for title in ("Terms of use", "Payment terms", "Glossary settings", "10."):
+        assert not is_glossary(title), title
 
 
 def test_a_glossary_explains_the_documents_of_its_folder() -> None:

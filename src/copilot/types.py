@@ -50,13 +50,22 @@ class Chunk:
     start: int  # characters
     end: int  # characters, exclusive
     text: str
+    entry: str | None = None  # heading path of the entry that it is of; None where it is one by itself
 
     @property
     def header(self) -> str:
         """Document title and heading path, said once when the first heading is the title."""
-        if not self.heading or self.heading == self.title:
+        return self._titled(self.heading)
+
+    @property
+    def whole(self) -> str:
+        """The header of its entry, which parts such as "Parameters" share with what they are of."""
+        return self._titled(self.heading if self.entry is None else self.entry)
+
+    def _titled(self, path: str) -> str:
+        if not path or path == self.title:
             return self.title
-        return self.heading if self.heading.startswith(self.title + " › ") else f"{self.title} › {self.heading}"
+        return path if path.startswith(self.title + " › ") else f"{self.title} › {path}"
 
     @property
     def passage(self) -> str:

@@ -17,6 +17,7 @@ from random import Random
 from words import ATTRS, NOUNS, ident, invent
 
 from copilot.answering.extractive import compose
+from copilot.knowledge.parts import is_part
 from copilot.types import Chunk, Hit
 
 MOST = (2, 5, 5, 3)  # lines of each section
@@ -47,7 +48,10 @@ def bodies(row: int, places: tuple[int, ...]) -> tuple[str, ...] | None:
 def chunk(n: int, heading: str, text: str) -> Chunk:
     """A passage as the n-th of its document; `chunk.start // APART` is n."""
     title, _, path = heading.partition(" › ")
-    return Chunk("page.md", title, path, None, n * APART, n * APART + len(text), text)
+    above = path.split(" › ")
+    while len(above) > 1 and is_part(above[-1]):
+        above.pop()
+    return Chunk("page.md", title, path, None, n * APART, n * APART + len(text), text, " › ".join(above))
 
 
 Drawn = tuple[str, list[list[str]], list[int], tuple[str, ...] | None]

@@ -5,9 +5,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from copilot.answering.refusal import SAID
+from copilot.knowledge.parts import bare
 from copilot.types import Chunk, Citation, Hit
 
-_TITLE = re.compile(r"(?:glossary|terminology|definitions|(?:list of |key )?terms)(?: of terms)?", re.I)
+_KINDS = (
+    r"(?:glossary|terminology|vocabulary|definitions|abbreviations|acronyms|"
+    r"(?:(?:list of|the|key|common|important|basic|technical|main) )*terms)"
+)
+_TITLE = re.compile(
+    rf"(?:{_KINDS}(?: of (?:key |technical )?terms| explained)?(?:(?:,| and| &) {_KINDS})?|words you will hear)", re.I
+)
 _TERM = r"(?!\s)[^:|*`\n]{2,40}?"
 _MARK = r"(?:\*\*|__|`)?"
 _BETWEEN = rf"(?:[ \t]*:{_MARK}[ \t]+|[ \t]+[–—-][ \t]+|[ \t]*\n:[ \t]+)"
@@ -26,7 +33,7 @@ class Term:
 
 
 def read_glossary(chunks: Iterable[Chunk]) -> tuple[Term, ...]:
-    """The terms of every part whose heading or title says Glossary, Terms, Terminology or Definitions.
+    """The terms of every part whose heading or title says Glossary, Terms, Terminology, Definitions or the like.
 
     A term is a heading below it, a row of a table, or the beginning of a line up to a colon or a dash. The first
     explanation of a term in a folder counts; it ends with its first sentence where it is longer than LONGEST
@@ -35,11 +42,12 @@ def read_glossary(chunks: Iterable[Chunk]) -> tuple[Term, ...]:
     found: dict[tuple[str, str], Term] = {}
     for chunk in chunks:
         path = chunk.heading.split(" › ") if chunk.heading else [chunk.title]
-        level = next((i for i, title in enumerate(path) if _TITLE.fullmatch(title.strip())), None)
+        level = next((i for i, title in enumerate(path) if is_glossary(title)), None)
         if level is None:
             continue
         if len(path) > level + 1:
-            body = "\n".join(line for line in chunk.text.splitlines() if not line.startswith("#"))
+            lines = chunk.text.splitlines()
+            body = "\n".join(line for line in lines if not line.startswith("#") and line.strip("*_ ") != path[-1])
             pairs = [(path[-1], " ".join(body.split()))]
         else:
             pairs = terms(path[-1], chunk.text)
@@ -51,8 +59,8 @@ def read_glossary(chunks: Iterable[Chunk]) -> tuple[Term, ...]:
 
 
 def is_glossary(title: str) -> bool:
-    """Whether a heading says Glossary, Terms, Terminology or Definitions."""
-    return _TITLE.fullmatch(title.strip()) is not None
+    """Whether a heading says Glossary, Terms, Terminology, Definitions or the like."""
+    return _TITLE.fullmatch(bare(title)) is not None
 
 
 def terms(title: str, text: str) -> list[tuple[str, str]]:

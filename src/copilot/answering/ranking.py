@@ -6,30 +6,25 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from copilot.answering.entries import read_entry
 from copilot.answering.entry import Entry, join
 from copilot.answering.glossary import is_glossary
 from copilot.answering.identifiers import in_text, nameable, supported
 from copilot.knowledge.lexical import COMMON
+from copilot.knowledge.parts import STEP, tells
 from copilot.types import Chunk, Hit
 
 SHAPED = re.compile(r"(?!(?:[A-Z][a-z]+|[a-z]+|[A-Z]+|\d+)$)\S+(?: /\S+)?$")  # a name that no plain word looks like
 _WORD = re.compile(r"[A-Za-z][a-z]+|[A-Z]+(?![a-z])|\d+")
 _ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e|ly)$")
-_PART = re.compile(
-    r"(?:(?:request|response|query|path|body|url|uri|header|return|input|output|form|error|status|http|optional|"
-    r"required|common|\d{3}) ?)*(?:parameters?|arguments?|options|fields?|body|headers?|values?|errors?|codes?|"
-    r"responses?|request|returns?|results?|attributes|properties|examples?|notes?|remarks|limits|permissions|"
-    r"description|syntax|synopsis|usage)",
-    re.I,
-)
+_BEFORE = re.compile(r"(?:</?\w+[^<>]*>|\?\?\?\+? \w+ \"|[#*=\s])*")  # the title of a section
 _ASKED = re.compile(r"(?:Q|Question)(?: ?\d+)?[:.][*_]* *")  # before the title of a question
+_AFTER = re.compile(r"\A(?:\*\*|__|[ \t]+[#=]+|[ \t]*\{[^{}\n]*\}|</\w+>|\")*[ \t]*(?=\n|$)")  # the title of a section
 _FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*).*$", re.M)
 _RULE = re.compile(r"^\|(?: ?:?-+:? ?\|)+[ \t]*$", re.M)  # below the titles of a table
 _TITLES = re.compile(r"^\|.*\|[ \t]*\n\|(?: ?:?-+:? ?\|)+[ \t]*\n", re.M)
-_STEP = re.compile(r"(?:step|schritt) (\d{1,2})\b[:.) –—-]*(.*)", re.I)  # a heading
 _COMPARES = re.compile(
     r"\bwhich (?:one )?of (?:the|these|those) two\b|\bwhat differs\b|\bdifferences? between\b|\bversus\b|\bvs\b|"
     r"\bcompared? (?:to|with)\b|\bdiffers? from\b|\bthe same as\b|^[^,.:]+ or [^,.:]+: ",
@@ -131,7 +126,7 @@ def focused(question: str, hits: Sequence[Hit], of_document: Callable[[str], lis
         return list(hits)
     other = rival(asked, found, hits)
     of_document = lru_cache(of_document)  # which looks through the whole index
-    first = [*_opening(found, of_document), *_titles(found, of_document), *_steps(found, of_document)]
+    first = [*_opening(found, of_document), *_titles(found, of_document), *_rest(found, of_document, len(hits))]
     own = [*dict.fromkeys([*first, *found.hits]), *(_opening(other, of_document) if other else ())]
     return [*own, *(hit for hit in hits if hit not in own)][: len(hits)]
 
@@ -154,28 +149,18 @@ def _titles(found: Found, of_document: Callable[[str], list[Hit]]) -> list[Hit]:
     return [hit for hit in same if hit.chunk.start < first.start and _RULE.search(hit.chunk.text)][-1:]
 
 
-def _steps(found: Found, of_document: Callable[[str], list[Hit]]) -> list[Hit]:
-    """All passages of an entry whose steps have headings of their own, one of which was found, or which leads over."""
+def _rest(found: Found, of_document: Callable[[str], list[Hit]], room: int) -> list[Hit]:
+    """All passages of an entry in steps, each below a heading; and, where there is room, of one that parts tell."""
     entry = _place(found.hits[0])
     whole = [hit for hit in of_document(entry[0]) if _place(hit) == entry]
-    return whole if sum(bool(_STEP.match(hit.chunk.header.rpartition(" › ")[2])) for hit in whole) > 1 else []
+    titles = [title for title, _ in groupby(hit.chunk.header.rpartition(" › ")[2] for hit in whole)]
+    told = any(map(tells, titles[1:])) or (whole[0].chunk.header != entry[1] and len(titles) > 1)
+    return whole if sum(bool(STEP.match(title)) for title in titles) > 1 or (told and len(whole) <= room) else []
 
 
 def _place(hit: Hit) -> tuple[str, str]:
-    """The entry of a hit: its document, and its heading path without parts of an entry such as "Request body"."""
-    return hit.chunk.document, _whole(hit.chunk.header)
-
-
-def _whole(header: str) -> str:
-    """The heading path of the whole entry: without "Step 2: ...", and without parts such as "Request body".
-
-    The latter stay right below the title.
-    """
-    path = header.split(" › ")
-    path = path[:-1] if len(path) > 1 and _STEP.match(path[-1]) else path
-    while len(path) > 2 and _PART.fullmatch(path[-1].strip("#¶: ")):
-        path.pop()
-    return " › ".join(path)
+    """The entry of a hit: its document, and the header of the whole that a part such as "Request body" is of."""
+    return hit.chunk.document, hit.chunk.whole
 
 
 def stems(text: str) -> list[str]:
@@ -198,15 +183,16 @@ def _read(chunks: tuple[Chunk, ...]) -> Entry:
 
 def _section(chunks: Sequence[Chunk]) -> Entry:
     title = chunks[0].header.rpartition(" › ")[2]
-    begun = _ASKED.sub("", chunks[0].text.lstrip("#* "), count=1)
+    begun = _ASKED.sub("", _BEFORE.sub("", chunks[0].text, count=1), count=1)
+    begun = begun if begun.startswith(title) else begun.removeprefix("__")
     begins = begun.startswith(title)
-    text = begun.removeprefix(title) if begins else _opened(chunks[0].text)
+    text = _AFTER.sub("", begun.removeprefix(title), count=1) if begins else _opened(chunks[0].text)
     for before, chunk in pairwise(chunks):
         apart = chunk.start > before.end
         titles = _TITLES.findall(text) if apart and chunk.text.startswith("|") and not _RULE.search(chunk.text) else []
         text += _closed(text) + "".join(titles[-1:]) if apart else ""
         text += _opened(chunk.text) if apart else chunk.text[max(0, before.end - chunk.start) :]
-    if step := _STEP.match(title):
+    if step := STEP.match(title):
         named = f"{step[2].rstrip(' .:')}.\n\n" if step[2] else ""
         below = "\n".join(f"   {line}" for line in f"{named}{text.strip()}\n".splitlines())
         return read_entry(f"{step[1]}. {below.strip()}\n", True, chunks[0].header, True)

@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 
 from copilot.config import Chunks
+from copilot.knowledge.parts import entries
 from copilot.types import Chunk, Document
 
 _FIRST, _ROOM = 0x20000, 0xE0000  # code points that stand for positions in `_spans`
@@ -16,13 +17,13 @@ def split(document: Document, config: Chunks) -> Iterator[Chunk]:
     splitter = RecursiveCharacterTextSplitter(
         chunk_size=config.size, chunk_overlap=config.overlap, strip_whitespace=True
     )
-    pieces = [(start, heading, document.text[start:end]) for start, end, heading in _sections(document)]
-    told = [piece for piece in pieces if _has_text(piece[2], piece[1])]
-    for start, heading, body in told or pieces:  # a document of headings alone is kept: they are all it says
+    pieces = [(start, heading, entry, document.text[start:end]) for start, end, heading, entry in _sections(document)]
+    told = [piece for piece in pieces if _has_text(piece[3], piece[1])]
+    for start, heading, entry, body in told or pieces:  # a document of headings alone is kept: they are all it says
         for first, last in _spans(body, splitter.split_text):
             at, text = start + first, body[first:last]
             page = bisect_right(document.page_starts, at) if document.page_starts else None
-            yield Chunk(document.path, document.title, heading, page, at, at + len(text), text)
+            yield Chunk(document.path, document.title, heading, page, at, at + len(text), text, entry)
 
 
 def _spans(body: str, split_text: Callable[[str], list[str]]) -> Iterator[tuple[int, int]]:
@@ -40,16 +41,18 @@ def _spans(body: str, split_text: Callable[[str], list[str]]) -> Iterator[tuple[
             yield at, end
 
 
-def _sections(document: Document) -> Iterator[tuple[int, int, str]]:
-    """(start, end, heading path) of each piece between two headings."""
+def _sections(document: Document) -> Iterator[tuple[int, int, str, str]]:
+    """(start, end, heading path, that of the entry it is of) of each piece between two headings."""
     marks = document.headings
     if not marks or marks[0].start > 0:
-        yield 0, marks[0].start if marks else len(document.text), ""
+        yield 0, marks[0].start if marks else len(document.text), "", ""
     path: list[tuple[int, str]] = []
-    for i, mark in enumerate(marks):
+    paths = {-1: ""}
+    for i, (mark, entry) in enumerate(zip(marks, entries(marks), strict=True)):
         path = [(level, title) for level, title in path if level < mark.level] + [(mark.level, mark.title)]
+        paths[i] = " › ".join(title for _, title in path)
         end = marks[i + 1].start if i + 1 < len(marks) else len(document.text)
-        yield mark.start, end, " › ".join(title for _, title in path)
+        yield mark.start, end, paths[i], paths[entry]
 
 
 def _has_text(body: str, heading: str) -> bool:
