@@ -12,6 +12,7 @@ from copilot.answering.entries import read_entry
 from copilot.answering.entry import Entry, join
 from copilot.answering.glossary import is_glossary
 from copilot.answering.identifiers import in_text, nameable, supported
+from copilot.knowledge.asking import plain
 from copilot.knowledge.lexical import COMMON
 from copilot.types import Chunk, Hit
 
@@ -78,7 +79,8 @@ class Found:
 
 
 def read_question(question: str, hits: Sequence[Hit]) -> Asked:
-    """What is asked, its words weighed by log(1 + n / hits that hold it) (Sparck Jones 1972)."""
+    """What is asked, its words weighed by log(1 + n / hits that hold it) (Sparck Jones 1972); no words of asking."""
+    question = plain(question)
     df = Counter(word for hit in hits for word in stems(hit.chunk.passage))
     quoted = [match[1] or match[2] for match in _QUOTED.finditer(question)]
     names = [name for name in (*nameable(question), *in_text(question)) if SHAPED.match(name)]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from copilot.config import Retriever
+from copilot.knowledge.asking import plain
 from copilot.knowledge.index import Index
 from copilot.knowledge.late import late_encoder
 from copilot.types import Hit
@@ -48,7 +49,7 @@ class IndexRetriever:
 
     def __call__(self, question: str) -> list[Hit]:
         """The hits of one question; whatever ranks them, their score is the cosine."""
-        hits, of_document = self._found(question)
+        hits, of_document = max(map(self._found, wordings(question)), key=lambda found: _fit(found[0]))
         return self.order(question, hits, of_document)
 
     def _found(self, question: str) -> tuple[list[Hit], OfDocument]:
@@ -83,10 +84,15 @@ class IndexRetriever:
     def evidence(self, question: str) -> tuple[float, ...]:
         """How much of the question the nearest chunk answers, by the reranker and late interaction.
 
+        Of a question with words of asking, what is higher: as it was asked, or without them.
+
         Without both: (highest cosine of any chunk, share of the question's words that the documents hold).
         """
+        return max(map(self._evidence, wordings(question)))
+
+    def _evidence(self, question: str) -> tuple[float, ...]:
         if self.reranker is not None:
-            return (max(hit.fit for hit in self._found(question)[0]),)
+            return (_fit(self._found(question)[0]),)
         vector, tokens = self._encoded(question)
         cosines = self.index.cosines(vector)
         if tokens is None or not self.index.tokens:
@@ -96,7 +102,8 @@ class IndexRetriever:
 
     def embed(self, questions: Sequence[str], batch_size: int) -> None:
         """Embed many questions ahead, `batch_size` in one request to a provider."""
-        wanted = list(dict.fromkeys(question for question in questions if question not in self.known))
+        asked = [wording for question in questions for wording in wordings(question)]
+        wanted = list(dict.fromkeys(wording for wording in asked if wording not in self.known))
         for at in range(0, len(wanted), batch_size):
             part = wanted[at : at + batch_size]
             if late := late_encoder(self.embeddings):
@@ -109,8 +116,17 @@ class IndexRetriever:
         if question not in self.known:
             if len(self.known) >= REMEMBERED:
                 del self.known[next(iter(self.known))]
-            self.embed([question], 1)
+            self.embed([question], 2)
         return self.known[question]
+
+
+def wordings(question: str) -> tuple[str, ...]:
+    """What is looked up for a question: itself, and without the words of asking where it has any."""
+    return tuple(dict.fromkeys((question, plain(question))))
+
+
+def _fit(hits: Sequence[Hit]) -> float:
+    return max((hit.fit for hit in hits), default=0.0)
 
 
 def ranked(cosines: "NDArray[np.float32]", lexical: "NDArray[np.float32]", weight: float) -> "NDArray[np.int64]":
