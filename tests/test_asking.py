@@ -50,8 +50,10 @@ def test_what_a_question_asks_for_alone() -> None:
     assert subject("What does the error E-NET1 mean?", COMMON) == ("E-NET1",)
     assert subject("What is the purpose of the field capture_method?", COMMON) == ("capture_method",)
     assert subject("DELETE /v3/labels", COMMON) == ("DELETE /v3/labels",)
-    assert subject("How do I fix E-NET2 printer jams?", COMMON) == ("E-NET2", "printer", "jams")
+    assert subject("How do I fix E-NET2 printer jams?", COMMON) == ("fix", "E-NET2", "printer", "jams")
     assert subject("What is the API?", COMMON) == ()
+    assert subject("How do I fix E-NET1?", COMMON) == ("E-NET1",)
+    assert subject("How do I handle returns?", COMMON) == ("handle", "returns")
 
 
 def test_a_name_has_a_shape_of_its_own() -> None:

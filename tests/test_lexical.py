@@ -173,6 +173,14 @@ def test_the_words_of_asking_lower_no_evidence(liked: str) -> None:
     assert evidence == hits[0].fit > retrieve.evidence("Explain the import")[0]
 
 
+@pytest.mark.parametrize("name", ["--in", "What does --in do?", "the dry option"])
+def test_a_name_asked_for_alone_is_found_where_it_is_explained(name: str) -> None:
+    texts = [*PASSAGES, "Move\nIt moves `--in` there. Dry, dry.", "Sort\n| `--in` | The folder. |\n| `dry` | Where. |"]
+    chunks = [Chunk("a.md", "A", "A", None, 0, len(text), text) for text in texts]
+    retrieve = IndexRetriever(Index.build(chunks, Constant(), 2), Constant(), Retriever(k=1))
+    assert retrieve(name)[0].chunk.text == texts[-1]
+
+
 def test_a_question_is_embedded_once_and_not_kept_for_ever() -> None:
     retrieve, embedder = retriever(k=1)
     retrieve("rotate")

@@ -25,6 +25,10 @@ ASKING = frozenset(
         "variable wanna wat whats wheres whos wont word words work works would wouldnt years yes",
     )
 )
+# Of these, what is done with a thing: "Fix E-NET1" asks for the name, "handle a return" for more than the noun.
+_DONE = frozenset(
+    re.findall(r"\w+", "ask call fix handle receive received resolve say says set sets setup show shows solve try")
+)
 _SORT = (
     r"(?:(?:api|request|response|query|path|body|http|config(?:uration)?|command[- ]line) )?"
     r"(?:endpoint|parameter|param|field|setting|option|flag|header|property|attribute|argument|variable)"
@@ -99,9 +103,10 @@ def subject(question: str, common: frozenset[str]) -> tuple[str, ...]:
 
     `X-Key` and `GET /x` are one word; in "What does the error E-NET1 mean?" only `E-NET1` is left.
     """
-    words = [word.rstrip(".:") for word in _TOKEN.findall(plain(question))]
-    known = ASKING | common
-    return tuple(dict.fromkeys(word for word in words if len(word) > 1 and word.lower() not in known))
+    found = dict.fromkeys(word.rstrip(".:") for word in _TOKEN.findall(plain(question)))
+    words = [word for word in found if len(word) > 1 and word.lower() not in common]
+    things = tuple(word for word in words if word.lower() not in ASKING)
+    return things if all(map(is_name, things)) else tuple(w for w in words if w.lower() not in ASKING - _DONE)
 
 
 def is_name(word: str) -> bool:

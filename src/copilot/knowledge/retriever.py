@@ -4,6 +4,7 @@ Chunks are ranked by cosine and words; of the first, token by token where the in
 reranker where there is one.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from copilot.config import Retriever
-from copilot.knowledge.asking import plain
+from copilot.knowledge.asking import is_name, plain, subject
 from copilot.knowledge.index import Index
 from copilot.knowledge.late import late_encoder
+from copilot.knowledge.lexical import COMMON
 from copilot.types import Hit
 
 if TYPE_CHECKING:
@@ -57,14 +59,15 @@ class IndexRetriever:
         cosines = self.index.cosines(vector)
         lexical = self.index.lexical.scores(question)
         weight = WEIGHTS[self.config.mode]
-        order = ranked(cosines, lexical, weight)
+        fused = _fused(cosines, lexical, weight) + self._called(question)
+        order = _best_first(fused, cosines)
         late: dict[int, float] = {}
         if tokens is not None and self.index.tokens and self.config.mode == "hybrid":
             first, rest = order[:REREAD], order[REREAD:]
             found = self.index.tokens.scores(tokens, cosines, first)
             late = dict(zip(first.tolist(), found.tolist(), strict=True))
-            fused = _fused(cosines, lexical, weight)[first] + LATE * _spread(found)
-            order = np.concatenate([first[_best_first(fused, cosines[first])], rest])
+            nearest = _best_first(fused[first] + LATE * _spread(found), cosines[first])
+            order = np.concatenate([first[nearest], rest])
 
         def hit(row: int) -> Hit:
             return Hit(self.index.chunks[row], float(cosines[row]), late.get(row))
@@ -73,6 +76,17 @@ class IndexRetriever:
             return [hit(row) for row, chunk in enumerate(self.index.chunks) if chunk.document == path]
 
         return self._reranked(question, [hit(row) for row in order[: self.config.k].tolist()]), of_document
+
+    def _called(self, question: str) -> "NDArray[np.float32]":
+        """Where a name is asked for alone, 1 for a passage that holds it, and 1 if a line begins with it, as a row."""
+        alone = subject(question, COMMON)
+        if len(alone) != 1:
+            return np.zeros(len(self.index.chunks), dtype=np.float32)
+        name = re.escape(alone[0])
+        row = re.compile(rf"^[^\w\n]*?{name}[`*\"]*\s*(?:[|:–—]|-\s|$)", re.M | re.I)
+        held = re.compile(rf"(?<![\w-]){name}(?![\w-])" if is_name(alone[0]) else "(?!)")
+        texts = [chunk.passage for chunk in self.index.chunks]
+        return np.array([bool(row.search(text)) + bool(held.search(text)) for text in texts], dtype=np.float32)
 
     def _reranked(self, question: str, hits: list[Hit]) -> list[Hit]:
         if self.reranker is None:
