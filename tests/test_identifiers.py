@@ -102,6 +102,7 @@ def test_signs_alone_stand_in_backticks_only_where_the_passage_has_them_so() -> 
         ("PS014", "- `ps014 no date found`"),
         ("E-NET1", "E NET 1"),
         ("404", "`404` Not found"),
+        ("OAuth2", "OAuth 2.0"),
         ("404", "4xx: a mistake of the caller"),
         ("--in-place", "the option in_place"),
         ("--to", "Use `--to`."),

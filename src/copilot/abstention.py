@@ -68,7 +68,8 @@ def _missing(question: str, index: Index) -> tuple[str, ...]:
     slips = [name.lower() for name in names if not re.search(r"[\d/]|^-", name)]
     if any(get_close_matches(name, words.vocabulary, 1, ALIKE) for name in slips):
         return ()
-    return () if any(mentions(chunk.passage, name) for name in names for chunk in index.chunks) else names
+    whole = "\n".join(chunk.passage for chunk in index.chunks)
+    return () if any(mentions(whole, name) for name in names) else names
 
 
 def _named(question: str, hits: Sequence[Hit]) -> bool:

@@ -202,7 +202,9 @@ def mentions(text: str, name: str) -> bool:
     held, wanted = _form(text), _form(name)
     if re.fullmatch(r"[1-5]\d\d", name):
         return wanted in held or f" {name[0]} xx " in held
-    return (wanted if re.search(r"\d", name) or wanted.count(" ") == 2 else wanted.strip()) in held
+    if re.search(r"\d", name):
+        return wanted in held or f"{wanted[:-1]}." in held  # OAuth2 in "OAuth 2.0"
+    return (wanted if wanted.count(" ") == 2 else wanted.strip()) in held
 
 
 @lru_cache(maxsize=4)
