@@ -2,7 +2,7 @@
 
 import pytest
 
-from copilot.knowledge.asking import is_name, plain, subject
+from copilot.knowledge.asking import is_name, plain, subject, wordings
 from copilot.knowledge.lexical import COMMON
 
 
@@ -54,6 +54,15 @@ def test_what_a_question_asks_for_alone() -> None:
     assert subject("What is the API?", COMMON) == ()
     assert subject("How do I fix E-NET1?", COMMON) == ("E-NET1",)
     assert subject("How do I handle returns?", COMMON) == ("handle", "returns")
+
+
+def test_everyday_words_are_looked_up_in_words_of_manuals_too() -> None:
+    asked = "Can you tell me how to undo a shipment?"
+    others = [f"how to {word} a shipment?" for word in ("undo", "cancel", "withdraw", "bring back")]
+    assert wordings(asked) == (asked, *others)
+    assert wordings("kick a member out")[1:] == ("remove a member",)
+    assert wordings("How do I kick out someone?")[1:] == ("How do I remove someone?",)
+    assert wordings("How do I cancel a shipment?") == ("How do I cancel a shipment?",)
 
 
 def test_a_name_has_a_shape_of_its_own() -> None:

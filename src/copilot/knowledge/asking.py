@@ -76,6 +76,14 @@ _WORDING = tuple(
         (rf"{_WHAT}(?:the )?{_SORT} (?!for\b|do\b|does\b|of\b)([\w-]+){_END}", r"\1 \2"),
     )
 )
+# Everyday words, and those of manuals that may be meant by them.
+_EVERYDAY = tuple(
+    (re.compile(pattern, re.I), instead)
+    for pattern, instead in (
+        (r"\bundo\b", ("cancel", "withdraw", "bring back")),
+        (r"\bkick (?:(\w+(?: \w+)?) )?out\b", (r"remove \1",)),
+    )
+)
 _TOKEN = re.compile(r"[A-Z]+ /\S+|[^\s\"“”'‘’`,;!?()]+")
 _NAME = re.compile(
     r"--?[a-zA-Z][\w-]*"  # --flag
@@ -96,6 +104,14 @@ def plain(question: str) -> str:
         found = pattern.sub(instead, found)
     found = " ".join(found.split()).strip(" ,")
     return found if found != question and re.search(r"\w{2}", found) else question
+
+
+def wordings(question: str) -> tuple[str, ...]:
+    """What is looked up for a question: itself, without the words of asking, and in words of manuals; each once."""
+    asked = plain(question)
+    meant = [(pattern, word) for pattern, words in _EVERYDAY if pattern.search(asked) for word in words]
+    others = [" ".join(pattern.sub(word, asked).split()) for pattern, word in meant]
+    return tuple(dict.fromkeys((question, asked, *others)))
 
 
 def subject(question: str, common: frozenset[str]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from copilot.config import Retriever
-from copilot.knowledge.asking import is_name, plain, subject
+from copilot.knowledge.asking import is_name, subject, wordings
 from copilot.knowledge.index import Index
 from copilot.knowledge.late import late_encoder
 from copilot.knowledge.lexical import COMMON
@@ -132,11 +132,6 @@ class IndexRetriever:
                 del self.known[next(iter(self.known))]
             self.embed([question], 2)
         return self.known[question]
-
-
-def wordings(question: str) -> tuple[str, ...]:
-    """What is looked up for a question: itself, and without the words of asking where it has any."""
-    return tuple(dict.fromkeys((question, plain(question))))
 
 
 def _fit(hits: Sequence[Hit]) -> float:
