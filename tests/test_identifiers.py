@@ -108,6 +108,7 @@ def test_signs_alone_stand_in_backticks_only_where_the_passage_has_them_so() -> 
         ("--to", "Use `--to`."),
         ("GET /v2/contacts/123", "`GET /v2/contacts/{contactId}`"),
         ("/contacts", "https://a.example/v2/contacts"),
+        ("DELETE /v3/webhooks", "`GET /v3/webhooks` and `DELETE /v3/webhooks/{webhookId}`"),
         ("DELETE /v3/labels", "| DELETE | `/v3/labels` |"),
         ("X-Fox-Signature", "the header `x-fox-signature`"),
     ],

@@ -188,7 +188,8 @@ def mentions(text: str, name: str) -> bool:
     """Whether `text` holds the name or code, whatever its case and what parts its words.
 
     `retention_days` stands in "Retention days" and in `retentionDaysMax`, E-NET2 not in E-NET21. An option needs its
-    hyphens; a path stands where its words do, and where verbs are written right before it, its own is one of them.
+    hyphens; a path stands where its words do, and where verbs are written right before it, or before a path that goes
+    on from it or that it goes on from, its own is one of them.
     """
     if name.startswith("-"):
         words = name.lstrip("-").split("-")
@@ -196,7 +197,8 @@ def mentions(text: str, name: str) -> bool:
         return re.search(rf"(?<![\w-]){whole}(?![\w-])", text, re.I) is not None
     if "/" in name:
         verb, _, path = _trim(name).rpartition(" ")
-        before = {v for v, p in _PAIR.findall(_plain(text)) if _trim(p) == path}
+        pairs = [(v, f"{_trim(p)}/") for v, p in _PAIR.findall(_plain(text))]
+        before = {v for v, p in pairs if p.startswith(f"{path}/") or f"{path}/".startswith(p)}
         fixed = re.findall(r"[^\W\d_]{3,}", re.sub(r"\{.*?\}", "", path))
         return verb in before if verb and before else all(word.lower() in text.lower() for word in fixed)
     held, wanted = _form(text), _form(name)

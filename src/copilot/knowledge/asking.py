@@ -19,7 +19,7 @@ ASKING = frozenset(
         "hello help her hey hi his http id idea im information instead isnt ive key kind language layman laymans "
         "meaning message mind name nobody none nontechnical nothing number ok okay old option options overview "
         "parameter parameters perhaps person plain please possible possibly property purpose quickly reader really "
-        "receive received regarding resolve response role say says screen see set sets setting setup short show "
+        "receive received regarding resolve response role say says see set sets setting setup short show "
         "shows simple simpler simply solve somebody somehow someone something sometimes somewhere sorry stand "
         "stands status step still stuff summary technical term terms thank thanks thing try trying understand value "
         "variable wanna wat whats wheres whos wont word words work works would wouldnt years yes",
