@@ -35,7 +35,7 @@ Doubt = Callable[[str], Abstention | None]
 
 
 def open_doubt(work: Work, retrieve: IndexRetriever, say: Callable[[str], None]) -> Doubt | None:
-    """What a question's refusal is decided by; None where nothing is to be refused by the evidence."""
+    """What a question's refusal is decided by: the evidence, where that is trusted, and names; None where it is off."""
     if work.config.answer.abstain == "off":
         return None
     floor = open_floor(work, retrieve, say)
