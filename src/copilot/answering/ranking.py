@@ -129,7 +129,9 @@ def explained(asked: Asked, hits: Sequence[Hit]) -> bool:
 
 
 def _explains(entry: Entry, title: str, asked: Asked) -> bool:
-    return asked.is_for(title) or any(asked.is_for(name) for name, _ in (*entry.fields, *entry.codes))
+    """A heading has to be the very words: "What about contacts?" asks for none that is called "About contacts"."""
+    called = bool(asked.alone) and _same(title).rstrip("s") == _same(asked.alone).rstrip("s")
+    return called or any(asked.is_for(name) for name, _ in (*entry.fields, *entry.codes))
 
 
 def rival(asked: Asked, found: Found, hits: Sequence[Hit]) -> Found | None:
