@@ -177,6 +177,8 @@ def test_only_the_first_sentence_is_held_back_to_see_whether_it_refuses(size: in
 def indexed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("abstention")
     make_project(folder)
+    table = "| Option | Meaning |\n|---|---|\n| `ring_twice` | Rings it again. |\n| `volume` | How loud it is. |\n"
+    (folder / "kb" / "options.md").write_text(f"# Options\n\nWhat a bell knows.\n\n{table}", encoding="utf-8")
     parts = [("How do I switch on the {} lamp?", True), ("Which call opens the {} door?", True)]
     parts += [("Who rings the {} bell?", True), ("How is the weather in {}?", False)]
     words = ["red", "old", "big", "small", "new", "first", "last", "green", "blue", "wide", "long", "other"]
@@ -214,6 +216,31 @@ def test_it_is_learnt_once_and_again_when_rows_or_documents_change(indexed: Path
     after = work.key("abstention"), work.key("evaluate"), work.key("demo"), work.key("train")
     assert [a == b for a, b in zip(before, after, strict=True)] == [False, False, False, True]
     assert open_floor(work, retrieve, console.say).unanswerable == 13 and len(console.said) == 6
+
+
+@pytest.mark.parametrize("sets", [[], ["answer.abstain_rows=[]", "run.name=few"]])
+def test_a_name_that_no_passage_holds_is_refused_where_nothing_else_is_asked(indexed: Path, sets: list[str]) -> None:
+    run_index(opened(indexed, *sets).config, Console())
+    work = opened(indexed, *sets)
+    doubt = open_doubt(work, open_retriever(work.config, ""), Console().say)
+    assert doubt is not None
+    for question in ("What does E-NET2 mean?", "How do I fix error E-NET2?", "the E-NET2 field in simple terms"):
+        refused = doubt(question)
+        assert refused is not None and (refused.unknown, refused.score) == (("E-NET2",), None)
+        assert "They never mention “E-NET2”." in refusal(LOUD, refused.unknown, SECTIONS)
+    other = doubt("How do I fix E-NET2 where the red lamp of the printer jams?")
+    assert other is None or other.score is not None
+
+
+def test_a_name_that_the_documents_explain_is_never_refused(indexed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    far = learn([(2.0, 2.0)] * 40 + [(0.0, 0.0)] * 20, [True] * 40 + [False] * 20)  # refuses whatever it judges
+    monkeypatch.setattr("copilot.abstention.open_floor", lambda work, retrieve, say: far)
+    work = opened(indexed)
+    doubt = open_doubt(work, open_retriever(work.config, ""), Console().say)
+    assert doubt is not None and doubt("How do I open a door?") is not None
+    for question in ("ring_twice", "What does ring_twice do?", "volume", "Explain the volume setting", "RING_TWICE"):
+        assert doubt(question) is None, question
+    assert doubt("How do I turn the volume down?") is not None
 
 
 def test_off_refuses_nothing_and_learns_nothing(indexed: Path) -> None:

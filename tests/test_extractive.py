@@ -227,6 +227,29 @@ def test_an_identifier_of_the_question_chooses_the_entry_and_the_sentence() -> N
     assert "Then the code is `door_shut`." in compose('What does "door_shut" mean for a bell?', [near, far])[0]
 
 
+ALONE = (
+    ("Shrink", "Makes photos smaller.\n\n| Option | Meaning |\n|---|---|\n| `--in-place` | Overwrites the photos. |\n"),
+    ("Settings", "| Setting | Meaning |\n|---|---|\n| `threads` | How many at once. |\n| `E-NET1` | No network. |\n"),
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "heading"),
+    [
+        ("what does --in-place do", "Shrink"),
+        ("threads", "Settings"),
+        ("What is the threads setting for?", "Settings"),
+        ("Explain E-NET1 in simple terms", "Settings"),
+        ("Can threads be brought back with --in-place?", "Undo"),
+    ],
+)
+def test_a_name_alone_is_answered_by_the_entry_that_has_a_row_of_that_name(question: str, heading: str) -> None:
+    undo = bell("What `--in-place` overwrites, by `threads` or on `E-NET1`, cannot be brought back.", 0, 0.7, "Undo")
+    hits = [undo, *(bell(text, 0, 0.5, title) for title, text in ALONE)]
+    found = best_entry(read_question(question, hits), hits)
+    assert found is not None and found.heading == heading
+
+
 def test_neighbouring_chunks_of_an_entry_are_put_together() -> None:
     cut = MARKDOWN.index("1. Pick")
     first, second = bell(MARKDOWN[: cut + 10], score=0.4), bell(MARKDOWN[cut - 20 :], start=cut - 20)

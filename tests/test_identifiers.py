@@ -2,7 +2,7 @@
 
 import pytest
 
-from copilot.answering.identifiers import in_text, quotable, supported
+from copilot.answering.identifiers import in_text, mentions, quotable, supported
 
 
 @pytest.mark.parametrize(
@@ -90,3 +90,46 @@ def test_signs_alone_stand_in_backticks_only_where_the_passage_has_them_so() -> 
     assert [name for name in names if not any(letter.isalnum() for letter in name)] == []
     shown = quotable(table + "The signs `*` and `/` end it, and `|` parts it.")
     assert [name for name in shown if not any(letter.isalnum() for letter in name)] == ["*", "/", "|"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("retention_days", "Set `retention_days`."),
+        ("retention_days", "Retention days | 30"),
+        ("retention_day", "retention_days"),
+        ("batchUpdate", "POST /v4/x:batchUpdate"),
+        ("PS014", "- `ps014 no date found`"),
+        ("E-NET1", "E NET 1"),
+        ("404", "`404` Not found"),
+        ("OAuth2", "OAuth 2.0"),
+        ("404", "4xx: a mistake of the caller"),
+        ("--in-place", "the option in_place"),
+        ("--to", "Use `--to`."),
+        ("GET /v2/contacts/123", "`GET /v2/contacts/{contactId}`"),
+        ("/contacts", "https://a.example/v2/contacts"),
+        ("DELETE /v3/webhooks", "`GET /v3/webhooks` and `DELETE /v3/webhooks/{webhookId}`"),
+        ("DELETE /v3/labels", "| DELETE | `/v3/labels` |"),
+        ("X-Fox-Signature", "the header `x-fox-signature`"),
+    ],
+)
+def test_a_text_that_mentions_a_name(name: str, text: str) -> None:
+    assert mentions(text, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("E-NET2", "`E-NET1` and E-NET21"),
+        ("PS01", "PS014"),
+        ("404.3", "404, 3 times"),
+        ("404", "4045 rows"),
+        ("retention_hours", "`retention_days`, hours"),
+        ("--by-place", "sorted by place"),
+        ("--to", "Go to --to-folder."),
+        ("DELETE /v3/labels", "`GET /v3/labels`"),
+        ("GET /v3/invoices", "`GET /v3/labels`"),
+    ],
+)
+def test_a_text_that_does_not_mention_a_name(name: str, text: str) -> None:
+    assert not mentions(text, name)

@@ -184,4 +184,5 @@ def test_without_rows_of_its_own_a_run_refuses_by_what_came_with_the_adapter(tmp
     assert kept["floor"] == json.loads((ADAPTER / "abstention.json").read_text(encoding="utf-8"))["floor"]
     plain, console = load_config(tmp_path / "copilot.yaml", ["run.name=plain"]), Console()
     run_index(plain, console)
-    assert open_doubt(Work(plain), open_retriever(plain, ""), console.say) is None, "cosines do not compare"
+    doubt = open_doubt(Work(plain), open_retriever(plain, ""), console.say)
+    assert doubt is not None and doubt("How do I boil an egg?") is None, "cosines do not compare"

@@ -6,6 +6,8 @@ import math
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -151,6 +153,34 @@ def test_words_decide_where_vectors_cannot_and_the_score_stays_a_cosine() -> Non
     assert Retriever().mode == "hybrid"
 
 
+class Liking:
+    """A reranker that likes one wording."""
+
+    def __init__(self, wording: str) -> None:
+        self.wording = wording
+
+    def logits(self, question: str, passages: Sequence[str]) -> np.ndarray:
+        return np.array([8.0 if question == self.wording and "importMode" in p else -8.0 for p in passages])
+
+
+@pytest.mark.parametrize("liked", ["Explain importMode in simple terms", "Explain importMode"])
+def test_the_words_of_asking_lower_no_evidence(liked: str) -> None:
+    plain_one, _ = retriever(k=3)
+    retrieve = replace(plain_one, reranker=Liking(liked))  # type: ignore[arg-type]
+    (evidence,) = retrieve.evidence("Explain importMode in simple terms")
+    hits = retrieve("Explain importMode in simple terms")
+    assert "importMode" in hits[0].chunk.text and hits[0].logit == 8
+    assert evidence == hits[0].fit > retrieve.evidence("Explain the import")[0]
+
+
+@pytest.mark.parametrize("name", ["--in", "What does --in do?", "the dry option"])
+def test_a_name_asked_for_alone_is_found_where_it_is_explained(name: str) -> None:
+    texts = [*PASSAGES, "Move\nIt moves `--in` there. Dry, dry.", "Sort\n| `--in` | The folder. |\n| `dry` | Where. |"]
+    chunks = [Chunk("a.md", "A", "A", None, 0, len(text), text) for text in texts]
+    retrieve = IndexRetriever(Index.build(chunks, Constant(), 2), Constant(), Retriever(k=1))
+    assert retrieve(name)[0].chunk.text == texts[-1]
+
+
 def test_a_question_is_embedded_once_and_not_kept_for_ever() -> None:
     retrieve, embedder = retriever(k=1)
     retrieve("rotate")
@@ -158,3 +188,10 @@ def test_a_question_is_embedded_once_and_not_kept_for_ever() -> None:
     for i in range(REMEMBERED + 5):
         retrieve(f"question {i}")
     assert len(retrieve.known) == REMEMBERED and "rotate" not in retrieve.known
+
+
+def test_words_of_asking_and_other_forms_of_a_word_are_not_unknown() -> None:
+    lexical = Lexical(["Turn other mails on or off.", "The expiry of a code.", "Upload a certificate."])
+    asked = "whats possible if someone gets emails, anything expired or uploaded? Please explain the endpoint"
+    assert lexical.unknown(asked) == []
+    assert lexical.unknown("Is the weather possible?") == ["weather"]

@@ -6,39 +6,77 @@ one that was learnt on others and came with the embeddings' adapter serves: what
 """
 
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from copilot.answering.floor import Floor, learn
+from copilot.answering.identifiers import mentions, supported
+from copilot.answering.ranking import explained, read_question
 from copilot.answering.refusal import abstained
+from copilot.knowledge.asking import is_name, subject
 from copilot.knowledge.documents import find_files
+from copilot.knowledge.index import Index
+from copilot.knowledge.lexical import COMMON
 from copilot.knowledge.retriever import REMEMBERED, IndexRetriever
 from copilot.model.dataset import read_jsonl
 from copilot.model.formats import question_and_response
 from copilot.runs import now, write_json
-from copilot.types import Abstention
+from copilot.types import Abstention, Hit
 from copilot.work import Work
+
+ALIKE = 0.9  # of two names, from 0 to 1, from where one is the other with a slip
 
 Doubt = Callable[[str], Abstention | None]
 
 
 def open_doubt(work: Work, retrieve: IndexRetriever, say: Callable[[str], None]) -> Doubt | None:
-    """What a question's refusal is decided by; None where nothing is to be refused by the evidence."""
+    """What a question's refusal is decided by: the evidence, where that is trusted, and names; None where it is off."""
     if work.config.answer.abstain == "off":
         return None
     floor = open_floor(work, retrieve, say)
-    if not floor.trusted:
-        return None
 
     @lru_cache(maxsize=REMEMBERED)  # asked before an answer, for its cost and in its record: one search serves all
     def doubt(question: str) -> Abstention | None:
+        if missing := _missing(question, retrieve.index):
+            told = ", ".join(f"“{name}”" for name in missing)
+            return Abstention("evidence", None, None, f"it asks for {told} alone, and no passage holds it", missing)
         found = floor.judge(retrieve.evidence(question))
-        return replace(found, unknown=tuple(retrieve.index.lexical.unknown(question))) if found else None
+        if found is None or _named(question, retrieve(question)):
+            return None
+        return replace(found, unknown=tuple(retrieve.index.lexical.unknown(question)))
 
     return doubt
+
+
+def _missing(question: str, index: Index) -> tuple[str, ...]:
+    """The names and codes that it asks for, where it asks for nothing else and no passage holds any of them.
+
+    One that differs by a letter or so from one that they hold is a slip; but a code such as PS014 is not PS015.
+    """
+    names = subject(question, COMMON)
+    if not names or not all(map(is_name, names)):
+        return ()
+    words = index.lexical
+    plain = [name for name in names if name.isalpha() and name.isupper()]
+    if any(not words.unknown(name) for name in plain):
+        return ()
+    slips = [name.lower() for name in names if not re.search(r"[\d/]|^-", name)]
+    if any(get_close_matches(name, words.vocabulary, 1, ALIKE) for name in slips):
+        return ()
+    whole = "\n".join(chunk.passage for chunk in index.chunks)
+    return () if any(mentions(whole, name) for name in names) else names
+
+
+def _named(question: str, hits: Sequence[Hit]) -> bool:
+    """Whether it asks for a name alone, and that is explained in a hit, or stands there as no plain word does."""
+    asked = read_question(question, hits)
+    held = is_name(asked.alone) and any(supported(asked.alone, hit.chunk.passage) for hit in hits)
+    return held or explained(asked, hits)
 
 
 def open_floor(work: Work, retrieve: IndexRetriever, say: Callable[[str], None]) -> Floor:

@@ -136,7 +136,7 @@ class Abstention:
     """That a question was not answered, and why."""
 
     by: Literal["evidence", "model"]  # the distance from the documents, before a word was written; or its own words
-    score: float | None  # in (0, 1]; low is far from the documents; None by the model
+    score: float | None  # in (0, 1]; low is far from the documents; None by the model, or by a name that none holds
     threshold: float | None  # a score below it is refused
     reason: str
     unknown: tuple[str, ...] = ()  # the question's words that no document holds

@@ -47,6 +47,7 @@ _AROUND = ".,;:!?\"'*#…“”‘’–—"  # what stands around a word and is
 _NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d+)*(?:\.\d+)?(?!\w|%|[.,]\d)")
 _QUANTITY = re.compile(rf"(?<![\w.,])(\d+(?:[.,]\d+)*)[\s*]+({UNITS})(?!\w)", re.I)
 _AROUND_WORD = re.compile(r"(?<!\w)(?<![^\W\d]-)(?<!\d[.,])"), re.compile(r"(?!\w|-[^\W\d]|[.,]\d)")
+_RUN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_a-z]+(?![a-z])|[^\W\d_a-z]?[^\W\d_A-Z]+|[^\W\d_]")
 _AROUND_PATH = re.compile(r"(?<![\w}>/.-])"), re.compile(r"(?![\w{-]|/+[\w{<:]|\.\w)")
 
 
@@ -181,6 +182,37 @@ def supported(identifier: str, context: str) -> bool:
     verb, path = pair[1], _trim(pair[2])
     before = {v for v, p in _PAIR.findall(given) if _trim(p) == path}
     return verb in before if before else _occurs(verb, given) and _occurs(path, given)
+
+
+def mentions(text: str, name: str) -> bool:
+    """Whether `text` holds the name or code, whatever its case and what parts its words.
+
+    `retention_days` stands in "Retention days" and in `retentionDaysMax`, E-NET2 not in E-NET21. An option needs its
+    hyphens; a path stands where its words do, and where verbs are written right before it, or before a path that goes
+    on from it or that it goes on from, its own is one of them.
+    """
+    if name.startswith("-"):
+        words = name.lstrip("-").split("-")
+        whole = re.escape(name) if len(words) == 1 else "-{0,2}" + "[-_]?".join(map(re.escape, words))
+        return re.search(rf"(?<![\w-]){whole}(?![\w-])", text, re.I) is not None
+    if "/" in name:
+        verb, _, path = _trim(name).rpartition(" ")
+        pairs = [(v, f"{_trim(p)}/") for v, p in _PAIR.findall(_plain(text))]
+        before = {v for v, p in pairs if p.startswith(f"{path}/") or f"{path}/".startswith(p)}
+        fixed = re.findall(r"[^\W\d_]{3,}", re.sub(r"\{.*?\}", "", path))
+        return verb in before if verb and before else all(word.lower() in text.lower() for word in fixed)
+    held, wanted = _form(text), _form(name)
+    if re.fullmatch(r"[1-5]\d\d", name):
+        return wanted in held or f" {name[0]} xx " in held
+    if re.search(r"\d", name):
+        return wanted in held or f"{wanted[:-1]}." in held  # OAuth2 in "OAuth 2.0"
+    return (wanted if wanted.count(" ") == 2 else wanted.strip()) in held
+
+
+@lru_cache(maxsize=4)
+def _form(text: str) -> str:
+    """Its words and numbers in small letters, each between blanks; the parts of a name are words of their own."""
+    return f" {' '.join(_RUN.findall(text)).lower()} "
 
 
 def _spans(text: str) -> Iterator[tuple[int, int, str]]:

@@ -12,6 +12,7 @@ from copilot.answering.entries import read_entry
 from copilot.answering.entry import Entry, join
 from copilot.answering.glossary import is_glossary
 from copilot.answering.identifiers import in_text, nameable, supported
+from copilot.knowledge.asking import is_name, plain, subject
 from copilot.knowledge.lexical import COMMON
 from copilot.knowledge.parts import STEP, tells
 from copilot.types import Chunk, Hit
@@ -44,6 +45,7 @@ class Asked:
     weight: dict[str, float]  # its content words' stems; a word counts more, the fewer hits hold it
     names: tuple[str, ...]  # identifiers, what it quotes, and numbers
     compares: bool  # two things
+    alone: str = ""  # the name, in its own shape or plain, where it asks for nothing else
 
     def likeness(self, text: str) -> float:
         """How much of what is asked `text` says, for its length; at least 2 for each name."""
@@ -53,7 +55,12 @@ class Asked:
 
     def is_for(self, name: str) -> bool:
         """Whether it asks for nothing but `name`: "What is a manifest?"."""
-        return bool(self.weight) and set(stems(name)) == self.weight.keys()
+        if is_name(self.alone):
+            parts = {part.strip("`").lower() for part in re.split(r"[\s,|]+", name)}
+            same = _same(self.alone) == _same(name) and not self.alone.startswith("-")
+            return same or self.alone.lower() in parts
+        own = set(stems(name))
+        return bool(own) and own in (self.weight.keys(), set(stems(self.alone)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +80,16 @@ class Found:
 
 
 def read_question(question: str, hits: Sequence[Hit]) -> Asked:
-    """What is asked, its words weighed by log(1 + n / hits that hold it) (Sparck Jones 1972)."""
+    """What is asked, its words weighed by log(1 + n / hits that hold it) (Sparck Jones 1972); no words of asking."""
+    question = plain(question)
     df = Counter(word for hit in hits for word in stems(hit.chunk.passage))
     quoted = [match[1] or match[2] for match in _QUOTED.finditer(question)]
     names = [name for name in (*nameable(question), *in_text(question)) if SHAPED.match(name)]
     weight = {word: math.log(1 + len(hits) / (df[word] or 0.5)) for word in stems(question)}
-    return Asked(weight, tuple(dict.fromkeys([*names, *quoted])), bool(_COMPARES.search(question)))
+    alone = subject(question, COMMON)
+    names += alone if all(map(is_name, alone)) else ()
+    compares = bool(_COMPARES.search(question))
+    return Asked(weight, tuple(dict.fromkeys([*names, *quoted])), compares, " ".join(alone))
 
 
 def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
@@ -99,11 +110,23 @@ def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
         entry = _read(tuple(hit.chunk for hit in own))
         score = max(2 * hit.fit for hit in parts) + 0.1 * shares[0] + 0.3 * shares[1] + 0.3 * named - 0.05 * first[key]
         score += 0.05 * bool(entry.calls) + 0.2 * bool(entry.sentences or entry.fields or entry.steps)
-        score += is_glossary(title) and any(asked.is_for(name) for name, _ in entry.fields)
+        score += _explains(entry, title, asked) * (2 if is_glossary(title) else 1)
         below = any(path == key[0] and header.startswith(f"{key[1]} › ") for path, header in entries)
         score -= 0.2 * (below and len({call.rpartition(" ")[2] for call in entry.calls}) != 1)  # it leads over to them
         found.append(Found(entry, title, own, min(1.0, shares[1] + named), score))
     return max(found, key=lambda f: f.score, default=None)
+
+
+def explained(asked: Asked, hits: Sequence[Hit]) -> bool:
+    """Whether it asks for a name alone, and a heading, row or code of an entry among the hits is called so."""
+    found = best_entry(asked, hits)
+    return found is not None and _explains(found.entry, found.heading, asked)
+
+
+def _explains(entry: Entry, title: str, asked: Asked) -> bool:
+    """A heading has to be the very words: "What about contacts?" asks for none that is called "About contacts"."""
+    called = bool(asked.alone) and _same(title).rstrip("s") == _same(asked.alone).rstrip("s")
+    return called or any(asked.is_for(name) for name, _ in (*entry.fields, *entry.codes))
 
 
 def rival(asked: Asked, found: Found, hits: Sequence[Hit]) -> Found | None:
@@ -161,6 +184,11 @@ def _rest(found: Found, of_document: Callable[[str], list[Hit]], room: int) -> l
 def _place(hit: Hit) -> tuple[str, str]:
     """The entry of a hit: its document, and the header of the whole that a part such as "Request body" is of."""
     return hit.chunk.document, hit.chunk.whole
+
+
+def _same(name: str) -> str:
+    """A name, whatever parts its words."""
+    return re.sub(r"[\W_]", "", name).lower()
 
 
 def stems(text: str) -> list[str]:

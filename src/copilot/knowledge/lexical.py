@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from copilot.knowledge.asking import ASKING, plain
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -113,10 +115,18 @@ class Lexical:
         return sum(held) / sum(weighed) if weighed else 1.0
 
     def unknown(self, question: str) -> list[str]:
-        """The question's words that no passage holds, as written, each once; no words of every question."""
-        told = [(word, found) for word, found in _terms(question) if word.lower() not in COMMON]
-        words = [word for word, found in told if not any(term in self.vocabulary for term in found)]
-        return list(dict.fromkeys(words))
+        """The question's words that no passage holds in any form, as written, each once; no words of every question."""
+        told = [(word, found) for word, found in _terms(plain(question)) if word.lower() not in COMMON | ASKING]
+        words = dict.fromkeys(word for word, found in told if not any(term in self.vocabulary for term in found))
+        return [word for word in words if not self._holds_form(word)]
+
+    def _holds_form(self, word: str) -> bool:
+        """Whether a passage holds a word that begins as the plain word `word` does: "expiry" for "expired"; or mail."""
+        begins = _stem(word.lower())
+        begins = begins[: max(5, len(begins) - 2)]
+        if len(begins) < 5 or not word.isalpha():
+            return False
+        return begins.removeprefix("e") in self.vocabulary or any(term.startswith(begins) for term in self.vocabulary)
 
     def _rarity(self, found_in: "NDArray[np.int64] | np.int64 | int") -> "NDArray[np.float64]":
         """Weight of a term that so many passages hold, always above 0."""

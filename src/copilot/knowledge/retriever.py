@@ -4,6 +4,7 @@ Chunks are ranked by cosine and words; of the first, token by token where the in
 reranker where there is one.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from copilot.config import Retriever
+from copilot.knowledge.asking import is_name, subject, wordings
 from copilot.knowledge.index import Index
 from copilot.knowledge.late import late_encoder
+from copilot.knowledge.lexical import COMMON
 from copilot.types import Hit
 
 if TYPE_CHECKING:
@@ -48,7 +51,7 @@ class IndexRetriever:
 
     def __call__(self, question: str) -> list[Hit]:
         """The hits of one question; whatever ranks them, their score is the cosine."""
-        hits, of_document = self._found(question)
+        hits, of_document = max(map(self._found, wordings(question)), key=lambda found: _fit(found[0]))
         return self.order(question, hits, of_document)
 
     def _found(self, question: str) -> tuple[list[Hit], OfDocument]:
@@ -56,14 +59,15 @@ class IndexRetriever:
         cosines = self.index.cosines(vector)
         lexical = self.index.lexical.scores(question)
         weight = WEIGHTS[self.config.mode]
-        order = ranked(cosines, lexical, weight)
+        fused = _fused(cosines, lexical, weight) + self._called(question)
+        order = _best_first(fused, cosines)
         late: dict[int, float] = {}
         if tokens is not None and self.index.tokens and self.config.mode == "hybrid":
             first, rest = order[:REREAD], order[REREAD:]
             found = self.index.tokens.scores(tokens, cosines, first)
             late = dict(zip(first.tolist(), found.tolist(), strict=True))
-            fused = _fused(cosines, lexical, weight)[first] + LATE * _spread(found)
-            order = np.concatenate([first[_best_first(fused, cosines[first])], rest])
+            nearest = _best_first(fused[first] + LATE * _spread(found), cosines[first])
+            order = np.concatenate([first[nearest], rest])
 
         def hit(row: int) -> Hit:
             return Hit(self.index.chunks[row], float(cosines[row]), late.get(row))
@@ -72,6 +76,17 @@ class IndexRetriever:
             return [hit(row) for row, chunk in enumerate(self.index.chunks) if chunk.document == path]
 
         return self._reranked(question, [hit(row) for row in order[: self.config.k].tolist()]), of_document
+
+    def _called(self, question: str) -> "NDArray[np.float32]":
+        """Where a name is asked for alone, 1 for a passage that holds it, and 1 if a line begins with it, as a row."""
+        alone = subject(question, COMMON)
+        if len(alone) != 1:
+            return np.zeros(len(self.index.chunks), dtype=np.float32)
+        name = re.escape(alone[0])
+        row = re.compile(rf"^[^\w\n]*?{name}[`*\"]*\s*(?:[|:–—]|-\s|$)", re.M | re.I)
+        held = re.compile(rf"(?<![\w-]){name}(?![\w-])" if is_name(alone[0]) else "(?!)")
+        texts = [chunk.passage for chunk in self.index.chunks]
+        return np.array([bool(row.search(text)) + bool(held.search(text)) for text in texts], dtype=np.float32)
 
     def _reranked(self, question: str, hits: list[Hit]) -> list[Hit]:
         if self.reranker is None:
@@ -83,10 +98,15 @@ class IndexRetriever:
     def evidence(self, question: str) -> tuple[float, ...]:
         """How much of the question the nearest chunk answers, by the reranker and late interaction.
 
+        Of a question with words of asking, what is higher: as it was asked, or without them.
+
         Without both: (highest cosine of any chunk, share of the question's words that the documents hold).
         """
+        return max(map(self._evidence, wordings(question)))
+
+    def _evidence(self, question: str) -> tuple[float, ...]:
         if self.reranker is not None:
-            return (max(hit.fit for hit in self._found(question)[0]),)
+            return (_fit(self._found(question)[0]),)
         vector, tokens = self._encoded(question)
         cosines = self.index.cosines(vector)
         if tokens is None or not self.index.tokens:
@@ -96,7 +116,8 @@ class IndexRetriever:
 
     def embed(self, questions: Sequence[str], batch_size: int) -> None:
         """Embed many questions ahead, `batch_size` in one request to a provider."""
-        wanted = list(dict.fromkeys(question for question in questions if question not in self.known))
+        asked = [wording for question in questions for wording in wordings(question)]
+        wanted = list(dict.fromkeys(wording for wording in asked if wording not in self.known))
         for at in range(0, len(wanted), batch_size):
             part = wanted[at : at + batch_size]
             if late := late_encoder(self.embeddings):
@@ -109,8 +130,12 @@ class IndexRetriever:
         if question not in self.known:
             if len(self.known) >= REMEMBERED:
                 del self.known[next(iter(self.known))]
-            self.embed([question], 1)
+            self.embed([question], 2)
         return self.known[question]
+
+
+def _fit(hits: Sequence[Hit]) -> float:
+    return max((hit.fit for hit in hits), default=0.0)
 
 
 def ranked(cosines: "NDArray[np.float32]", lexical: "NDArray[np.float32]", weight: float) -> "NDArray[np.int64]":
