@@ -315,3 +315,32 @@ def test_steps_with_headings_of_their_own_are_one_procedure() -> None:
         hits = focused("How do I pair it?", [Hit(found.chunk, 0.9), *HITS[:3]], lambda document: all_of_it)
         parts = offered("How do I pair it?", hits, QUOTED) or []
         assert parts[1].opening == "1. Wake it. Step on it once.\n2. Hold the button."
+
+
+CHAT = (
+    "## Chat\n\n`POST /chat` writes an answer.\n\n| Parameter | Description |\n|---|---|\n"
+    "| `model` | Which model writes. |\n| `temperature` | How freely it writes. |\n"
+)
+STATES = (
+    "## Lifecycle\n\n| Status | Meaning |\n|---|---|\n| `open` | The money was not taken. |\n"
+    "| `paid` | The money is yours. |\n| `lost` | Nobody has the money. |\n"
+)
+
+
+def test_the_row_that_is_asked_for_is_the_summary() -> None:
+    hits = [hit(CHAT, "Chat")]
+    parts = offered("What is temperature?", hits, QUOTED) or []
+    assert parts[0].opening == "`temperature`: How freely it writes."
+    assert parts[2].opening == "- `model`: Which model writes."
+    summary, _, fields, _ = compose("What is temperature?", hits, False) or []
+    assert summary.startswith("`temperature`: How freely it writes.") and fields == "- `model`: Which model writes."
+    assert (offered("What does the chat call do?", hits, QUOTED) or [])[0].opening == "`POST /chat` writes an answer."
+
+
+def test_rows_of_which_none_is_asked_for_are_told_of_together() -> None:
+    hits = [hit(STATES, "Lifecycle")]
+    told = "“Lifecycle” tells of `open`, `paid` and `lost`."
+    assert (offered("Explain the lifecycle", hits, QUOTED) or [])[0].opening == told
+    assert (compose("Explain the lifecycle", hits, False) or [])[0] == told
+    asked = (offered("Is the money mine when it is paid?", hits, QUOTED) or [])[0].opening
+    assert asked == "`paid`: The money is yours."

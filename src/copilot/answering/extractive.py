@@ -12,7 +12,20 @@ from copilot.answering.glossary import Term
 from copilot.answering.quoting import MORE, OTHERS
 from copilot.answering.ranking import best_entry, read_question
 from copilot.answering.refusal import refusal
-from copilot.answering.wording import ALARM, Said, beside, calling, described, leaning, listed, pointed, row, warned
+from copilot.answering.wording import (
+    ALARM,
+    Said,
+    asked_for,
+    beside,
+    calling,
+    described,
+    leaning,
+    listed,
+    overview,
+    pointed,
+    row,
+    warned,
+)
 from copilot.config import AnswerPart, Prompt
 from copilot.model.generator import Generated
 from copilot.prompt.sections import MARK
@@ -103,7 +116,10 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
     call = calling(entry, asked, found.context, everything)
     telling = [text for text in fit if text in plain or not call or fit[text] > 2]  # a row only where it is asked for
     best = max(telling, key=lambda text: fit[text], default="")
-    first = "".join(said.new(plain[:1], 1))
+    own, alone = asked_for(rows, asked, fit)
+    first = "".join(said.new([own] if alone else plain[:1], 1))
+    best = own or best
+    first = first or ("" if call else overview(found, rows, best, asked))
     if not first and not call and fit.get(best):
         first, best = "".join(said.new([best], 1)), ""
     summary = described(found.heading, first, said.new([best] if fit.get(best) else [], 1))

@@ -80,10 +80,10 @@ def procedures(lines: Sequence[str], title: str = "") -> list[str]:
         else:
             below = next((text for text in lines[at + 1 : at + 3] if text.strip()), "")
             told = line.strip("*_ ")
-            forbids = len(line.split()) < 12 and ITEM.match(below) and _denies(told)
+            forbids = len(line.split()) < 12 and ITEM.match(below) is not None and _denies(told)
             needs = ITEM.match(below) and _NEEDS.match(told)
             lead = "Before you start" if needs else re.sub(r"[\s:.*_]+$", "", told) if forbids else ""
-            forbids = forbids or needs
+            forbids = forbids or bool(needs)
             deep = -1
             all_true = not label_of(told) and _joined(line.replace("*", "").rstrip(), below)
             named = _LABEL.match(line.strip())

@@ -16,12 +16,14 @@ from copilot.answering.wording import (
     ALARM,
     WARNS,
     Said,
+    asked_for,
     beside,
     calling,
     can_stand,
     described,
     leaning,
     listed,
+    overview,
     row,
     shortened,
     warned,
@@ -81,14 +83,20 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     entry, said = found.entry, Said.over(found.context)
     first, *prose = leaning(entry.sentences) or [""]
     rows = {pair: shortened(row(pair), LONGEST) for pair in (*entry.fields, *entry.codes)}
-    texts = [*prose, *entry.notes, *entry.steps, *entry.points, *rows.values()]
+    texts = [first, *prose, *entry.notes, *entry.steps, *entry.points, *rows.values()]
     fit = {text: asked.likeness(text) for text in texts}
     explains = is_glossary(found.heading)
     if explains:
         rows = {pair: text for pair, text in rows.items() if fit[text]}
     best = max(rows.values(), key=lambda text: fit[text], default="")
+    if not first and not call and not explains:
+        first = overview(found, rows, best, asked)
     if not first and not call and len(rows) > 1 - explains and fit.get(best):
         first, rows = best, {pair: text for pair, text in rows.items() if text != best}
+    own, alone = ("", False) if explains or first == best else asked_for(rows, asked, fit)
+    if own and alone:
+        first, prose, own = own, [*[first] * bool(first), *prose], ""
+        rows = {pair: text for pair, text in rows.items() if text != first}
     telling = [*prose, *entry.notes, *(text for text in entry.points if not text.endswith(":"))]
     summary = sorted(telling, key=lambda text: -fit[text])[: OFFERED[0]]
     how = [text for text in prose if not WARNS.search(text)] or prose
@@ -104,7 +112,7 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     fields = fields or said.named([text for text in prose if text not in tips], [], 3, fit)
     summary = [text for text in telling if text in summary]
     return [
-        Part(described(found.heading, said.ticked(first), ()), _ticked(said, summary)),
+        Part(described(found.heading, said.ticked(first), _ticked(said, [own] * bool(own))), _ticked(said, summary)),
         Part(call, tuple(steps), "\n") if steps else Part(call, _ticked(said, how[: OFFERED[1]])),
         Part("", (*(f"- {text}" for text in _ticked(said, fields)), *[f"- {OTHERS}"] * left), "\n"),
         Part("", tuple(f"- {text}" for text in _ticked(said, tips or prose[-2:])), "\n"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from copilot.answering.entry import Entry
 from copilot.answering.identifiers import is_pair, nameable, supported
-from copilot.answering.ranking import SHAPED, Asked, Found, rival
+from copilot.answering.ranking import SHAPED, Asked, Found, rival, stems
 from copilot.answering.rows import name_of
 from copilot.prompt.grammar import VERBS
 from copilot.types import Hit
@@ -142,7 +142,7 @@ def described(heading: str, first: str, more: Sequence[str]) -> str:
         return f"`{name}`: {' '.join(told)}"
     aside = _ASIDE.match(first) or (ALARM.search(_PIECE.split(first)[0]) and not _DOES.match(first))
     named = heading if heading.endswith((".", "!", "?")) else f"{heading}."
-    return " ".join([named, *told] if aside or not first else told)
+    return " ".join([named, *told] if (aside and not first.startswith(f"“{heading}”")) or not first else told)
 
 
 def leaning(sentences: Sequence[str]) -> list[str]:
@@ -161,6 +161,23 @@ def listed(rows: Sequence[str], fit: Mapping[str, float], most: int) -> list[str
     if len(rows) <= most:
         return list(rows)
     return sorted(rows, key=lambda text: -fit[text] - 0.1 * bool(_NEEDED.search(text.partition(": ")[2])))
+
+
+def asked_for(rows: Mapping[tuple[str, str], str], asked: Asked, fit: Mapping[str, float]) -> tuple[str, bool]:
+    """(the row whose name the question has, whether it asks for nothing else); "" without one."""
+    alone = [text for (name, _), text in rows.items() if asked.is_for(name)]
+    named = [text for (name, _), text in rows.items() if any(supported(one, name) for one in asked.names)]
+    return max(alone or named, key=lambda text: fit[text], default=""), bool(alone)
+
+
+def overview(found: Found, rows: Mapping[tuple[str, str], str], best: str, asked: Asked) -> str:
+    """What an entry of rows alone tells of; "" where the `best` of them says something of the question itself."""
+    known = set(stems(found.hits[0].chunk.header))
+    names = [text.partition(": ")[0] for text in rows.values()]
+    if len(names) < 3 or any(word in asked.weight and word not in known for word in stems(best)):
+        return ""
+    told = ", ".join(names[:4]) + " and others" if len(names) > 4 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"“{_COUNTED.sub('', found.heading)}” tells of {told}." if len(told) < 120 else ""
 
 
 def pointed(points: Sequence[str]) -> list[str]:
