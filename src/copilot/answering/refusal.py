@@ -76,8 +76,12 @@ def shaped(pieces: Iterator[str], hits: Sequence[Hit], titles: Sequence[str]) ->
 
 
 def _topic(hit: Hit) -> str:
-    """The lowest heading that names nothing, and the title, in words that the passage holds; "" where there is none."""
-    *headings, title = (part.replace("`", "").strip() for part in (*hit.chunk.heading.split(" › "), hit.chunk.title))
+    """The lowest heading that names nothing, and the title, in words that the passage holds; "" where there is none.
+
+    A part such as "Summary" says nothing without the topic that it is of, which stands there instead.
+    """
+    path = hit.chunk.heading if hit.chunk.entry is None else hit.chunk.entry
+    *headings, title = (part.replace("`", "").strip() for part in (*path.split(" › "), hit.chunk.title))
     plain = [part for part in dict.fromkeys((*headings[::-1], title)) if part and not in_text(part)]
     return f"{plain[0]} ({title})" if title in plain[1:] else "".join(plain[:1])
 
