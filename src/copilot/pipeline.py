@@ -49,11 +49,12 @@ def run_index(config: Config, console: Console, flag: str = "", force: bool = Fa
         if not force and work.state("index") == "fresh":
             manifest = read_manifest(work.artefact("index"))
             assert manifest is not None
-            count = f"{manifest['chunks']} chunks of {len(manifest['documents'])} documents"
+            count = _counted(manifest["chunks"], len(manifest["documents"]))
             console.say(f"index: unchanged, nothing to do ({count})")
             return manifest
         quiet_libraries()
-        documents = load_documents(config.documents)
+        with console.progress("reading", len(files)) as step:
+            documents = load_documents(config.documents, step)
         chunks = []
         for document in documents:
             made = list(split(document, config.chunks))
@@ -76,8 +77,12 @@ def run_index(config: Config, console: Console, flag: str = "", force: bool = Fa
         index.save(work.artefact("index"), manifest)
         long = getattr(embeddings, "long_texts", 0)
         note = f"; {long} longer than the embedder's window, embedded in parts" if long else ""
-        console.say(f"index: {len(chunks)} chunks of {len(documents)} documents{note} → {work.artefact('index')}")
+        console.say(f"index: {_counted(len(chunks), len(documents))}{note} → {work.artefact('index')}")
         return manifest
+
+
+def _counted(chunks: int, documents: int) -> str:
+    return f"{chunks} chunk{'s' * (chunks != 1)} of {documents} document{'s' * (documents != 1)}"
 
 
 def training_rows(

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from copilot.config import Documents
@@ -56,15 +57,20 @@ def _regex(glob: str) -> re.Pattern[str]:
     return re.compile("".join(words.get(part) or re.escape(part) for part in parts), re.I | re.S)
 
 
-def load_documents(config: Documents) -> list[Document]:
-    """Every document of the knowledge base. Raises CopilotError with a line for each file that cannot be read."""
+def load_documents(config: Documents, step: Callable[..., None] = lambda n, note="": None) -> list[Document]:
+    """Every document of the knowledge base; `step` is told of each, by name before it is read.
+
+    Raises CopilotError with a line for each file that cannot be read.
+    """
     found: list[Document] = []
     wrong: list[CopilotError] = []
     for name, file in find_files(config):
+        step(0, name)
         try:
             found.append(load_document(name, file))
         except CopilotError as error:
             wrong.append(error)
+        step(1)
     if wrong:
         raise CopilotError("\n".join(error.message for error in wrong), wrong[0].hint)
     return found
