@@ -368,3 +368,10 @@ def test_composing_loads_no_heavy_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_rules_leave_no_step_out() -> None:
+    text = "## Undo it\n\n1. Open the page.\n2. Press **Undo** on it.\n3. Wait a minute.\n"
+    hit = Hit(Chunk("c.md", "C", "C › Undo it", None, 0, len(text), text), 0.5)
+    summary, how, *_ = compose("How do I press undo?", [hit], False) or []
+    assert summary == "Undo it." and how == "1. Open the page.\n2. Press Undo on it.\n3. Wait a minute."
