@@ -19,7 +19,7 @@ _FIRST = re.compile(  # the key that a block begins with
 )
 _STATUS = re.compile(  # "429 - Too many requests", "**Error 409:** There is one already", "HTTP 429: Slow down"
     r"(?:[-*+•] +)?(?:\*\*|`)?((?:(?:HTTP|Error|Status)(?: code)? )?)([45]\d\d)(?! ?[-–] ?\d)(?:`|\*\*)?"
-    r"((?: [A-Z][\w' -]{2,40}?)?)(?:\*\*|`)?(?::|:\*\*| [–—-]+| (?:→|->))(?:\*\*)? +(\S.*)$"
+    r"((?: [A-Z][\w' -]{2,40}?| [a-z]\w*_\w+)?)(?:\*\*|`)?(?::|:\*\*| [–—-]+| (?:→|->))(?:\*\*)? +(\S.*)$"
 )
 _TERM = re.compile(r"(?P<name>\*\*[^*\n]{2,48}\*\*|`[^`\n]{2,48}`)$")
 _DASHED = re.compile(r"(?P<name>\*\*[^*\n:]{2,48}\*\*|`[^`\n]{2,48}`) (?:[–—-]+|→|->|⇒|=>) (?P<said>\S.*?)\s*$")
@@ -71,13 +71,18 @@ def together(lines: Sequence[str]) -> list[str]:
                     told = _row(named["name"], said)
                 elif marked := _MARKED.match(line):
                     told = [f"- `{marked[1]}` ({marked[2].lower()}): {marked[3]}"]
-                elif (status := _STATUS.match(line)) and (status[1] or not ITEM.match(line)) and not _keys(lines, at):
+                elif (status := _STATUS.match(line)) and _apart(status) and not _keys(lines, at):
                     told = [f"- `{status[2]}{status[3]}`: {status[4]}"]
                 else:
                     told = [line]
         out += told
         at = end
     return out
+
+
+def _apart(status: "re.Match[str]") -> bool:
+    """Whether a line tells of an error in a way that `rows` does not read."""
+    return bool(status[1] or "_" in status[3] or not ITEM.match(status[0]))
 
 
 def _bullet(line: str) -> "re.Match[str] | None":

@@ -109,7 +109,7 @@ def read_entry(text: str, whole: bool = True, header: str = "", ended: bool = Fa
     """
     title = header.rpartition(" › ")[2]
     if explains := terms(title, text):
-        return Entry((), (), (), tuple(explains))
+        return Entry((), (), (), tuple((one(name), one(said)) for name, said in explains))
     lines = usual(_PAGE.sub("\n", text), title)
     parts = _Parts(label(title) if " › " in header else "")
     parts.below(title)

@@ -37,6 +37,7 @@ _TICKED = re.compile(r"`([^`]+)`")
 _BEGINS = re.compile(
     r"(?:The )?(?:(?:field|parameter|option|header|flag|value) )?`([^`/ ]+)` (?!and |or )[a-z]+ .*\w \w"
 )
+_TITLED = re.compile(r"[A-Z][a-z]+(?:-[A-Z][a-z]+)+")  # may be a header, or words: "Retrieval-Augmented Generation"
 _PRODUCT = re.compile(r"[A-Z][a-z]+(?:[A-Z][a-z]+)+")
 _PIECE = re.compile(r"(?<=[.!?])\s+")
 
@@ -71,7 +72,8 @@ class Said:
 
     def ticked(self, text: str) -> str:
         """`text` with its names in backticks, where the document has not put them there."""
-        shaped = [re.escape(n) for n in sorted(self.names, key=len, reverse=True) if SHAPED.match(n)]
+        found = (n for n in sorted(self.names, key=len, reverse=True) if SHAPED.match(n))
+        shaped = [re.escape(n) + r"(?! [A-Z])" * bool(_TITLED.fullmatch(n)) for n in found]
         if self.marked or not shaped:
             return text
         name = re.compile(rf"(?<![\w/.{{@-])(?:{'|'.join(shaped)})(?![\w/}}(-]|\.\w)")
