@@ -31,6 +31,10 @@ def test_the_words_of_asking_are_left_out(asked: str, left: str) -> None:
     "asked",
     [
         "What is an endpoint?",
+        "Is there a discount for children?",
+        "How do I report sick to my boss?",
+        "What is the point of sale?",
+        "What is the role of the manager?",
         "What is a custom field?",
         "Which parameter shows only the active alerts?",
         "What happens when I delete a contact?",

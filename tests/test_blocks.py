@@ -57,10 +57,13 @@ def test_what_is_said_of_a_name_in_several_lines_is_one_row(text: str, fields: P
 @pytest.mark.parametrize(
     ("text", "codes"),
     [
-        ("404: there is no such thing.\n409: it is running.\n", ("`404`", "`409`")),
+        ("Errors:\n\n404: there is no such thing.\n409: it is running.\n", ("`404`", "`409`")),
+        ("404 Not Found: there is no such thing.\n", ("`404 Not Found`",)),
+        ("401: Meeting room\n402: Kitchen\n", ()),
+        ("451 – A novel about books.\n", ()),
         ("- `400 Bad Request` → a part is wrong\n", ("`400 Bad Request`",)),
-        ("**Error 409:** There is one.\n", ("`409`",)),
-        ("**405** – not now  \n**409** – not here\n", ("405", "409")),
+        ("### Errors\n\n**Error 409:** There is one.\n", ("`409`",)),
+        ("### Codes\n\n**405** – not now  \n**409** – not here\n", ("405", "409")),
         ("429 - Too many\nCause: Too fast.\n\n503 - Busy\nCause: A crowd.\nSolution: Retry.\n", ("429", "503")),
     ],
 )
@@ -96,7 +99,7 @@ def table(head: str, *rows: str) -> str:
         (
             table("Plan | Kept for | Help", "Free | 7 days | -", 'Team | 30 days | Mail', 'Big | " | same as above'),
             (
-                ("Free", "Kept for: 7 days"),
+                ("Free", "Kept for: 7 days; Help: -"),
                 ("Team", "Kept for: 30 days; Help: Mail"),
                 ("Big", "Kept for: 30 days; Help: Mail"),
             ),
@@ -104,7 +107,9 @@ def table(head: str, *rows: str) -> str:
         (table("# | What it means", "1 | It is full.", "2 | It lags."), (("1", "It is full."), ("2", "It lags."))),
         (table("Status | Meaning", "`paid` | It is paid."), (("`paid`", "It is paid."),)),
         ("Port | Way\n--- | ---\n443 | Out, to the cloud.\n", (("443", "Out, to the cloud."),)),
-        ("Flow\tFor\nCode\tWeb pages\nKeys\tMachines\n", (("Code", "Web pages"), ("Keys", "Machines"))),
+        ("Monday\t9 to 5\nTuesday\tclosed\n", (("Monday", "9 to 5"), ("Tuesday", "closed"))),
+        ("Flow\tFor\tSafe\nCode\tWeb pages\tYes\n", (("Code", "For: Web pages; Safe: Yes"),)),
+        (table("Blocked | Country", "Yes | Utopia"), (("Utopia", "Blocked: Yes."),)),
     ],
 )
 def test_a_table_says_what_its_titles_say(text: str, fields: Pairs) -> None:
@@ -116,10 +121,10 @@ def test_a_table_says_what_its_titles_say(text: str, fields: Pairs) -> None:
     [
         ("The trash does not keep:\n\n- shared files\n", ("The trash does not keep: shared files.",)),
         ("You can restore everything but:\n- keys\n", ("You can restore everything but keys.",)),
-        ("The following cannot be undone:\n\n1. Deleting it.\n", ("The following cannot be undone: deleting it.",)),
+        ("The following cannot be undone:\n\n1. Deleting it.\n", ("The following cannot be undone: Deleting it.",)),
         ("It is not possible to:\n1. Restore it.\n", ("It is not possible to restore it.",)),
-        ("Bad:\n- Write the key down.\n", ("Bad: write the key down.",)),
-        ("These are common mistakes:\n- Press twice.\n", ("These are common mistakes: press twice.",)),
+        ("Bad:\n- Write the key down.\n", ("Bad: Write the key down.",)),
+        ("These are common mistakes:\n- Press twice.\n", ("These are common mistakes: Press twice.",)),
         ("🚫 This cannot be undone.\n", ("This cannot be undone.",)),
         ("- ❌ Keys in a chat\n", ("Avoid: Keys in a chat.",)),
         ("> **Warning**\n> It gets hot.\n", ("It gets hot.",)),
@@ -127,13 +132,30 @@ def test_a_table_says_what_its_titles_say(text: str, fields: Pairs) -> None:
         ("**💡 Tip:** Open the lid.\n", ("Open the lid.",)),
         ("ℹ️ **Info:** It is old.\n", ("It is old.",)),
         ("*Please note that it is old.*\n", ("It is old.",)),
-        ("Prerequisites:\n- You are an owner.\n", ("Before you start: you are an owner.",)),
+        ("Prerequisites:\n- You are an owner.\n", ("Before you start: You are an owner.",)),
         ("⚠️ Never share it. Anyone who has it can read all.\n", ("Never share it. Anyone who has it can read all.",)),
     ],
 )
 def test_what_says_no_stays_a_no(text: str, notes: tuple[str, ...]) -> None:
     entry = read(text)
     assert entry.notes == notes and not entry.steps
+
+
+@pytest.mark.parametrize("title", ["What to do if you don't get it", "Switch off the warning", "How to leave tips"])
+def test_a_heading_that_holds_a_word_of_warning_is_none(title: str) -> None:
+    assert read("1. Open the lid.\n2. Press the button.\n", title).steps == ("Open the lid.", "Press the button.")
+
+
+def test_what_is_done_is_no_term_and_a_list_of_kinds_no_parameter() -> None:
+    text = "- **Click New** → a form opens.\n- **Enter a name** → it is checked.\n"
+    assert not read(text).fields
+    assert not read("**Find a place**\nLook for flat ground.\n\n**Mix it**\nUse a spoon for it.\n").fields
+    assert not read("Title\nText\nImage\nFile\nMap\nVideo\n").fields
+    assert not read("- **File** → **Export** → **PDF** saves a copy.\n").fields
+
+
+def test_signs_of_no_beside_signs_of_yes_are_answers() -> None:
+    assert read("✅ Mail support\n\n❌ Phone support\n").notes == ("No: Phone support.",)
 
 
 def test_what_goes_wrong_is_told_as_such() -> None:
@@ -162,6 +184,11 @@ def test_what_goes_wrong_is_told_as_such() -> None:
         ("1.1 Open it.\n1.2 Close it.\n", ("Open it.", "Close it.")),
         ("i. Open it.\nii. Close it.\n", ("Open it.", "Close it.")),
         ("1.\tOpen it.\n2.\tClose it.\n", ("Open it.", "Close it.")),
+        ("How to avoid jams:\n1. Open the lid.\n2. Fan the paper.\n", ("Open the lid.", "Fan the paper.")),
+        ("It needs no key. To switch it on:\n1. Open the lid.\n", ("Open the lid.",)),
+        ("Screen won't turn on:\n1. Press the button.\n", ("Press the button.",)),
+        ("Not on:\n- Windows\n\n1. Open the lid.\n2. Press the button.\n", ("Open the lid.", "Press the button.")),
+        ("If this happens:\n1. Open the lid.\n2. Wait.\n", ("Open the lid.", "Wait.")),
     ],
 )
 def test_steps_keep_their_condition_and_any_mark(text: str, steps: tuple[str, ...]) -> None:
@@ -182,7 +209,10 @@ def test_steps_keep_their_condition_and_any_mark(text: str, steps: tuple[str, ..
         ("Press Save.<br>Press Undo now.\n", ("Press Save. Press Undo now.",)),
         ("- A green light means that it runs.\n", ("A green light means that it runs.",)),
         ("**Purpose:** Adds a person.\n", ("Adds a person.",)),
-        ("```\nwidget start NAME\n```\n\nIt comes back soon.\n", ("Run `widget start NAME`.", "It comes back soon.")),
+        ("```sh\nwidget start NAME\n```\n\nIt comes back.\n", ("Run `widget start NAME`.", "It comes back.")),
+        ("```\ncould not connect to server\n```\n\nStart it again.\n", ("Start it again.",)),
+        ("Type *.txt or *.md, or C:\\anna\\*.* there.\n", ("Type *.txt or *.md, or C:\\anna\\*.* there.",)),
+        ("This is *very* new.\n", ("This is very new.",)),
         ("**Is it free?**\nYes, for owners.\n", ("Yes, for owners.",)),
     ],
 )

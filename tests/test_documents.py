@@ -569,3 +569,12 @@ def test_same_names_in_several_folders_stay_apart(tmp_path: Path) -> None:
 def test_a_file_that_two_paths_reach_is_read_once(tmp_path: Path) -> None:
     write(tmp_path, a__md="x", sub_in_b__md="x")
     assert names(tmp_path, tmp_path / "sub", tmp_path / "a.md") == ["a.md", "sub/b.md"]
+
+
+def test_emphasis_and_the_lines_of_a_letter_are_no_headings() -> None:
+    steps = "# Help\n\n## Sign up\n\n1. Open it.\n2. Enter a name.\n\n**Check your inbox**\n\n3. Click the link.\n"
+    assert marked(steps) == [(1, "Help"), (2, "Sign up")]
+    bold = "# Help\n\n## Pay\n\nPay it.\n\n**You need to be an owner**\n\nAsk.\n\n**Important: keep dry**\n\nIt is.\n"
+    assert marked(bold) == [(1, "Help"), (2, "Pay")]
+    letter = "# Bread\n\nMix it.\n\nKnead for ten minutes\n\nRest.\n\nBake for 40 minutes\n\nEat.\n\nKind regards\n\nA.\n"
+    assert marked(letter) == [(1, "Bread")]

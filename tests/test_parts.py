@@ -61,6 +61,11 @@ def test_a_part_is_of_the_topic_above_it_not_of_the_document() -> None:
     assert entries(markdown_headings("# Seal\n### Steps\n# Open\n### Steps\n# Errors\n")) == [0, 0, 2, 2, 4]
 
 
+def test_topics_with_general_titles_stay_apart() -> None:
+    assert owners("# Staff\n## Overview\n## Permissions\n## Settings\n## Tips\n") == {}
+    assert owners("# App\n## Settings\n## Permissions\n## Errors\n## Tickets\n# Appendix\n") == {}
+
+
 def test_errors_beside_topics_are_a_topic() -> None:
     assert owners("# Works\n## Depot\n### Crates\n### Errors\n") == {}
     assert owners("# Works\n## Depot\n### Crates\n### Parameters\n") == {"Parameters": "Depot"}

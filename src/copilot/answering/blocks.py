@@ -5,7 +5,7 @@ below it, or after a dash, and a parameter whose type stands on the line below i
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from copilot.answering.lists import ITEM
 from copilot.answering.markup import FENCE
@@ -37,16 +37,29 @@ _KINDS = re.compile(
 )
 _MUST = re.compile(r"(?:required|optional|defaults? (?:to )?\S+)$", re.I)
 _DOTTED = re.compile(r"(`[^`\n]+`|\*\*[\w.\[\]-]+\*\*) · ([^·\n]+?)(?: · \W*(required|optional)\W*)?$", re.I)
+_PHRASE = re.compile(
+    r"bad request|unauthorized|forbidden|(?:page )?not found|method not allowed|conflict|gone|too many requests|"
+    r"unprocessable (?:entity|content)|internal server error|bad gateway|service unavailable|gateway time-?out",
+    re.I,
+)
+_ACTS = re.compile(  # a term that tells what to do, or when
+    r"[-*+•\s`_]*(?:first|then|next|finally|last|second|third|find|click|press|open|select|choose|enter|type|go|plug|switch|"
+    r"turn|sign|log|save|mix|add|put|check|make|create|run|install|download|upload|copy|move|delete|remove|start|stop|fill|"
+    r"call|send|connect|close|use|tap|drag|review|test|confirm|submit|verify|configure|enable|disable|import|export|navigate|"
+    r"scroll|pick|restart|update|write|read|take)\b",
+    re.I,
+)
 _OTHER = re.compile(r"\s*(?:[#|>*+-]|\d+[.)] |`{3}|~{3}|$)")  # begins something else than text
 
 
-def together(lines: Sequence[str]) -> list[str]:
-    """The lines, each thing with what is said of it on one."""
+def together(lines: Sequence[str], title: str = "") -> list[str]:
+    """The lines, each thing with what is said of it on one; `title` is the last part of the heading path."""
     out: list[str] = []
     at, fenced = 0, False
-    terms = sum(_term(lines, n) > n for n in range(len(lines))) > 1
-    dashed = sum(bool(_DASHED.match(line)) for line in lines) > 1
-    bullets = sum(_bullet(line) is not None for line in lines) > 1
+    coded = any(_told_of_errors(line) for line in (title, *lines))
+    terms = _several(lines[n] for n in range(len(lines)) if _term(lines, n) > n)
+    dashed = _several(line for line in lines if _DASHED.match(line))
+    bullets = _several(line for line in lines if _bullet(line))
     while at < len(lines):
         fenced ^= lines[at].strip().startswith(FENCE)
         end, told = at + 1, [lines[at]]
@@ -56,9 +69,10 @@ def together(lines: Sequence[str]) -> list[str]:
                     end, told = found
                     break
             else:
-                line = _POINTED.sub(r"\1\2: ", lines[at])
+                arrows = len(re.findall(r"→|->|⇒|=>", lines[at]))
+                line = _POINTED.sub(r"\1\2: ", lines[at]) if arrows == 1 else lines[at]
                 below = _term(lines, at)
-                if below > at and (terms or _SHAPED.search(line)):
+                if below > at and (terms or (_SHAPED.search(line) and not _ACTS.match(line))):
                     end, said = below, " ".join(text.strip() for text in lines[at + 1 : below])
                     told = _row(line.strip(), said)
                 elif dashed and (match := _DASHED.match(lines[at])) and not NOTE.match(line):
@@ -71,7 +85,7 @@ def together(lines: Sequence[str]) -> list[str]:
                     told = _row(named["name"], said)
                 elif marked := _MARKED.match(line):
                     told = [f"- `{marked[1]}` ({marked[2].lower()}): {marked[3]}"]
-                elif (status := _STATUS.match(line)) and _apart(status) and not _keys(lines, at):
+                elif (status := _STATUS.match(line)) and _apart(status, coded) and not _keys(lines, at):
                     told = [f"- `{status[2]}{status[3]}`: {status[4]}"]
                 else:
                     told = [line]
@@ -80,9 +94,20 @@ def together(lines: Sequence[str]) -> list[str]:
     return out
 
 
-def _apart(status: "re.Match[str]") -> bool:
-    """Whether a line tells of an error in a way that `rows` does not read."""
-    return bool(status[1] or "_" in status[3] or not ITEM.match(status[0]))
+def _apart(status: "re.Match[str]", coded: bool) -> bool:
+    """Whether a line tells of an error in a way that `rows` does not read; `coded` where errors are told of."""
+    known = coded or "_" in status[3] or _PHRASE.fullmatch(status[3].strip())
+    return bool(known and (status[1] or "_" in status[3] or not ITEM.match(status[0])))
+
+
+def _told_of_errors(line: str) -> bool:
+    return label(line) == "error" and len(line.split()) < 8 and not _STATUS.match(line)
+
+
+def _several(lines: Iterable[str]) -> bool:
+    """Whether two and more lines begin with a term, and none of them tells what to do."""
+    found = list(lines)
+    return len(found) > 1 and not any(map(_ACTS.match, found))
 
 
 def _bullet(line: str) -> "re.Match[str] | None":
@@ -184,6 +209,8 @@ def _copied(lines: Sequence[str], at: int) -> tuple[int, list[str]]:
             break
         end += 1
     text = " ".join(line.strip() for line in lines[said:end])
+    if len(about) == 1 and not (text.endswith(".") and re.search(r"^[a-z]|[_.`]", lines[at].strip())):
+        return at, []
     return end, [f"- `{name[1]}` ({', '.join(about)}): {text}" if text else f"- `{name[1]}` ({', '.join(about)})", ""]
 
 

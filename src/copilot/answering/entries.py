@@ -11,6 +11,7 @@ from copilot.answering.layouts import usual
 from copilot.answering.lists import ITEM
 from copilot.answering.markup import FENCE
 from copilot.answering.prose import (
+    ADVICE,
     ALERT,
     CUT,
     MISTAKES,
@@ -60,8 +61,10 @@ _OWNING = re.compile(
 _DEFINED = re.compile(
     r"(?:`[^`\n]+`(?: \([^()\n]*\))?|--?[a-z][\w-]*(?:[ =][<\[]?[\w|]+[>\]]?)?(?:, --?[\w-]+(?:[ =]\S+)?)*)$"
 )
-_SHELL = re.compile(
-    r"(?:`{3}|~{3})\s*(?:bash|sh|shell|console|zsh|cmd|powershell|)\s+[a-z][\w./-]*(?: [\w./<>{}$=:\"'@-]+)+$"
+_SHELL = re.compile(  # a fence with a command
+    r"(?:`{3}|~{3})\s*(?:(?:bash|sh|shell|console|zsh|cmd|powershell)\s+[a-z]|\s*(?:npm|npx|pip3?|docker|kubectl|git|"
+    r"python3?|make|brew|apt|sudo|systemctl|aws|az|gcloud|terraform|helm|ssh|java|mvn|go|cargo|dotnet|php|composer) )"
+    r"[\w./-]*(?: ?[\w./<>{}$=:\"'@-]+)+$"
 )
 _WITHIN = re.compile(r"(?<=[.!?])\s+((?:\*\*|__)?(?:warning|caution|danger|important|note)\b(?:\*\*|__)?:\S* +)", re.I)
 _NEGATED = re.compile(r"(?:Do not|Don['’]t|Never) \w")
@@ -87,17 +90,17 @@ class _Parts:
         self.fenced = False
         self.alert = False  # the next paragraph is a note
         self.owned = False  # what follows belongs to the last row
-        self.warns = self.done = False  # the items below the last label or heading are notes; what is numbered is done
+        self.warns = self.tips = False  # below the last label or heading stands what goes wrong, or advice
 
     def add(self, *rows: Row) -> None:
         """Rows below the last label."""
         for row in (replace(settled(row, self.kind), place=self.label) for row in rows):
             self.rows.append(replace(row, kind="error") if self.warns else row)
 
-    def below(self, heading: str) -> None:
-        """What follows stands below this."""
-        self.warns = bool(MISTAKES.search(heading))
-        self.done = re.search(r"troubleshooting|practices|tips", heading, re.I) is not None
+    def below(self, *headings: str) -> None:
+        """What follows stands below these."""
+        titles = [re.sub(r"^[\W\d_]+|[\W_]+$", "", heading) for heading in headings]
+        self.warns, self.tips = any(map(MISTAKES.fullmatch, titles)), any(map(ADVICE.fullmatch, titles))
 
 
 def read_entry(text: str, whole: bool = True, header: str = "", ended: bool = False) -> Entry:
@@ -165,7 +168,7 @@ def _line(lines: Sequence[str], at: int, parts: _Parts, title: str = "") -> int:
         if not re.match(r"[-=~^]{3,}$", bare):
             parts.kind = label(bare)
             parts.label = "" if parts.kind or ALERT.match(bare) else one(bare).strip("#*_: ")
-            parts.below(bare if line.startswith("#") else f"{title}\n{bare}")
+            parts.below(bare, *[] if line.startswith("#") else [title])
     elif fact := _FACT.match(bare):
         parts.texts.append(("fact", f"{fact[1]}: {fact[2].rstrip('.')}."))
         parts.open = False
@@ -259,7 +262,8 @@ def _item(lines: Sequence[str], at: int, parts: _Parts) -> int:
     parts.owned = row is not None and _OWNING.match(row.name) is not None
     if row is None:
         numbered = re.match(r"\s*\d", lines[at])
-        told = "note" if parts.warns and not (numbered and parts.done) else "step" if numbered else "item"
+        told = "step" if numbered else "tip" if parts.tips else "item"
+        told = "note" if parts.warns and not (numbered and _DO.match(text)) else told
         if told == "item" and parts.texts and parts.texts[-1][0] == "prose" and parts.texts[-1][1].endswith(":"):
             lead = SENTENCE.split(parts.texts[-1][1])[-1]
             parts.texts[-1] = ("prose", parts.texts[-1][1].removesuffix(lead))
@@ -300,9 +304,9 @@ def _warned(kind: str, paragraph: str) -> list[tuple[str, str]]:
 
 def _sort(kind: str, paragraph: str) -> str:
     """The kind of a paragraph; of an item of a list what it is: a note, something to do, a sentence, or an item."""
-    if kind != "item":
+    if kind not in ("item", "tip"):
         return kind
-    if _NEGATED.match(paragraph):
+    if _NEGATED.match(paragraph) or (kind == "tip" and not _DO.match(paragraph)):
         return "note"
     return "do" if _DO.match(paragraph) else "told" if _says(paragraph) else "item"
 

@@ -68,7 +68,7 @@ def usual(text: str, title: str = "") -> list[str]:
             elif begins := _BACK.match(line):
                 line = f"Returns: {line[begins.end() :]}"
         lines.append(line)
-    return folded(procedures(_defined(_columns(_named(_listed(together(lines))))), title))
+    return folded(procedures(_defined(_columns(_named(_listed(together(lines, title))))), title))
 
 
 def _markdown(table: "re.Match[str]") -> str:

@@ -111,7 +111,9 @@ def _read(text: str) -> str:
     read = [line for line in _piped(list(lines)) if not any(pattern.match(line) for pattern in unseen)]
     roman = sum(bool(_ROMAN.match(line)) for line in read) > 1
     parted = re.search(r"(?m)^\d+\.1\.? [A-Z`*].*\n\d+\.2\.? [A-Z`*]", text) is not None
-    return "\n".join(_line(_counted(line, roman, parted)) for line in read if not _DOTS.search(line))
+    signs = {sign[2][0] for line in read if (sign := _SIGN.match(line))}
+    listed = bool(signs & {*_NO} and signs & {yes[0] for yes in _YES})
+    return "\n".join(_line(_counted(line, roman, parted), listed) for line in read if not _DOTS.search(line))
 
 
 def _param(match: "re.Match[str]") -> str:
@@ -167,7 +169,9 @@ def _piped(lines: Sequence[str]) -> list[str]:
         part = list(group)
         if tabs and len(part) > 1:
             rows = [[cell.strip() for cell in line.split("\t")] for line in part]
-            part = ["", *pipe_table(rows).splitlines(), ""] if all(map(any, rows)) else part
+            head = tabs > 1 and all(re.fullmatch(r"[A-Z][^\d.]{0,30}", cell) for cell in rows[0])
+            table = pipe_table(rows).splitlines()
+            part = ["", *(table if head else [table[0], *table[2:]]), ""] if all(map(any, rows)) else part
         out += part
     at = 1
     while at < len(out):
@@ -231,8 +235,8 @@ def _alerted(lines: Sequence[str]) -> Iterator[str]:
         yield from _unwrapped([line.strip() for line in lines[begun:at]])
 
 
-def _line(line: str) -> str:
-    """A line without what is not seen."""
+def _line(line: str, listed: bool = False) -> str:
+    """A line without what is not seen; `listed` says that there are signs of yes beside those of no."""
     line = _NUMBERED.sub("", _TASK.sub(r"\g<1>1. ", _FOOTNOTE.sub("", line)))
     if not line.startswith("|"):
         line = re.sub(r"(?<=[.!?])<br\s*/?>(?=\S)", " ", _outside(line, lambda part: _TAG.sub("", part)))
@@ -245,17 +249,19 @@ def _line(line: str) -> str:
     if not sign:
         return line
     rest = (sign[1] or "") + line[sign.end() :]
+    alarm, advice = sign[2][0] in _ALARM, sign[2][0] in _ADVICE
+    if named := re.match(rf"([-*+] +|\d+[.)] +)?\W*({_KINDS})\b\W*:\W*(?=\w)", rest, re.I):
+        return f"{named[1] or ''}{_title(named[2])}: {rest[named.end() :]}"
     if re.match(rf"\W*(?:{_KINDS})\b", rest, re.I):
         return rest
     if sign[2][0] in _NO:
         forbids = re.search(r"\b(?:not?|never|cannot|without)\b|n['’]t\b|^\w+ing\b", line[sign.end() :], re.I)
-        return f"{sign[1] or ''}Warning: {'' if forbids else 'Avoid: '}{line[sign.end() :]}"
-    alarm, advice = sign[2][0] in _ALARM, sign[2][0] in _ADVICE
+        return f"{sign[1] or ''}Warning: {'' if forbids else 'No: ' if listed else 'Avoid: '}{line[sign.end() :]}"
     return f"{sign[1] or ''}{'Warning' if alarm else 'Note'}: {line[sign.end() :]}" if alarm or advice else rest
 
 
 def _shown(part: str) -> str:
-    part = re.sub(r"\\([_*$<>#\[\](){}~.!+-])", r"\1", part)
+    part = re.sub(r"(?<=\w)\\_(?=\w)", "_", re.sub(r"(?<![\w:\\])\\([_*$<>#\[\](){}~.!+-])", r"\1", part))
     part = re.sub(r"\[([^\[\]]+)\]\[[^\[\]]*\]|<(https?://[^<>\s]+)>", lambda m: m[1] or m[2], part)
     return _BRIGHT.sub(r"\1", _HIDDEN.sub("", part))
 

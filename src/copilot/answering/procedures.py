@@ -20,8 +20,9 @@ _NEVER = re.compile(  # what a line ends with that forbids what stands below it
     re.I,
 )
 _DENIES = re.compile(  # a line that says no to what stands below it, or calls it wrong
-    r"(?!(?:if|when|whenever|where|in case|unless|why|what|before|after|until|once)\b)"
-    r"(?!.*\b(?:try|steps?|do (?:the following|this|so|it)|as follows|check|proceed|instead|please)\b)"
+    r"(?!(?:if|when|whenever|where|in case|unless|why|what|before|after|until|once|to|how to|for|in order to)\b)"
+    r"(?!.*\b(?:try|steps?|do (?:the following|this|so|it)|as follows|check|proceed|instead|please|not only|"
+    r"forget|hesitate|wait)\b)"
     r"(?:.*\b(?:not|never|cannot|no longer|impossible|except|(?:everything|all|anything|nothing) but|mistakes?|"
     r"pitfalls?|avoid)\b.*|.*n['’]t\b.*|\W*(?:bad|wrong|incorrect|worse|disadvantages?|cons|limitations?)\W*):[*_]*$",
     re.I,
@@ -32,6 +33,9 @@ _NEGATED = re.compile(r"(?:do not|don['’]t|never|no|not)\b", re.I)
 _LABEL = re.compile(
     r"(?:\*\*|__)(?P<bold>[^*_:\n]{2,40}):?(?:\*\*|__):?$|(?P<plain>(?:On|For|In|With|Using|If|When|Before|After|From|Since|"
     r"Until|Without) [^:\n.]{2,60}|Otherwise|[A-Za-z][\w.+/-]*(?: [\w.+/-]+){0,2}):$"
+)
+_WRONG = re.compile(
+    r"\b(?:bad|wrong|incorrect|mistakes?|pitfalls?|avoid|following)\b|\b(?:not possible to|but|except)\W*$", re.I
 )
 _RIGHT = re.compile(r"(?:good|correct|right|recommended|do|steps?)\W*$", re.I)
 _BRANCH = re.compile(r"(?:if|when|before|after|from|since|until|without|otherwise)\b", re.I)
@@ -50,8 +54,9 @@ _LISTS = re.compile(  # leads over to what is no step, though it be numbered
 )
 _COUNTS = re.compile(r"(?:step|no\.?|nr\.?|#|number|schritt)$", re.I)
 _DOES = re.compile(r"action|task|instruction|\bdo\b|activity", re.I)
-_NEEDS = re.compile(
-    r"(?:prerequisites?|requirements?|before you (?:begin|start)|you (?:will )?need|what you need)\W*$", re.I
+_NEEDS = re.compile(r"(?:prerequisites?|before you (?:begin|start))\W*$", re.I)
+_ACTS = re.compile(  # what an item begins with that tells what to do
+    r"[A-Z][a-z]+(?: (?:in|out|up|on|off))? (?:(?:the|an?|your|this|that|it|them|if|with|to|all|each|any)\b|[A-Z`*])"
 )
 
 
@@ -62,14 +67,14 @@ def procedures(lines: Sequence[str], title: str = "") -> list[str]:
     out: list[str] = []
     lead, label, fenced = "Do not" if _NEVER.fullmatch(title) else "", "", False
     points, bullets = 0, False  # where the line stands that conditions belong to, and whether they have no numbers
-    deep = -1  # how far the items below a lead are indented
+    deep, numbered = -1, False  # how far the items below a lead are indented, and whether they have numbers
     for at, line in enumerate(lines):
         fenced ^= line.strip().startswith(FENCE)
         mark = ITEM.match(line)
         if fenced or not line.strip():
             out.append(line)
-        elif mark and lead and (deep < 0 or len(line) - len(line.lstrip()) <= deep):
-            deep = len(line) - len(line.lstrip())
+        elif mark and lead and (deep < 0 or (numbered == line.lstrip()[0].isdigit() and _deep(line) <= deep)):
+            deep, numbered = _deep(line), line.lstrip()[0].isdigit()
             out += ["", f"Warning: {_forbidden(lead, line[mark.end() :])}", ""]
         elif mark and points and (re.match(r"\d", line) or bullets):
             out[points] = f"{out[points].rstrip('. ')}{';' * (out[points][-1] != ':')} {_small(line[mark.end() :])}"
@@ -79,9 +84,9 @@ def procedures(lines: Sequence[str], title: str = "") -> list[str]:
             out.append(line)
         else:
             below = next((text for text in lines[at + 1 : at + 3] if text.strip()), "")
-            told = line.strip("*_ ")
-            forbids = len(line.split()) < 12 and ITEM.match(below) is not None and _denies(told)
-            needs = ITEM.match(below) and _NEEDS.match(told)
+            *before, told = re.split(r"(?<=[.!?])\s+", line.strip("*_ "))
+            forbids = len(told.split()) < 12 and ITEM.match(below) is not None and _denies(told, below)
+            needs = ITEM.match(below) and _NEEDS.match(told) and below.rstrip().endswith(".")
             lead = "Before you start" if needs else re.sub(r"[\s:.*_]+$", "", told) if forbids else ""
             forbids = forbids or bool(needs)
             deep = -1
@@ -91,13 +96,22 @@ def procedures(lines: Sequence[str], title: str = "") -> list[str]:
             single = label and " " not in label and not _BRANCH.match(label)
             label = "" if _RIGHT.match(label) else f"For {label}" if single else label
             line = f"{line.rstrip().rstrip(':')}." if ITEM.match(below) and _ONLY.match(line) else line
-            out += ["", line.rstrip()] if all_true else [] if forbids else [line]
+            out += ["", line.rstrip()] if all_true else [" ".join(before), ""] if forbids else [line]
             points, bullets = (len(out) - 1 if all_true else 0), not re.match(r"\d", below)
     return out
 
 
-def _denies(line: str) -> bool:
-    """Whether a line forbids what is listed below it, or says no to it; a list of errors is none of that."""
+def _deep(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _denies(line: str, below: str) -> bool:
+    """Whether a line forbids what is listed from `below` on, or says no to it; a list of errors is none of that.
+
+    "It won't start:" above what to do then does not.
+    """
+    if _ACTS.match(ITEM.sub("", below, count=1)) and not _WRONG.search(line):
+        return _NEVER.fullmatch(line) is not None
     heads = len(line.split()) < 4 and MISTAKES.search(line)  # "Common mistakes:", of which `entries` knows
     return bool(_NEVER.fullmatch(line) or (_DENIES.match(line) and not label_of(line) and not heads))
 
@@ -111,7 +125,8 @@ def _numbered_below(lines: Sequence[str], at: int) -> bool:
 def _joined(line: str, below: str) -> bool:
     """Whether the items from `below` on end the sentence `line`: conditions, reasons, or ways."""
     if re.match(r"\d", below):
-        return bool(_ALL_TRUE.match(line) or _LISTS.match(line))
+        lists = _LISTS.match(line) and not (_BRANCH.match(line) or _ACTS.match(ITEM.sub("", below, count=1)))
+        return bool(_ALL_TRUE.match(line) or lists)
     return bool(ITEM.match(below) and re.search(r"\b(?:one|any|all) of (?:these|them|the following)\b.*:$", line))
 
 
@@ -127,7 +142,7 @@ def _forbidden(lead: str, text: str) -> str:
     small = _small(text)
     if re.search(r"\b(?:do|not to do|don['’]ts)(?: this| these)?$", lead, re.I):
         lead = "Do not"
-    return f"{lead} {small}" if _JOINS.search(lead) else f"{lead}: {small}"
+    return f"{lead} {small}" if _JOINS.search(lead) else f"{lead}: {text}"
 
 
 def _without_tabs(lines: Sequence[str]) -> Iterator[str]:

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 _T = TypeVar("_T")
 _WORDS = (
-    r"(?:please |side)?note|warning|caution|(?:pro[- ]?)?tips?|important|danger|attention|notice|nb|beware|info|hint|"
-    r"remember|reminder|good to know|heads[- ]up|hinweis|achtung|vorsicht|warnung|wichtig"
+    r"(?:please |side)?note|warning|caution|(?:pro[- ]?)?tip|important|danger|attention|notice|nb|beware|hinweis|"
+    r"achtung|vorsicht|warnung|wichtig"
 )
 NOTE = re.compile(
     rf"(?!\W{{0,2}}`|(?:\*\*|__)(?-i:[a-z]))\W{{0,2}}(?:(?:{_WORDS}|(?-i:Limits?))\b\W{{0,2}}:\W{{0,2}}\s*|"
@@ -15,10 +15,15 @@ NOTE = re.compile(
     re.I,
 )
 ALERT = re.compile(rf"\W{{0,3}}(?:{_WORDS})\W{{0,3}}$", re.I)
-MISTAKES = re.compile(  # headings of what goes wrong, or is better done otherwise
-    r"\b(?:mistakes?|pitfalls?|gotchas?|troubleshooting|limitations?|caveats?|warnings?|best practices|good practices?|"
-    r"tips|common (?:errors|issues|problems)|known issues|watch out|things to (?:know|remember|avoid)|don['’]?ts?)\b",
+_OF = r"(?: (?:and|or|when|with|of|in|for|to|on|&) .*)?"
+MISTAKES = re.compile(  # headings of what goes wrong
+    r"(?:(?:common|typical|frequent|usual|known|most|other|important|the) )*(?:mistakes?|pitfalls?|gotchas?|caveats?|"
+    r"limitations?|warnings?|don['’]ts|dos? (?:and|&) don['’]?ts|things to avoid|common (?:errors|issues|problems))"
+    rf"{_OF}",
     re.I,
+)
+ADVICE = re.compile(
+    rf"(?:(?:best|good) practices?|tips|troubleshooting(?: tips)?|known issues|good to know){_OF}", re.I
 )
 LONG_NOTE = 240  # characters of a note that is told whole
 PAST = re.compile(
@@ -38,7 +43,7 @@ SENTENCE = re.compile(  # no end of one is the stop of the first, nor that of th
 _LINK = re.compile(r"!?\[((?:`[^`]*`|[^\[\]`])+)\]\((?:[^()\s]|\([^()\s]*\))*(?: \"[^\"]*\")?\)")
 _POWER = re.compile(r"<sup>([^<]*)</sup>")
 _MARKUP = re.compile(r"\*\*|</?(?:kbd|br|b|i|em|strong|p|a|span|sub|code|tt|u)\b[^<>]*>")
-_ITALIC = re.compile(r"(?<![\w*])\*(?=[^\s*])([^*\n]+)(?<=\S)\*(?![\w*])")
+_ITALIC = re.compile(r"(?<![^\s(\"“])\*(?=[\w\"“'])([^*\n]+)(?<=[\w\"”'.!?])\*(?![\w*])")
 LONG = 320  # characters of what is said of a name, beyond which whole sentences are left out
 
 

@@ -31,7 +31,7 @@ _SIDES = re.compile(
 )
 _CHANGES = re.compile(r"(?:before|after|old|new|wrong|right|myth|fact|instead of|incorrect|correct|previous|current)\b")
 _DITTO = re.compile(r"[\"″〃“”]|(?:the )?same as above|ditto|as above", re.I)
-_EMPTY = re.compile(r"[-–—]+|n/?a|tbd|none given", re.I)
+_EMPTY = re.compile(r"n/?a|tbd", re.I)
 _CODED = re.compile(r"code|status|error|http|respon|result|exception|answer|value|number|return")
 LONGEST = 120  # characters of a cell that is told beside another
 _READ = re.compile(  # titles of columns that are told otherwise, or say nothing to a reader
@@ -97,12 +97,11 @@ def _merged(rows: Sequence[Row]) -> list[Row]:
 
 
 def _undittoed(rows: Sequence[list[str]]) -> list[list[str]]:
-    """Cells that say "the same as above" with what stands above, those that say nothing ("-", "n/a") empty."""
+    """Cells that say "the same as above" with what stands above."""
     out: list[list[str]] = []
     for row in rows:
         above = out[-1] if out else []
-        told = [above[n] if n < len(above) and _DITTO.fullmatch(text) else text for n, text in enumerate(row)]
-        out.append([*row[:1], *("" if _EMPTY.fullmatch(text) else text for text in told[1:])])
+        out.append([above[n] if n < len(above) and _DITTO.fullmatch(text) else text for n, text in enumerate(row)])
     return out
 
 
@@ -193,7 +192,7 @@ def _turned(head: Sequence[str], titles: Sequence[str], rows: Sequence[Sequence[
         pairs = [(row[0].rstrip("?"), zip(head[1:], row[1:], strict=False)) for row in rows]
         return [Row(name, " ".join(f"{title}: {_ended(c, '')}" for title, c in cells if c)) for name, cells in pairs]
     if len(head) == 2 and all(row[0] in ("Yes", "No") for row in rows):
-        return [Row(row[1].rstrip("."), f"{row[0]}.") for row in rows]
+        return [Row(row[1].rstrip("."), f"{head[0]}: {row[0]}." if head[0] else f"{row[0]}.") for row in rows]
     return []
 
 
@@ -239,7 +238,7 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], below: Kind = "") 
             text = f"{head[said]}: {text}"
         text = needing(text, must) if text else ""
         default = row[given] if given >= 0 and given != said else ""
-        if text and re.search(r"[\w\"]", default) and "default" not in text.lower():
+        if text and re.search(r"[\w\"]", default) and not _EMPTY.fullmatch(default) and "default" not in text.lower():
             text = f"{text if text.endswith(('.', '!', '?')) else text + '.'} The default is {default}."
         name = f"{bare(row[coded])} ({row[named].strip('`*')})" if coded >= 0 else bare(row[named])
         listed = kind or ("request" if titles[named] and not _CODED.search(titles[named]) else "")

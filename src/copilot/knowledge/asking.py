@@ -53,7 +53,7 @@ _WORDING = tuple(
     (re.compile(pattern, re.I), instead)
     for pattern, instead in (
         (rf"[\s,(-]*\b{_TERMS}\)?", ""),
-        (rf",?\s+(?:to|for) {_READER}(?=\s*(?:[?.!,]|$))", ""),
+        (rf"\b((?:explain|describe|summari[sz]e)\b.*?),?\s+(?:to|for) {_READER}(?=\s*(?:[?.!,]|$))", r"\1"),
         (r",?\s+(?:like|as if|as though) (?:i am|i['’]m|i was|i were) (?:an? )?\w+(?: years? old)?(?=\s*[?.!]*$)", ""),
         (r",?\s*\b(?:many )?(?:thanks|thank you)(?: (?:a lot|so much|very much|in advance))*[.!]*\s*$", ""),
         (r"^\s*(?:hi|hello|hey|good morning|good day)(?: there| all| team)?\s*[,!.]+\s*", ""),
@@ -63,7 +63,7 @@ _WORDING = tuple(
         (r"^\s*i (?:would like|want|need) to (?:know|understand|learn),? (?:about )?(?=\S)", ""),
         (r"\b(explain|describe)(?: to)? (?:me|us)\b,? ?(?=\S)", r"\1 "),
         (r"^\s*(?:explain|describe),? (?=(?:what|how|why|when|where|which|who)\b)", ""),
-        (r"\bwhat(?: is|['’]?s| are) the (?:purpose|meaning|point|use|role|function) of (?:the )?", "What is "),
+        (r"\bwhat(?: is|['’]?s| are) the (?:purpose|meaning) of (?:the )?", "What is "),
         (r"^\s*what(?: is|['’]?s) meant by ", "What is "),
         (
             r"\bwhat happens (?:when|if) (?:i|we|you) (?:get|see|receive|have) (?:an? |the )?"

@@ -17,7 +17,8 @@ _BOLD = re.compile(r"^(\*\*|__)(?=\S)((?:(?!\1).){2,100})(?<=[^\s.:;,!?])\1[ \t]
 _NO_TITLE = re.compile(  # in bold: it warns, shows or dates something
     r"\W*(?:(?:note|warning|caution|tip|important|danger|attention|notice|hint|info|hinweis|achtung|tl;dr)\W*$|"
     r"(?:do not|don['’]t|never|always|please|make sure|be careful|remember|note that|last updated?|version \d|"
-    r"(?:figure|table|listing|example|abbildung|tabelle) \d)\b)|(?-i:[a-zäöü]\S* )",
+    r"(?:figure|table|listing|example|abbildung|tabelle) \d|(?:important|note|warning|caution|tip|attention):)|"
+    r".*\b(?:is|are|was|were|must|never|not|needs?|cannot|should|has|have)\b)|(?-i:[a-zäöü]\S* )",
     re.I,
 )
 _CALL = re.compile(r"\W*(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)\b\W")
@@ -31,6 +32,12 @@ _SETEXT = re.compile(r"^ {0,3}(=+|-+)[ \t]*$")
 _NOT_A_PARAGRAPH = re.compile(r"^ {0,3}(?:[-+*>|]|\d+[.)][ \t])|^ {4}|^\t")
 _FENCE = re.compile(r"^[ \t]*(?:(`{3,})([^`]*)|(~{3,})(.*))$")
 _NUMBERED = re.compile(r"(\d{1,2}(?:\.\d{1,2}){0,3})[.)]? {1,3}(?=[A-Z])[^|]{2,80}(?<![.:;,!?\s])$")  # at the margin
+_NO_LINE = re.compile(  # of a letter, or of a how-to
+    r"(?:dear|kind regards|best (?:regards|wishes)|regards|sincerely|yours|cheers|hello|hi)\b|"
+    r".*\b\d+ ?(?:minutes?|hours?|days?|seconds?|degrees|°|kg|g|ml|cm|mm|km|%|€|\$)|"
+    r".*\bfor \w+ (?:minutes|hours|days)\b",
+    re.I,
+)
 _QUESTION = re.compile(r"(?:\d{1,2}[.)] )?[A-Z][^.!?:|]{4,100}\?$")
 _TITLED = re.compile(r"[A-Z][\w'’()/-]*(?: [\w'’()/&,-]+){0,8}$")  # at the margin
 _FRONT = re.compile(r"---[ \t]*\n(?:[\w.-]+[ \t]*:.*\n|[ \t]+\S.*\n|- .*\n|#.*\n|[ \t]*\n)*---[ \t]*(?:\n|$)")
@@ -156,7 +163,7 @@ def _in_bold(bold: Sequence[tuple[int, str, Heading | None]], text: str, few: bo
     found, labels = [], []
     for at, title, above in told:
         below = _BELOW.search(text, at, ends)
-        if not below or is_part(title, surely=few or beside[above] > 2):
+        if not below or re.match(r"(?!1[.)])\d+[.)] ", below[1]) or is_part(title, surely=few or beside[above] > 2):
             continue
         number = re.match(r"\d+(?:\.\d+)*", title)
         level = max(2, (above.level if above else 0) + 1 + (number[0].count(".") if number else 0))
@@ -189,7 +196,7 @@ def _loose(lines: Sequence[str], known: Sequence[Heading], short: bool, markdown
                 level = 3 + number[1].count(".")
                 titles.append(Heading(at, level, line.strip()))
                 level += 1
-        elif short and _alone(lines, i) and _TITLED.match(line):
+        elif short and _alone(lines, i) and _TITLED.match(line) and not _NO_LINE.match(line):
             titles.append(Heading(at, level, line.strip()))
     first = [line.strip() for line in full[:2]]
     if len(titles) > 2 and first == [heading.title for heading in titles[:2]] and not _NUMBERED.match(first[0]):

@@ -64,6 +64,7 @@ def entries(headings: Sequence[Heading]) -> list[int]:
     level = [(parent, heading.level) for parent, heading in zip(above, headings, strict=True)]
     maybe = [is_part(heading.title) for heading in headings]
     beside, parts = Counter(level), Counter(key for key, part in zip(level, maybe, strict=True) if part)
+    sure = Counter(key for key, head in zip(level, headings, strict=True) if is_part(head.title, surely=True))
     only = bool(headings) and headings[0].level == 1 and sum(heading.level == 1 for heading in headings) == 1
     told = only and any(_OPENS.fullmatch(bare(heading.title)) for heading in headings[1:2])
     out: list[int] = []
@@ -72,9 +73,10 @@ def entries(headings: Sequence[Heading]) -> list[int]:
         part = STEP.match(heading.title) is not None
         if parent >= 0 and not part and maybe[n]:
             if only and parent == 0:
-                part = told and beside[key] == parts[key] > 2
+                part = told and beside[key] == parts[key] > 2 and sure[key] > 1
             else:
-                part = is_part(heading.title, surely=True) or 2 * parts[key] > beside[key]
+                mostly = 2 * parts[key] > beside[key] and (headings[parent].level > 1 or sure[key] > 0)
+                part = is_part(heading.title, surely=True) or mostly
         out.append(n if not part else out[parent] if parent >= 0 else -1)
     return out
 
