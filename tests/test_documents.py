@@ -576,5 +576,5 @@ def test_emphasis_and_the_lines_of_a_letter_are_no_headings() -> None:
     assert marked(steps) == [(1, "Help"), (2, "Sign up")]
     bold = "# Help\n\n## Pay\n\nPay it.\n\n**You need to be an owner**\n\nAsk.\n\n**Important: keep dry**\n\nIt is.\n"
     assert marked(bold) == [(1, "Help"), (2, "Pay")]
-    letter = "# Bread\n\nMix it.\n\nKnead for ten minutes\n\nRest.\n\nBake for 40 minutes\n\nEat.\n\nKind regards\n\nA.\n"
+    letter = "# Bread\n\nMix it.\n\nKnead for ten minutes\n\nRest.\n\nBake for 40 minutes\n\nEat.\n\nRegards\n\nA.\n"
     assert marked(letter) == [(1, "Bread")]
