@@ -107,8 +107,8 @@ def test_a_worse_retrieval_fails_its_gate(project: Path, monkeypatch: pytest.Mon
     flags = ["-c", str(project), "--set", "model.backend=extractive", "--set", gate]
     runner = CliRunner()
     assert runner.invoke(app, ["pipeline", *flags, "--force"]).exit_code == 0
-    best = retriever.ranked  # the chunks that fit worst will come first
-    monkeypatch.setattr(retriever, "ranked", lambda *scores: best(*scores)[::-1])
+    best = retriever._best_first  # the chunks that fit worst will come first
+    monkeypatch.setattr(retriever, "_best_first", lambda *scores: best(*scores)[::-1])
     bad = runner.invoke(app, ["pipeline", *flags, "--force"])
     assert isinstance(bad.exception, CopilotError) and bad.exception.code == Exit.GATE
     failed = [line.split()[0] for line in bad.exception.message.splitlines()]
