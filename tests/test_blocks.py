@@ -22,6 +22,10 @@ def read(text: str, title: str = "Use it") -> Entry:
             (("It is dark", "No power. Plug it in."), ("It is hot", "No air. Move it.")),
         ),
         (
+            "Problem: a | b\nCause: No c | d.\n\nProblem: e\nCause: No f.\n",
+            (("a | b", "No c | d."), ("e", "No f.")),
+        ),
+        (
             "Parameter: size\nType: integer\nRequired: yes\nDescription: How big.\n\n"
             "Parameter: tint\nType: string\nRequired: no\nDescription: Its shade.\n",
             (("size", "How big. Required."), ("tint", "Its shade.")),

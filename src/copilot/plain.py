@@ -27,9 +27,14 @@ def escaped(text: str) -> str:
     return hidden.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
+def pipe_row(cells: Sequence[str]) -> str:
+    """Cells as a line of a markdown table."""
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
 def pipe_table(rows: Sequence[Sequence[str]]) -> str:
     """Rows as a markdown table, the first as its titles; a bar within a cell is escaped (GFM 4.10)."""
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    lines = list(map(pipe_row, rows))
     return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
 
 

@@ -11,7 +11,7 @@ from copilot.answering.lists import ITEM
 from copilot.answering.markup import FENCE
 from copilot.answering.prose import ALERT, NOTE
 from copilot.answering.rows import TYPE, label
-from copilot.plain import pipe_table
+from copilot.plain import pipe_row, pipe_table
 
 _KEY = re.compile(r"(?:[-*+•] +)?(?:\*\*|__)?([A-Z][\w/ ]{1,24}?)(?:\*\*|__)?:(?:\*\*|__)? +(\S.*)$")
 _FIRST = re.compile(  # the key that a block begins with
@@ -72,17 +72,13 @@ def together(lines: Sequence[str], title: str = "") -> list[str]:
                 arrows = len(re.findall(r"→|->|⇒|=>", lines[at]))
                 line = _POINTED.sub(r"\1\2: ", lines[at]) if arrows == 1 else lines[at]
                 below = _term(lines, at)
+                named = _DASHED.match(lines[at]) if dashed and not NOTE.match(line) else None
+                named = named or (_bullet(line) if bullets else None)
                 if below > at and (terms or (_SHAPED.search(line) and not _ACTS.match(line))):
-                    end, said = below, " ".join(text.strip() for text in lines[at + 1 : below])
-                    told = _row(line.strip(), said)
-                elif dashed and (match := _DASHED.match(lines[at])) and not NOTE.match(line):
+                    end, told = below, [pipe_row([line.strip(), _text(lines[at + 1 : below])])]
+                elif named:
                     end = _paragraph(lines, at)
-                    said = " ".join([match["said"], *(text.strip() for text in lines[at + 1 : end])])
-                    told = _row(match["name"], said)
-                elif bullets and (named := _bullet(line)):
-                    end = _paragraph(lines, at)
-                    said = " ".join([named["said"], *(text.strip() for text in lines[at + 1 : end])])
-                    told = _row(named["name"], said)
+                    told = [pipe_row([named["name"], _text([named["said"], *lines[at + 1 : end]])])]
                 elif marked := _MARKED.match(line):
                     told = [f"- `{marked[1]}` ({marked[2].lower()}): {marked[3]}"]
                 elif (status := _STATUS.match(line)) and _apart(status, coded) and not _keys(lines, at):
@@ -118,9 +114,14 @@ def _bullet(line: str) -> "re.Match[str] | None":
     return found if told and not re.match(r"(?:step|phase|day|part)\b", name, re.I) else None
 
 
-def _row(name: str, said: str) -> list[str]:
-    """A row of a table."""
-    return ["| " + " | ".join(text.replace("|", "\\|") for text in (name, said)) + " |"]
+def _text(lines: Sequence[str]) -> str:
+    """Lines as one."""
+    return " ".join(line.strip() for line in lines)
+
+
+def _listed(name: str, about: Sequence[str], text: str) -> list[str]:
+    """A parameter as an item."""
+    return [f"- {name} ({', '.join(about)}){f': {text}' if text else ''}", ""]
 
 
 def _paragraph(lines: Sequence[str], at: int) -> int:
@@ -186,7 +187,7 @@ def _blocks(lines: Sequence[str], at: int) -> tuple[int, list[str]]:
     if len(rows) < 2:
         return at, []
     titles = list(dict.fromkeys(key for row in rows for key, _ in row))
-    cells = [[dict(row).get(title, "").replace("|", "\\|") for title in titles] for row in rows]
+    cells = [[dict(row).get(title, "") for title in titles] for row in rows]
     for row in cells:
         row[0] = row[0].rstrip(".")
     return after, ["", *pipe_table([titles, *cells]).splitlines(), ""]
@@ -208,10 +209,10 @@ def _copied(lines: Sequence[str], at: int) -> tuple[int, list[str]]:
         if end + 1 < len(lines) and _KINDS.match(lines[end + 1].strip()):
             break
         end += 1
-    text = " ".join(line.strip() for line in lines[said:end])
+    text = _text(lines[said:end])
     if len(about) == 1 and not (text.endswith(".") and re.search(r"^[a-z]|[_.`]", lines[at].strip())):
         return at, []
-    return end, [f"- `{name[1]}` ({', '.join(about)}): {text}" if text else f"- `{name[1]}` ({', '.join(about)})", ""]
+    return end, _listed(f"`{name[1]}`", about, text)
 
 
 def _dotted(lines: Sequence[str], at: int) -> tuple[int, list[str]]:
@@ -222,6 +223,4 @@ def _dotted(lines: Sequence[str], at: int) -> tuple[int, list[str]]:
     end = at + 1
     while end < len(lines) and not _OTHER.match(lines[end]) and not _DOTTED.match(lines[end].strip()):
         end += 1
-    about = ", ".join(part.lower() for part in (match[2], match[3]) if part)
-    text = " ".join(line.strip() for line in lines[at + 1 : end])
-    return end, [f"- {match[1]} ({about}): {text}" if text else f"- {match[1]} ({about})", ""]
+    return end, _listed(match[1], [part.lower() for part in (match[2], match[3]) if part], _text(lines[at + 1 : end]))

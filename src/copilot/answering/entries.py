@@ -81,7 +81,8 @@ _DO = re.compile(
 class _Parts:
     """What was read so far."""
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, title: str) -> None:
+        self.title = title  # of the entry
         self.texts: list[tuple[str, str]] = []  # (kind, paragraph)
         self.rows: list[Row] = []
         self.kind = kind  # what the last label says of a list
@@ -97,8 +98,9 @@ class _Parts:
         for row in (replace(settled(row, self.kind), place=self.label) for row in rows):
             self.rows.append(replace(row, kind="error") if self.warns else row)
 
-    def below(self, *headings: str) -> None:
-        """What follows stands below these."""
+    def below(self, line: str) -> None:
+        """What follows stands below this label or heading; below a label it is still the entry's."""
+        headings = [line] if line.startswith("#") else [line, self.title]
         titles = [re.sub(r"^[\W\d_]+|[\W_]+$", "", heading) for heading in headings]
         self.warns, self.tips = any(map(MISTAKES.fullmatch, titles)), any(map(ADVICE.fullmatch, titles))
 
@@ -114,11 +116,11 @@ def read_entry(text: str, whole: bool = True, header: str = "", ended: bool = Fa
     if explains := terms(title, text):
         return Entry((), (), (), tuple((one(name), one(said)) for name, said in explains))
     lines = usual(_PAGE.sub("\n", text), title)
-    parts = _Parts(label(title) if " › " in header else "")
-    parts.below(title)
+    parts = _Parts(label(title) if " › " in header else "", title)
+    parts.below("")
     at = 0
     while at < len(lines):
-        at += _line(lines, at, parts, title)
+        at += _line(lines, at, parts)
     texts = [(kind, one(paragraph)) for kind, paragraph in parts.texts]
     if not whole and texts and not re.match(r"[A-Z`\"'*{]", texts[0][1]):
         texts[0] = (texts[0][0], SENTENCE.sub("\0", texts[0][1], count=1).partition("\0")[2])
@@ -152,7 +154,7 @@ def read_entry(text: str, whole: bool = True, header: str = "", ended: bool = Fa
     return Entry(prose, steps, notes, once(given), once(sorted(codes, key=fine)), points, calls, first)
 
 
-def _line(lines: Sequence[str], at: int, parts: _Parts, title: str = "") -> int:
+def _line(lines: Sequence[str], at: int, parts: _Parts) -> int:
     """Take the line at `at`, and those that belong to it; their number."""
     line = lines[at].rstrip()
     bare = line.strip()
@@ -168,7 +170,7 @@ def _line(lines: Sequence[str], at: int, parts: _Parts, title: str = "") -> int:
         if not re.match(r"[-=~^]{3,}$", bare):
             parts.kind = label(bare)
             parts.label = "" if parts.kind or ALERT.match(bare) else one(bare).strip("#*_: ")
-            parts.below(bare, *[] if line.startswith("#") else [title])
+            parts.below(line)
     elif fact := _FACT.match(bare):
         parts.texts.append(("fact", f"{fact[1]}: {fact[2].rstrip('.')}."))
         parts.open = False

@@ -14,7 +14,7 @@ from copilot.answering.blocks import together
 from copilot.answering.lists import folded
 from copilot.answering.markup import FENCE, plain
 from copilot.answering.procedures import procedures
-from copilot.plain import pipe_table
+from copilot.plain import pipe_row, pipe_table
 
 _ROW = re.compile(r"<tr\b[^>]*>(.*?)</tr>", re.S | re.I)
 _CELL = re.compile(r"<(t[hd])\b[^>]*>(.*?)</\1>", re.S | re.I)
@@ -76,9 +76,9 @@ def _markdown(table: "re.Match[str]") -> str:
     rows = [_CELL.findall(row) for row in _ROW.findall(table[0])]
     out = []
     for n, row in enumerate(rows):
-        cells = [" ".join(re.sub(r"<(?:br|p|li)\b[^>]*>", " ", cell).replace("|", "\\|").split()) for _, cell in row]
+        cells = [" ".join(re.sub(r"<(?:br|p|li)\b[^>]*>", " ", cell).split()) for _, cell in row]
         cells = [re.sub(r"</?code>", "`", re.sub(r"<(?!/?code>)[^<>]*>", "", cell)) for cell in cells]
-        out.append("| " + " | ".join(cells) + " |")
+        out.append(pipe_row(cells))
         if n == 0 and row and all(kind.lower() == "th" for kind, _ in row):
             out.append("|" + "---|" * len(row))
     return "\n\n" + "\n".join(out) + "\n\n"

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
+from copilot.answering.prose import small
 from copilot.plain import pipe_table
 
 FENCE = ("```", "~~~")  # what a line of code begins or ends with
@@ -154,10 +155,9 @@ def _noted(text: str) -> str:
     """Short footnotes where they are referred to, in brackets."""
     notes = dict(re.findall(r"(?m)^\[\^([\w-]+)\]:[ \t]*(\S.{3,120})$", text))
     for mark, said in notes.items():
-        said = said[0].lower() + said[1:] if said[1:2].islower() or said[1:2] == " " else said
         if f"[^{mark}]" in re.sub(r"(?m)^\[\^.*$", "", text):
             text = re.sub(rf"(?m)^\[\^{re.escape(mark)}\]:.*\n?", "", text)
-            told = f" ({said.rstrip().rstrip('.')})"
+            told = f" ({small(said).rstrip().rstrip('.')})"
             text = re.sub(rf"([.!?]?)\[\^{re.escape(mark)}\]", lambda m, told=told: told + m[1], text)  # type: ignore[misc]
     return text
 

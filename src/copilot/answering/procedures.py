@@ -10,7 +10,7 @@ from itertools import groupby
 
 from copilot.answering.lists import ITEM
 from copilot.answering.markup import FENCE
-from copilot.answering.prose import MISTAKES
+from copilot.answering.prose import MISTAKES, small
 from copilot.answering.rows import label as label_of
 
 _NEVER = re.compile(  # what a line ends with that forbids what stands below it
@@ -39,7 +39,6 @@ _WRONG = re.compile(
 )
 _RIGHT = re.compile(r"(?:good|correct|right|recommended|do|steps?)\W*$", re.I)
 _BRANCH = re.compile(r"(?:if|when|before|after|from|since|until|without|otherwise)\b", re.I)
-
 _TAB = re.compile(r"\s*===!?\+? \"(?P<mk>[^\"]+)\"\s*$|\s*<TabItem\b[^>]*\blabel=[\"'{]+(?P<jsx>[^\"'}]+)[^>]*>\s*$")
 _TAB_ENDS = re.compile(r"\s*</?(?:TabItem|Tabs)\b[^>]*>\s*$")
 _ALL_TRUE = re.compile(
@@ -77,7 +76,7 @@ def procedures(lines: Sequence[str], title: str = "") -> list[str]:
             deep, numbered = _deep(line), line.lstrip()[0].isdigit()
             out += ["", f"Warning: {_forbidden(lead, line[mark.end() :])}", ""]
         elif mark and points and (re.match(r"\d", line) or bullets):
-            out[points] = f"{out[points].rstrip('. ')}{';' * (out[points][-1] != ':')} {_small(line[mark.end() :])}"
+            out[points] = f"{out[points].rstrip('. ')}{';' * (out[points][-1] != ':')} {small(line[mark.end() :])}"
         elif mark and label and (re.match(r"\d", line) or _BRANCH.match(label)):
             out.append(f"{mark[0]}{label}: {line[mark.end() :]}")
         elif mark or line.startswith((" ", "\t")):
@@ -130,19 +129,13 @@ def _joined(line: str, below: str) -> bool:
     return bool(ITEM.match(below) and re.search(r"\b(?:one|any|all) of (?:these|them|the following)\b.*:$", line))
 
 
-def _small(text: str) -> str:
-    """`text` as the end of a sentence."""
-    return text[0].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
-
-
 def _forbidden(lead: str, text: str) -> str:
     """What must not be done, as a sentence."""
     if _NEGATED.match(text):
         return text
-    small = _small(text)
     if re.search(r"\b(?:do|not to do|don['’]ts)(?: this| these)?$", lead, re.I):
         lead = "Do not"
-    return f"{lead} {small}" if _JOINS.search(lead) else f"{lead}: {text}"
+    return f"{lead} {small(text)}" if _JOINS.search(lead) else f"{lead}: {text}"
 
 
 def _without_tabs(lines: Sequence[str]) -> Iterator[str]:
@@ -151,7 +144,7 @@ def _without_tabs(lines: Sequence[str]) -> Iterator[str]:
     for line in lines:
         if found := _TAB.match(line):
             name, begins = found["mk"] or found["jsx"], True
-            deep = len(line) - len(line.lstrip()) + 4 if found["mk"] else 0
+            deep = _deep(line) + 4 if found["mk"] else 0
             yield ""
             continue
         if _TAB_ENDS.match(line) or (name and deep and line.strip() and not line.startswith(" " * deep)):

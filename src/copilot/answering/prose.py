@@ -123,6 +123,11 @@ def done(step: str, numbered: bool = False, last: bool = True) -> str:
     return f"{step.rstrip('.')}." if whole and (1 if step.endswith(".") else 2) <= len(step.split()) < 30 else ""
 
 
+def small(text: str) -> str:
+    """`text` as the end of a sentence."""
+    return text[0].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
+
+
 def closed(text: str) -> str:
     """`text` with a mark at its end, and no backtick that none closes."""
     text = (text if text.count("`") % 2 == 0 else text.replace("`", "")).rstrip(" ;,")

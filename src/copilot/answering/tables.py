@@ -36,7 +36,7 @@ _CODED = re.compile(r"code|status|error|http|respon|result|exception|answer|valu
 LONGEST = 120  # characters of a cell that is told beside another
 _READ = re.compile(  # titles of columns that are told otherwise, or say nothing to a reader
     r"^(?:type|in|required\??|mandatory|default|default value|data ?type|optional|since|version|added|format|example|"
-    r"status|nr|no|#|id|location|schema|method|nullable|path|url|endpoint|link)s?$"
+    r"nr|no|#|id|location|schema|method|nullable|path|url|endpoint|link)s?$"
 )
 
 
@@ -171,8 +171,7 @@ def _tells(title: str, text: str) -> bool:
     """Whether a short cell says something that no rule below reads."""
     if title == "status" and not _STATE.search(text):
         return False
-    known = _READ.search(title) and title != "status"
-    return bool(title and not known and re.search(r"\w", text) and len(text) <= LONGEST)
+    return bool(title and not _READ.search(title) and re.search(r"\w", text) and len(text) <= LONGEST)
 
 
 def _coded(title: str, cells: Sequence[str]) -> bool:
@@ -182,8 +181,7 @@ def _coded(title: str, cells: Sequence[str]) -> bool:
 
 
 def _turned(head: Sequence[str], titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Row]:
-    """The rows of a table whose titles turn round what its cells say: "Allowed" beside "Forbidden", or "Old" and "New".
-    """
+    """The rows of a table whose titles turn round its cells: "Allowed" beside "Forbidden" or "Old" and "New"."""
     if len(head) == 2 and all(map(_SIDES.fullmatch, titles)):  # two lists, side by side
         return [Row(head[i], "; ".join(row[i].rstrip(".") for row in rows if row[i]) + ".") for i in (0, 1)]
     if len(head) == 2 and all(map(_CHANGES.match, titles)):

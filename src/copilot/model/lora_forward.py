@@ -99,13 +99,11 @@ def _groups(base: Any) -> list[list[Any]]:
 
 def _gated(block: Any) -> bool:
     """Whether a block's gate and up are one product on a GPU, without biases, and SiLU is what stands between them."""
-    import torch
-
     group = getattr(getattr(block, "gate_proj", None), "packed_group", [])
     layers = [module.get_base_layer() for module in group]
     plain = len(group) == 2 and all(layer.bias is None and layer.weight.is_cuda for layer in layers)
     silu = type(getattr(block, "act_fn", None)).__name__ in ("SiLU", "SiLUActivation")
-    return plain and silu and hasattr(block, "down_proj") and torch.cuda.is_available()
+    return plain and silu and hasattr(block, "down_proj")
 
 
 def _fast(module: Any) -> bool:
