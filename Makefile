@@ -34,7 +34,7 @@ demo: .venv/demo  ## index, train, evaluate and ask on the shipped documents, on
 	$(BIN)/copilot pipeline --config configs/tiny.yaml
 
 test: .venv/test  ## the whole test suite, with the chain as a subprocess
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 check: .venv/test  ## ruff, mypy strict on src, generated docs up to date
 	$(BIN)/ruff check .

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from copilot.abstention import labelled
+from copilot.answering.abstained import sentences
 from copilot.answering.floor import WRONGLY, learn
-from copilot.answering.refusal import sentences
 from copilot.config import Config
 from copilot.config_file import load_config
 from copilot.knowledge.chunks import split

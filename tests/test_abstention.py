@@ -12,11 +12,12 @@ from test_index import Console, make_project
 from tiny_lm import hit, response
 
 from copilot.abstention import labelled, open_doubt, open_floor
+from copilot.answering.abstained import abstained
 from copilot.answering.check import check
 from copilot.answering.floor import FEWEST, WRONGLY, Floor, learn
 from copilot.answering.glossary import Term
 from copilot.answering.identifiers import in_text
-from copilot.answering.refusal import abstained, refusal, shaped
+from copilot.answering.refusal import refusal, shaped
 from copilot.config import SECTIONS, AnswerPart
 from copilot.config_file import load_config
 from copilot.errors import CopilotError
@@ -77,6 +78,7 @@ def test_nothing_is_refused_by_what_was_learnt_from_too_little() -> None:
     assert not learnt([]).trusted
 
 
+Q = "What of the weather and 404?"
 LOUD = [
     hit("x", "a.md", "Guide › Contacts › `POST /v2/contacts`"),
     hit("x", "b.pdf", "", 3),
@@ -85,11 +87,11 @@ LOUD = [
 ]
 
 
-def test_the_refusal_has_the_sections_the_topics_and_no_name() -> None:
-    text = refusal(LOUD, ["weather", "404"], SECTIONS)
+def test_the_refusal_has_the_sections_and_the_topics() -> None:
+    text = refusal(Q, LOUD, ["weather", "404"], SECTIONS)
     sections = parse(text, SECTIONS)
     assert sections is not None and abstained(text) and in_text(text) == () and "`" not in text
-    assert sections[0].text == "The documents do not say. They never mention “weather”, “404”."
+    assert sections[0].text == "The documents do not clearly answer this. They never mention “weather”, “404”."
     assert sections[1].text.splitlines() == [
         "The nearest topics in the documents:",
         "- Contacts (Guide)",
@@ -98,15 +100,30 @@ def test_the_refusal_has_the_sections_the_topics_and_no_name() -> None:
     ]
     assert "Ask again" in sections[3].text and "ask the people who keep the documents" in sections[3].text
     assert check(text, sections, LOUD, "What of the weather and 404?", AnswerPart()) == ()
-    assert "never mention" not in refusal(LOUD, [], SECTIONS)
-    none = parse(refusal([], [], SECTIONS), SECTIONS)
+    assert "never mention" not in refusal(Q, LOUD, [], SECTIONS)
+    none = parse(refusal(Q, [], [], SECTIONS), SECTIONS)
     assert none is not None and "nearest" not in none[1].text
+
+
+def test_a_refusal_quotes_what_the_nearest_passages_say() -> None:
+    leave = "Leave for special days is paid. A birth in the family gives ten days. The form is `leave_form`.\n"
+    long = f"{'It goes on and on ' * 12}with no end.\n"
+    hits = [hit(leave, "a.md", "Leave"), hit(long, "b.md", "Long"), hit("```\nmake\n```\n", "c.md", "Code")]
+
+    def nearest(question: str) -> list[str]:
+        sections = parse(text := refusal(question, hits, [], SECTIONS), SECTIONS)
+        assert sections is not None and check(text, sections, hits, question, AnswerPart()) == ()
+        return sections[1].text.splitlines()[1:]
+
+    first = ["- Leave (Guide): “Leave for special days is paid.”", "- Long (Guide)", "- Code (Guide)"]
+    assert nearest("What can I get for a new baby?") == first, "nothing too long, and no code"
+    assert nearest("Do I get ten days for a birth?")[0] == "- Leave (Guide): “A birth in the family gives ten days.”"
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 6])
 def test_a_refusal_of_any_number_of_sections(count: int) -> None:
     titles = [f"Part {n}" for n in range(count)]
-    text = refusal(LOUD, ["weather"], titles)
+    text = refusal(Q, LOUD, ["weather"], titles)
     sections = parse(text, titles)
     assert sections is not None and abstained(text)
     assert "Contacts (Guide)" in sections[min(1, max(count - 2, 0))].text and "Ask again" in sections[-1].text
@@ -120,7 +137,7 @@ def test_a_doubted_question_never_reaches_the_model() -> None:
     doubting = replace(asked, doubt=lambda question: DOUBT if "weather" in question else None)
     pieces: list[str] = []
     answer = doubting.ask("What is the weather?", pieces.append)
-    assert said.prompts == [] and answer.text == "".join(pieces) == refusal(HITS, ["weather"], SECTIONS)
+    assert said.prompts == [] and answer.text == "".join(pieces) == refusal(Q, HITS, ["weather"], SECTIONS)
     assert answer.abstained == DOUBT and len(answer.sections) == 4 and answer.hits == tuple(HITS)
     assert answer.usage.prompt_tokens == 0 and answer.usage.completion_tokens > 0
     assert replace(doubting, repair=True).ask("What is the weather?").text == answer.text and said.prompts == []
@@ -152,7 +169,7 @@ def test_a_refusal_of_the_models_own_is_told_apart() -> None:
     pieces: list[str] = []
     answer = asked.ask("How?", pieces.append)
     assert answer.abstained is not None and (answer.abstained.by, answer.abstained.score) == ("model", None)
-    assert answer.text == "".join(pieces) == refusal(HITS, (), SECTIONS) == asked.ask_all(["How?"])[0].text
+    assert answer.text == "".join(pieces) == refusal(Q, HITS, (), SECTIONS) == asked.ask_all(["How?"])[0].text
     assert answerer(response(1))[0].ask("How?").abstained is None
     for kept in (replace(asked, config=AnswerPart(enforce="off")), replace(asked, retrieve=None)):
         assert kept.ask("How?").text == text == kept.ask_all(["How?"])[0].text
@@ -162,14 +179,14 @@ def test_a_refusal_of_the_models_own_is_told_apart() -> None:
 def test_only_the_first_sentence_is_held_back_to_see_whether_it_refuses(size: int) -> None:
     def came(text: str) -> list[str]:
         cut = (text[at : at + size] for at in range(0, len(text), size))
-        return list(shaped(cut, HITS, SECTIONS))
+        return list(shaped(Q, cut, HITS, SECTIONS))
 
     for text in (response(1), "### Summary\nNo end", "Free words.", "", "### Other\nA bell. It rings."):
         assert "".join(came(text)) == text
     text = "### Summary\nOne `a`. The documents do not say the rest.\n\n### More"
     assert "".join(came(text)) == text, "an answer with a gap is none"
     for text in ("### Summary\nThe documents do not say. But `x`.", "### Summary\nThe documents do not say"):
-        assert "".join(came(text)) == refusal(HITS, (), SECTIONS)
+        assert "".join(came(text)) == refusal(Q, HITS, (), SECTIONS)
     assert size > 1 or came(response(1))[11:13] == ["### Summary\n", ""], "a heading waits for no sentence"
 
 
@@ -227,7 +244,7 @@ def test_a_name_that_no_passage_holds_is_refused_where_nothing_else_is_asked(ind
     for question in ("What does E-NET2 mean?", "How do I fix error E-NET2?", "the E-NET2 field in simple terms"):
         refused = doubt(question)
         assert refused is not None and (refused.unknown, refused.score) == (("E-NET2",), None)
-        assert "They never mention “E-NET2”." in refusal(LOUD, refused.unknown, SECTIONS)
+        assert "They never mention “E-NET2”." in refusal(Q, LOUD, refused.unknown, SECTIONS)
     other = doubt("How do I fix E-NET2 where the red lamp of the printer jams?")
     assert other is None or other.score is not None
 

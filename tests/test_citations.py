@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 from tiny_lm import hit
 
+from copilot.answering.abstained import SAID
 from copilot.answering.answer import loose_sections
 from copilot.answering.citations import Citing, best_hit, content_words
 from copilot.answering.identifiers import in_text, supported
@@ -48,7 +49,7 @@ def test_the_hit_that_supports_a_section(text: str, wanted: int | None) -> None:
 
 def test_nothing_of_a_refusal_is_cited() -> None:
     citing = Citing([LAMP, DOOR, BELL], {})
-    assert citing.cite("The documents do not say.") is None
+    assert citing.cite(SAID) is None
     assert citing.cite("The nearest topics are `PUT /lamps/on` and the bell.") is None
     assert not any(source.cited for source in citing.sources())
 

@@ -256,9 +256,10 @@ def test_neighbouring_chunks_of_an_entry_are_put_together() -> None:
     assert compose("How do I ring a bell?", [second, first]) == compose("How do I ring a bell?", [bell()])
 
 
-def test_it_abstains_in_four_sections_without_a_name() -> None:
+def test_it_abstains_in_four_sections_and_names_what_it_quotes_alone() -> None:
     answer = extractive(lambda question: [bell()], AnswerPart()).ask("Which wine fits asparagus?")
-    assert structure(answer.text, SECTIONS) and abstained(answer.text) and not in_text(answer.text)
+    assert structure(answer.text, SECTIONS) and abstained(answer.text) and answer.findings == ()
+    assert "`" not in re.sub("“.*”", "", answer.text) and "- Ring a bell (Bells): “`POST /bells" in answer.text
     always = extractive(lambda question: [bell()], AnswerPart(refuse=False)).ask("Which wine fits asparagus?")
     assert structure(always.text, SECTIONS) and not abstained(always.text)
     nothing = extractive(lambda question: [], AnswerPart(refuse=False)).ask("Which wine fits asparagus?")

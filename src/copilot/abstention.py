@@ -14,10 +14,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from copilot.answering.abstained import abstained
 from copilot.answering.floor import Floor, learn
 from copilot.answering.identifiers import mentions, supported
 from copilot.answering.ranking import explained, read_question
-from copilot.answering.refusal import abstained
 from copilot.knowledge.asking import is_name, subject
 from copilot.knowledge.documents import find_files
 from copilot.knowledge.index import Index

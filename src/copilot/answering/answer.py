@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from copilot.answering.abstained import abstained
 from copilot.answering.check import check
 from copilot.answering.citations import Citing
 from copilot.answering.glossary import Explaining, Term
@@ -12,7 +13,7 @@ from copilot.answering.identifiers import quotable, sayable
 from copilot.answering.marks import FENCE, Marker, Unnumbered, marked
 from copilot.answering.quoting import offered
 from copilot.answering.ranking import read_question
-from copilot.answering.refusal import abstained, refusal, shaped
+from copilot.answering.refusal import refusal, shaped
 from copilot.answering.repair import Repaired, ask_again, repair_messages, to_repair
 from copilot.answering.said import Fill, Once
 from copilot.config import AnswerPart, Prompt
@@ -129,14 +130,14 @@ class Answerer:
     def _stream(self, question: str, hits: Sequence[Hit], messages: Sequence[Message]) -> Iterator[str]:
         """What the model writes, or the refusal of a doubted question."""
         if refused := self._refused(question):
-            yield refusal(hits, refused.unknown, self.config.sections)
+            yield refusal(question, hits, refused.unknown, self.config.sections)
         else:
-            yield from self._shaped(hits, self.generator.stream(messages, self._grammar(question, hits)))
+            yield from self._shaped(question, hits, self.generator.stream(messages, self._grammar(question, hits)))
 
-    def _shaped(self, hits: Sequence[Hit], pieces: Iterator[str]) -> Iterator[str]:
+    def _shaped(self, question: str, hits: Sequence[Hit], pieces: Iterator[str]) -> Iterator[str]:
         """The pieces of what a model writes; a refusal in our words, where it may refuse."""
         may = self.retrieve and self.config.refuse and self.config.enforce != "off"
-        return shaped(pieces, hits, self.config.sections) if may else pieces
+        return shaped(question, pieces, hits, self.config.sections) if may else pieces
 
     def _said(self, question: str, hits: Sequence[Hit]) -> Once | None:
         """What a text passes that is held to a grammar: it is shown without what it says twice, and without holes."""
@@ -150,7 +151,7 @@ class Answerer:
     ) -> tuple[str, tuple[str, ...] | None]:
         """(what is shown of a whole text, which sections of it were filled by rule)."""
         hits, refused = prompt[0], self._refused(question)
-        written = made.text if refused else "".join(self._shaped(hits, iter([made.text])))
+        written = made.text if refused else "".join(self._shaped(question, hits, iter([made.text])))
         written = Unnumbered(len(hits)).whole(written)
         said = None if refused else self._said(question, hits)
         if said is None:
@@ -166,7 +167,7 @@ class Answerer:
         made: dict[int, Generated] = {}
         for n, (question, (hits, _)) in enumerate(asked):
             if refused := self._refused(question):
-                text = refusal(hits, refused.unknown, self.config.sections)
+                text = refusal(questions[n], hits, refused.unknown, self.config.sections)
                 made[n] = Generated(text, 0, self.generator.count_text(text))
         step(len(made))
         rest = [n for n in range(len(asked)) if n not in made]

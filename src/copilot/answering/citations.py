@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from copilot.answering.abstained import SAID
 from copilot.answering.identifiers import in_text, supported
-from copilot.answering.refusal import SAID
 from copilot.knowledge.documents import load_document
 from copilot.knowledge.lexical import STOP
 from copilot.types import Citation, Hit, Source

@@ -50,7 +50,7 @@ class Rules:
         hits = self.found[question]
         bodies = compose(question, hits, self.config.refuse)
         if bodies is None:
-            yield refusal(hits, (), self.config.sections)
+            yield refusal(question, hits, (), self.config.sections)
             return
         bodies += ["No more is said."] * (len(self.config.sections) - len(bodies))
         parts = zip(self.config.sections, bodies, strict=False)

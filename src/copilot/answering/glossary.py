@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from copilot.answering.refusal import SAID
+from copilot.answering.abstained import SAID
 from copilot.knowledge.parts import bare
 from copilot.types import Chunk, Citation, Hit
 

@@ -213,8 +213,9 @@ def _section(chunks: Sequence[Chunk]) -> Entry:
     title = chunks[0].header.rpartition(" › ")[2]
     begun = _ASKED.sub("", _BEFORE.sub("", chunks[0].text, count=1), count=1)
     begun = begun if begun.startswith(title) else begun.removeprefix("__")
-    begins = begun.startswith(title)
-    text = _AFTER.sub("", begun.removeprefix(title), count=1) if begins else _opened(chunks[0].text)
+    below = _AFTER.match(begun.removeprefix(title)) if begun.startswith(title) else None
+    begins = below is not None
+    text = begun[len(title) + below.end() :] if below else _opened(chunks[0].text)
     for before, chunk in pairwise(chunks):
         apart = chunk.start > before.end
         titles = _TITLES.findall(text) if apart and chunk.text.startswith("|") and not _RULE.search(chunk.text) else []
@@ -222,8 +223,8 @@ def _section(chunks: Sequence[Chunk]) -> Entry:
         text += _opened(chunk.text) if apart else chunk.text[max(0, before.end - chunk.start) :]
     if step := STEP.match(title):
         named = f"{step[2].rstrip(' .:')}.\n\n" if step[2] else ""
-        below = "\n".join(f"   {line}" for line in f"{named}{text.strip()}\n".splitlines())
-        return read_entry(f"{step[1]}. {below.strip()}\n", True, chunks[0].header, True)
+        lines = "\n".join(f"   {line}" for line in f"{named}{text.strip()}\n".splitlines())
+        return read_entry(f"{step[1]}. {lines.strip()}\n", True, chunks[0].header, True)
     return read_entry(text, begins, chunks[0].header, len(chunks[-1].text) < UNCUT)
 
 

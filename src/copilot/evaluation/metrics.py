@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
+from copilot.answering.abstained import abstained, sentences
 from copilot.answering.identifiers import in_text, is_pair, supported
-from copilot.answering.refusal import abstained, sentences
 from copilot.evaluation.readability import grade
 from copilot.knowledge.lexical import STOP
 from copilot.prompt.sections import parse
