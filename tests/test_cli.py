@@ -102,6 +102,8 @@ def test_main_prints_a_sentence_and_never_a_traceback(empty: Path) -> None:
     error, hint = done.stderr.splitlines()
     assert error.startswith("error: the index at ") and error.endswith("my out/small/index is missing")
     assert hint == "  → run copilot index -c copilot.yaml --set seed=4 --output-dir 'my out'"
+    nowhere = copilot("ask", "hi", "-c", "copilot.yaml", "--output-dir", "", cwd=empty.parent)
+    assert nowhere.returncode == 2 and "`output_dir` is ''" in nowhere.stderr
 
 
 def test_the_command_that_is_named_works(empty: Path) -> None:

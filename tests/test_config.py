@@ -133,6 +133,8 @@ def test_set_overrides_what_the_file_says(tmp_path: Path) -> None:
     assert "--set retriever.k: `retriever.k` is empty" in refused(file, "retriever.k=").message
     assert "--set k: expected key=value" in refused(file, "k").message
     assert "--set seed.x: `seed`" in refused(file, "seed.x=1").message
+    listed = write(tmp_path, "demo: {questions: [A]}", "listed.yaml")
+    assert "--set demo.questions: `demo.questions[0]` is ''" in refused(listed, "demo.questions=['']").message
 
 
 def test_extends_is_merged_key_by_key_and_lists_are_replaced(tmp_path: Path) -> None:

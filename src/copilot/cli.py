@@ -56,7 +56,8 @@ def _open(
     flags = f" -c {shlex.quote(config)}" if config else ""
     flags += "".join(f" --set {shlex.quote(text)}" for text in every)
     if output_dir is not None:
-        every.append(f"output_dir={json.dumps(str(Path(output_dir).expanduser().resolve()))}")
+        folder = str(Path(output_dir).expanduser().resolve()) if output_dir else ""
+        every.append(f"output_dir={json.dumps(folder)}")
         flags += f" --output-dir {shlex.quote(output_dir)}"
     if seed is not None:
         every.append(f"seed={seed}")

@@ -118,8 +118,7 @@ class Prompt(Part):
     @classmethod
     def _has_fields(cls, value: str, info: Any) -> str:
         wanted = ("{context}", "{question}") if info.field_name == "rag" else ("{question}",)
-        missing = [w for w in wanted if w not in value]
-        if missing:
+        if missing := [w for w in wanted if w not in value]:
             raise ValueError(f"must contain {' and '.join(missing)}")
         return value
 
@@ -319,7 +318,9 @@ class Evaluation(Part):
 class Demo(Part):
     """What `copilot pipeline` shows at its end."""
 
-    questions: list[str] = Field(["How do I get a contact by phone number?"], description="asked of the tuned model")
+    questions: list[Annotated[str, Field(min_length=1)]] = Field(
+        ["How do I get a contact by phone number?"], description="asked of the tuned model"
+    )
 
 
 class Config(Part):
@@ -346,5 +347,4 @@ class Config(Part):
 
     def to_yaml(self) -> str:
         """The resolved YAML, secrets masked."""
-        data = self.model_dump(mode="json")
-        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=120)
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)

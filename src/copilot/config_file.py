@@ -141,6 +141,7 @@ class _Reader:
         except yaml.YAMLError:
             result = value
         key = tuple(dotted.strip().split("."))
+        self.places = {at: place for at, place in self.places.items() if at[: len(key)] != key}
         for length in range(1, len(key) + 1):
             self.places[key[:length]] = (f"--set {dotted}", self.root)
         for name in reversed(key):
