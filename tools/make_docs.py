@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic import BaseModel, SecretStr
@@ -51,6 +51,8 @@ def type_name(kind: Any) -> str:
     """A type as people say it: `list of text`, `text or null`, the values of a choice."""
     if get_origin(kind) in (Union, UnionType):
         return " or ".join(type_name(part) for part in get_args(kind))
+    if get_origin(kind) is Annotated:
+        return type_name(get_args(kind)[0])
     if get_origin(kind) is list:
         return f"list of {type_name(get_args(kind)[0])}"
     if get_origin(kind) is Literal:
