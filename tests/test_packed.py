@@ -256,9 +256,10 @@ def test_held_out_loss_is_the_mean_over_answer_tokens(model: Any) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(2, 300), min_size=1, max_size=60), st.integers(1, 12), st.integers(0, 5))
 def test_every_row_is_in_one_step_and_packs_hold_them(lengths: list[int], per_step: int, seed: int) -> None:
-    steps = steps_of(lengths, per_step, seed)
+    steps = steps_of(lengths, per_step, seed, 512)
     assert sorted(i for step in steps for i in step) == list(range(len(lengths)))
-    assert steps == steps_of(lengths, per_step, seed)
+    assert steps == steps_of(lengths, per_step, seed, 512)
+    assert len(steps) == len(steps_of(lengths, per_step, seed + 1, 512)), "the plan counts them by another seed"
     shape = shape_of(lengths, steps, 512)
     assert shape.tokens % STRIDE == 0 and shape.longest >= max(lengths)
     for step in steps:
@@ -272,12 +273,14 @@ def test_every_row_is_in_one_step_and_packs_hold_them(lengths: list[int], per_st
         assert sum(int((pack["targets"] != IGNORED).sum()) for pack in made) == sum(len(ids) - 1 for ids, _ in rows)
 
 
-def test_few_tokens_are_padding() -> None:
-    lengths = [random.Random(i).randint(836, 2048) for i in range(200)]
-    steps = steps_of(lengths, 8, 0)
-    shape = shape_of(lengths, steps, 1 << 20)
-    assert abs(len(steps) - 25) <= 1
-    assert sum(lengths) / (len(steps) * shape.tokens) > 0.95
+@pytest.mark.parametrize(("per_step", "most"), [(8, 16384), (12, 16384), (22, 16384), (32, 16384), (16, 6000)])
+def test_few_tokens_are_padding(per_step: int, most: int) -> None:
+    lengths = [random.Random(i).randint(836, 2048) for i in range(1000)]
+    steps = steps_of(lengths, per_step, 0, most)
+    shape = shape_of(lengths, steps, most)
+    assert abs(len(steps) - 1000 / per_step) <= 1 + 0.03 * 1000 / per_step and shape.tokens <= most
+    read = sum(len(fill([lengths[i] for i in step], shape.tokens)) for step in steps) * shape.tokens
+    assert sum(lengths) / read > 0.95
 
 
 def test_best_fit_leaves_no_bin_over_full() -> None:

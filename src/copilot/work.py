@@ -76,7 +76,7 @@ class Work:
         parts = [config.prompt.model_dump(), config.model.model_dump(exclude=_HOW_REACHED)]
         parts.append(config.train.model_dump(exclude=_WITHOUT_EFFECT))
         data, sections = _sha_or_none(config.train.data), config.answer.sections
-        return fingerprint("train-9", data, self.base(), parts, sections, self._retriever(), config.seed)
+        return fingerprint("train-10", data, self.base(), parts, sections, self._retriever(), config.seed)
 
     def _retriever(self) -> dict[str, Any]:
         """The retriever's settings; the reranker counts by its content."""
@@ -94,7 +94,7 @@ class Work:
                     embedder["adapter"] = _adapter_files(config.embeddings.adapter)
                 return fingerprint("index-6", list(self.files().items()), config.chunks.model_dump(), embedder)
             case "train" if config.model.extractive:
-                return fingerprint("extractive-10", self.key("index"), self._retriever())
+                return fingerprint("extractive-11", self.key("index"), self._retriever())
             case "train":
                 return fingerprint(self.key("index"), self._lent() if self.lender else self.recipe())
             case "abstention":
@@ -104,9 +104,9 @@ class Work:
                 return fingerprint("abstention-5", self.key("index"), rows, shipped, *reread)
             case "evaluate":
                 sha, limit = _sha_or_none(config.evaluation.questions), config.evaluation.limit
-                return fingerprint("evaluate-12", self.key("train"), self._answer(), sha, limit)
+                return fingerprint("evaluate-13", self.key("train"), self._answer(), sha, limit)
             case _:
-                return fingerprint("demo-11", self.key("train"), self._answer(), config.demo.questions)
+                return fingerprint("demo-12", self.key("train"), self._answer(), config.demo.questions)
 
     def _answer(self) -> list[Any]:
         """What makes an answer of what the model was taught; rows count by their content."""

@@ -90,7 +90,7 @@ def choose_packing(
     check_packable(model.config)
     per_step = config.per_device_train_batch_size * config.gradient_accumulation_steps
     lengths = [len(row.input_ids) for row in rows]
-    steps = steps_of(lengths, per_step, seed)
+    steps = steps_of(lengths, per_step, seed, config.pack_tokens)
     longest = rounded(max(len(row.input_ids) for row in [*rows, *held_out]))
     asked = None if config.gradient_checkpointing == "auto" else config.gradient_checkpointing
     wanted = max(shape_of(lengths, steps, config.pack_tokens).tokens, longest)

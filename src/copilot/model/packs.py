@@ -1,19 +1,22 @@
 """Rows of different lengths in; packs of one fixed size out, each row beside others and none looking at another.
 
 A pack has a static shape, which a compiler and a GPU want, and nearly no padding. Rows are put into bins by best fit
-decreasing (Johnson 1974), so a bin is one optimizer step of about as many rows as the configuration says.
+decreasing (Johnson 1974), and so many bins make an optimizer step of about as many rows as the configuration says.
 """
 
 import random
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 IGNORED = -100
 STRIDE = 128  # sizes are multiples of it
 PACK = 512  # tokens that could be read in the time that beginning a pack takes
 MEASURED = 64  # steps by which sizes are compared
+ROWS = 2000  # or rows
+SLACK = (1.0, 1.01, 1.02, 1.03)  # of a step over the mean step
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +49,38 @@ def fill(lengths: Sequence[int], size: int) -> list[list[int]]:
     return bins
 
 
-def steps_of(lengths: Sequence[int], rows_per_step: int, seed: int) -> list[list[int]]:
+def steps_of(lengths: Sequence[int], rows_per_step: int, seed: int, most: int) -> list[list[int]]:
     """Indices of the rows of each step of one pass: about `rows_per_step` rows, about as many tokens in each.
 
-    The order of rows of like length, and of the steps, is drawn with `seed`.
+    A step is as many bins of at most `most` tokens as are filled best: to cut steps into packs afterwards leaves a
+    tenth of them empty. The memory that is free has no say, so that the steps are the same everywhere. The order of
+    rows of like length, and of the bins, is drawn with `seed`; their number does not depend on it.
     """
     order = list(range(len(lengths)))
     random.Random(seed).shuffle(order)
-    shuffled = [lengths[i] for i in order]
     count = max(round(len(lengths) / rows_per_step), 1)
-    size = max(rounded(sum(lengths) / count * 1.01), rounded(max(lengths)))
-    steps = [[order[i] for i in bin] for bin in fill(shuffled, size)]
-    random.Random(seed).shuffle(steps)
-    return steps
+    each, size = _bins_of_a_step(lengths, sum(lengths) / count, most)
+    bins = fill([lengths[i] for i in order], size)
+    random.Random(seed).shuffle(bins)
+    steps = max(round(len(bins) / each), 1)
+    cuts = [len(bins) * n // steps for n in range(steps + 1)]
+    return [[order[i] for bin in bins[start:end] for i in bin] for start, end in pairwise(cuts)]
+
+
+def _bins_of_a_step(lengths: Sequence[int], tokens: float, most: int) -> tuple[int, int]:
+    """(bins, tokens of each) for steps of about `tokens` that read the fewest tokens in all."""
+    longest = rounded(max(lengths))
+    most = max(rounded(most + 1 - STRIDE), longest)
+    some = sorted(lengths)[:: -(-len(lengths) // ROWS)]
+    fewest = -(-int(tokens) // most)
+    tried = [
+        (each, max(rounded(tokens / each * slack), longest)) for each in range(fewest, fewest + 5) for slack in SLACK
+    ]
+    return min(
+        ((each, size) for each, size in tried if size <= most),
+        key=lambda pair: len(fill(some, pair[1])) * (pair[1] + PACK),
+        default=(fewest, most),
+    )
 
 
 def shape_of(lengths: Sequence[int], steps: Sequence[Sequence[int]], most: int) -> Shape:

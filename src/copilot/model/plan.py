@@ -28,7 +28,8 @@ def plan(train: Sequence[Row], held_out: Sequence[Row], config: Train, model: Mo
     batch = config.per_device_train_batch_size * config.gradient_accumulation_steps * processes
     if config.packing:
         on_device = config.per_device_train_batch_size * config.gradient_accumulation_steps
-        per_epoch = math.ceil(len(steps_of([len(row.input_ids) for row in train], on_device, 0)) / processes)
+        lengths = [len(row.input_ids) for row in train]
+        per_epoch = math.ceil(len(steps_of(lengths, on_device, 0, config.pack_tokens)) / processes)
     else:
         batches = math.ceil(len(train) / (config.per_device_train_batch_size * processes))
         per_epoch = max(math.ceil(batches / config.gradient_accumulation_steps), 1)
