@@ -11,6 +11,11 @@ ROOT = Path(__file__).resolve().parents[1]
 _KEYS = ("OPENAI_API_KEY", "OPENAI_API_BASE", "OPENAI_BASE_URL", "OPENAI_API_VERSION", "OPENAI_PROXY")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The whole chain first: it takes longest, and the other workers go on meanwhile."""
+    items.sort(key=lambda item: item.path.name != "test_smoke.py")
+
+
 @pytest.fixture
 def root() -> Path:
     """The checkout."""
