@@ -81,12 +81,11 @@ def _loss_of_pack(
 
 
 def _register_attention() -> None:
+    """Without a mask of that name, for which transformers would look into each pack and so wait for the GPU."""
     import torch
     from transformers import AttentionInterface
-    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
     AttentionInterface.register(NAME, _on_gpu() if torch.cuda.is_available() else packed_attention)
-    ALL_MASK_ATTENTION_FUNCTIONS.register(NAME, lambda *args, **options: None)
 
 
 def packed_attention(

@@ -116,30 +116,28 @@ def lay(rows: Sequence[tuple[Sequence[int], int]], shape: Shape, pad: int) -> di
     begins and the last ends, padding cut into rows of its own and the slots left over empty. A target is the token
     that follows, or IGNORED; `places` (n,) are those of the tokens that have one.
     """
+    import numpy as np
     import torch
 
-    ids: list[int] = []
-    targets: list[int] = []
-    positions: list[int] = []
-    starts = [0]
+    ids, targets = np.full(shape.tokens, pad), np.full(shape.tokens, IGNORED)
+    positions, starts = np.arange(shape.tokens), [0]
     for tokens, prompt in rows:
-        ids += tokens
-        targets += [*labels_of(tokens, prompt)[1:], IGNORED]
-        positions += range(len(tokens))
-        starts.append(len(ids))
-    while len(ids) < shape.tokens:
-        piece = min(shape.longest, shape.tokens - len(ids))
-        ids += [pad] * piece
-        targets += [IGNORED] * piece
-        positions += range(piece)
-        starts.append(len(ids))
+        at, end = starts[-1], starts[-1] + len(tokens)
+        ids[at:end] = tokens
+        targets[at : end - 1] = labels_of(tokens, prompt)[1:]
+        positions[at:end] -= at
+        starts.append(end)
+    while (at := starts[-1]) < shape.tokens:
+        end = min(at + shape.longest, shape.tokens)
+        positions[at:end] -= at
+        starts.append(end)
     starts += [shape.tokens] * (shape.slots + 1 - len(starts))
     cumulative = torch.tensor(starts, dtype=torch.int32)
     return {
-        "input_ids": torch.tensor([ids]),
-        "position_ids": torch.tensor([positions]),
-        "targets": torch.tensor([targets]),
-        "places": torch.tensor([i for i, target in enumerate(targets) if target != IGNORED], dtype=torch.long),
+        "input_ids": torch.from_numpy(ids[None]),
+        "position_ids": torch.from_numpy(positions[None]),
+        "targets": torch.from_numpy(targets[None]),
+        "places": torch.from_numpy(np.flatnonzero(targets != IGNORED)),
         "cu_seq_lens_q": cumulative,
         "cu_seq_lens_k": cumulative,
         "max_length_q": shape.longest,
