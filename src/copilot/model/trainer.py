@@ -273,6 +273,7 @@ def _arguments(config: Train, model: Model, seed: int, checkpoints: Path, measur
         dataloader_pin_memory=gpu,
         ddp_find_unused_parameters=False,
         disable_tqdm=True,
+        logging_nan_inf_filter=False,  # it waits for the GPU after each step, and hides what went wrong
         logging_first_step=True,
         prediction_loss_only=True,
         max_steps=config.max_steps or -1,
