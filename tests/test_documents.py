@@ -458,7 +458,7 @@ def test_heading_offsets_survive_unusual_line_ends(tmp_path: Path) -> None:
 def test_titles(tmp_path: Path) -> None:
     write(tmp_path, a__md="# The Title\nx", rate_limits__md="## Part\nx", b__txt="plain words")
     titles = {d.path: d.title for d in load_documents(Documents(paths=[str(tmp_path)]))}
-    assert titles == {"a.md": "The Title", "b.txt": "b", "rate_limits.md": "rate_limits"}
+    assert titles == {"a.md": "The Title", "b.txt": "b", "rate_limits.md": "rate limits"}
 
 
 def test_unreadable_pdf(tmp_path: Path, root: Path) -> None:
@@ -578,3 +578,21 @@ def test_emphasis_and_the_lines_of_a_letter_are_no_headings() -> None:
     assert marked(bold) == [(1, "Help"), (2, "Pay")]
     letter = "# Bread\n\nMix it.\n\nKnead for ten minutes\n\nRest.\n\nBake for 40 minutes\n\nEat.\n\nRegards\n\nA.\n"
     assert marked(letter) == [(1, "Bread")]
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("# Guide\n\nText.\n\n# Part\n\nText.\n", "Guide"),
+        ("<!-- a -->\n<p align='center'>\n[![build](a.svg)](b)\n# Guide\n\nText.\n\n# Part\n\nText.\n", "Guide"),
+        ("Home > Docs\n\n# Guide\n\nText.\n", "Guide"),
+        ("Text of the first part.\n\n# Second part\n\nText.\n\n# Third part\n\nText.\n", "rag doc"),
+        ("# Method: cats.get\n\nText.\n\n# Method: cats.list\n\nText.\n", "rag doc"),
+        ("# Topic 1: Cats\n\nText.\n\n# Topic 2: Dogs\n\nText.\n", "rag doc"),
+        ("# Method: how we work\n\nText.\n\n# Tools\n\nText.\n", "Method: how we work"),
+    ],
+)
+def test_a_document_is_not_called_as_one_of_its_parts(text: str, title: str, tmp_path: Path) -> None:
+    file = tmp_path / "rag_doc.md"
+    file.write_text(text, encoding="utf-8")
+    assert load_document("rag_doc.md", file).title == title

@@ -78,3 +78,10 @@ def test_steps_and_warnings() -> None:
     entry = read_entry(f"{steps}> **Warning:** A sealed crate cannot be opened again.\n")
     assert entry.steps == ("Weigh the crate.", "Close the lid.", "Send the seal.")
     assert entry.notes == ("A sealed crate cannot be opened again.",)
+
+
+def test_a_sample_of_one_step_is_no_call_of_the_whole() -> None:
+    sample = "```bash\ncurl -X POST https://a.example/token -d grant_type=code\n```\n"
+    assert read_entry(f"Gets a token.\n\n{sample}").calls == ("POST /token",)
+    assert read_entry(f"**Step 1: Ask.**\n\nAsk.\n\n**Step 2: Get a token.**\n\n{sample}").calls == ()
+    assert read_entry(f"1. Ask.\n2. Get a token:\n\n{sample}").calls == ()

@@ -91,6 +91,12 @@ def test_terms_in_the_order_of_their_first_use() -> None:
     )
 
 
+def test_a_word_of_any_text_explains_nothing() -> None:
+    terms = [Term("A", "Points a name to an address."), Term("On", "Lit."), Term("IT", "The people with the keys.")]
+    assert explained("A lamp is on. Ask it. I gave it a cat.", terms, []) == ()
+    assert explained("Ask IT about the lamp.", terms, []) == (("IT", "The people with the keys."),)
+
+
 def test_what_a_glossary_may_be_called() -> None:
     for title in ("10. 📖 Glossary", "Glossary of terms", "Key terms", "1.2 Common terms", "Glossary & abbreviations"):
         assert is_glossary(title), title

@@ -21,6 +21,7 @@ _PARTS = re.compile(
 )
 _ROW = re.compile(rf"^\|[ \t]*`?({VERBS})`?[ \t]*\|[ \t]*`?(?:{_HOST})?({_PATH})`?[ \t]*\|", re.M)
 _CURL = re.compile(rf"curl\b[^\n]*?(?:\\\n[^\n]*?)*?[\"' ](?:{_HOST})({_PATH})")
+_STEP = re.compile(r"^(?:[ \t]*\d+[.)] |[#*_ ]*Step \d)", re.M)
 _GONE = re.compile(  # a sentence about a call that should not be used
     r"\b(?:is|are|was|were) (?:deprecated|removed|obsolete|no longer (?:available|supported))\b"
 )
@@ -39,7 +40,7 @@ def endpoints(header: str, text: str) -> tuple[str, ...]:
     """What the entry documents, as `VERB /path`: of the most telling place that has any, in order.
 
     The heading path from its end; lines, tables and labels that hold a call and nothing else; the first sentences; an
-    example with curl.
+    example with curl, where the entry has no steps, of which it shows one.
     """
     for title in reversed(header.split(" › ")):
         if found := _all(_CALL, title.replace("`", "")):
@@ -57,7 +58,7 @@ def endpoints(header: str, text: str) -> tuple[str, ...]:
     told = [line for line in below if line.startswith("|") or len(_CALL.sub("", line).split()) < MENTIONED]
     if found := _all(_CALL, "\n".join([opening, *told])):
         return found[:1]
-    for example in _CURL.finditer(text):
+    for example in _CURL.finditer(text) if len(_STEP.findall(text)) < 2 else ():
         shown = example[0]
         if _FETCHES.search(shown) or re.match(r"\S*[\"']? *\| *(?:sudo )?(?:ba|z)?sh\b", text[example.end() :]):
             continue

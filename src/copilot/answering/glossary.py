@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from copilot.answering.abstained import SAID
+from copilot.knowledge.lexical import COMMON
 from copilot.knowledge.parts import bare
 from copilot.types import Chunk, Citation, Hit
 
@@ -77,14 +78,19 @@ def terms(title: str, text: str) -> list[tuple[str, str]]:
 def explained(text: str, glossary: Sequence[Term], documents: Iterable[str]) -> tuple[tuple[str, str], ...]:
     """(term, what it means) of each term that `text` uses as a word or with a plural s, in the order of first use.
 
+    One in capitals is used in capitals: the DNS record A is no article, and IT no pronoun. A word that stands in any
+    text explains nothing.
     `documents` are those that the text is about: a glossary in another folder says nothing of it.
     """
     told, uses, small = tuple(documents), dict[str, tuple[int, str]](), text.lower()
     for term in glossary:
         if term.name.lower() not in small:  # most of them, and this is quick
             continue
+        capitals = term.name.isupper() and len(term.name) > 1
+        if not capitals and (len(term.name) == 1 or term.name.lower() in COMMON):
+            continue
         about = not term.folder or any(document.startswith(term.folder) for document in told)
-        match = re.search(rf"(?<!\w){re.escape(term.name)}s?(?!\w)", text, re.I) if about else None
+        match = re.search(rf"(?<!\w){re.escape(term.name)}s?(?!\w)", text, 0 if capitals else re.I) if about else None
         if match and term.name not in uses:
             uses[term.name] = (match.start(), term.meaning)
     return tuple((name, meaning) for name, (_, meaning) in sorted(uses.items(), key=lambda use: use[1][0]))

@@ -13,7 +13,7 @@ from copilot.prompt.grammar import UNITS, VERBS, begins_with_path, ends_in_verb
 _FENCE = re.compile(r"^[ \t]*(?:```|~~~).*$", re.M)
 _SPAN = re.compile(r"`+([^`\n]+)`+")
 _HOST = re.compile(r"https?://[\w.{}-]+(?::\d+)?(?=/)")
-_SEGMENT = r"(?:<\w+>|[\w.~%{}:+-]+)"
+_SEGMENT = r"(?:<\w+>|@?[\w.~%{}:+-]+)"
 _PATH = rf"/(?=[A-Za-z_{{<:]|-/){_SEGMENT}(?:/{_SEGMENT})*"
 _ENDPOINT = re.compile(rf"(?<![\w<>/.}}~:-]){_PATH}")
 _PAIR = re.compile(rf"\b({VERBS})[\s`]+(?:{_HOST.pattern})?({_PATH})")

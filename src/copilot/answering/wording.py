@@ -39,6 +39,7 @@ _BEGINS = re.compile(
 )
 _TITLED = re.compile(r"[A-Z][a-z]+(?:-[A-Z][a-z]+)+")  # may be a header, or words: "Retrieval-Augmented Generation"
 _PRODUCT = re.compile(r"[A-Z][a-z]+(?:[A-Z][a-z]+)+")
+_CODE = re.compile(r"^[ \t]*```.*?(?:^[ \t]*```|\Z)", re.S | re.M)
 _PIECE = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -217,6 +218,9 @@ def calling(entry: Entry, asked: Asked, context: str, others: str) -> list[str]:
         how = [f"Call `{path}` with `{verb}`."]
     placed = re.findall(r"[{<](\w+)[}>]", path)
     given = [name.strip("`") for name, text in entry.fields if _NEEDED.search(text)]
+    samples = _CODE.findall(context)
+    if samples and not supported(path, _CODE.sub("", context)):  # the call stands in a sample alone, with what it takes
+        given = [name for name in given if supported(name, "\n".join(samples))]
     given = [f"`{name}`" for name in given if name not in placed and verb != "GET" and "`" not in name][:5]
     return how + ([f"Give {' and '.join(filter(None, (', '.join(given[:-1]), given[-1])))}."] if given else [])
 

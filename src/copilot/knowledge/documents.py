@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from copilot.config import Documents
@@ -11,7 +11,9 @@ from copilot.knowledge.headings import front_matter, markdown_headings, text_hea
 from copilot.knowledge.pdf import read_pdf
 from copilot.knowledge.word import read_docx
 from copilot.plain import clean
-from copilot.types import Document
+from copilot.types import Document, Heading
+
+_UNSEEN = re.compile(r"<!--.*?-->|<[^<>]*>|\[?!\[[^\[\]]*\]\([^()]*\)(?:\]\([^()]*\))?", re.S)  # tags and badges
 
 
 def find_files(config: Documents) -> list[tuple[str, Path]]:
@@ -105,8 +107,20 @@ def load_document(name: str, file: Path) -> Document:
         hint = "run OCR on it first" if suffix == ".pdf" else "remove it"
         raise CopilotError(f"{file}: no text in it", f"{hint}, or name it in `documents.exclude`")
     if not title:
-        title = headings[0].title if headings and headings[0].level == 1 else named or file.stem.replace("-", " ")
+        title = _title(text, headings) or named or re.sub("[-_]", " ", file.stem)
     return Document(name, str(file.resolve()), title, text, hashlib.sha256(data).hexdigest(), headings, pages)
+
+
+def _title(text: str, headings: Sequence[Heading]) -> str:
+    """The first heading, if it is the document's, not that of one of its parts such as "Method: tasks.get"; else ""."""
+    highest = [heading for heading in headings if heading.level == 1]
+    if not highest or headings[0] is not highest[0]:
+        return ""
+    first = highest[0]
+    begins = not re.search(r"\w", _UNSEEN.sub("", text[: first.start]))
+    kind = re.match(r"(\w+)(?::| \d)", first.title)
+    among = kind and any(re.match(rf"{kind[1]}(?::| \d)", other.title) for other in highest[1:])
+    return "" if among or not (begins or len(highest) == 1) else first.title
 
 
 def _decode(data: bytes, file: Path) -> str:
