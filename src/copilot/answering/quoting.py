@@ -16,6 +16,7 @@ from copilot.answering.wording import (
     ALARM,
     WARNS,
     Said,
+    answering,
     asked_for,
     beside,
     calling,
@@ -98,6 +99,8 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
         first, prose, own = own, [*[first] * bool(first), *prose], ""
         rows = {pair: text for pair, text in rows.items() if text != first}
     telling = [*prose, *entry.notes, *(text for text in entry.points if not text.endswith(":"))]
+    if not own and (own := answering(first, telling, asked, fit)):
+        prose, telling = [text for text in prose if text != own], [text for text in telling if text != own]
     summary = sorted(telling, key=lambda text: -fit[text])[: OFFERED[0]]
     how = [text for text in prose if not WARNS.search(text)] or prose
     done = [shortened(text, LONGEST - 10) for text in entry.steps]
@@ -107,8 +110,9 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     room = min(ROOM, BOTH - len("\n".join(steps)))
     fields = _within(listed([rows[pair] for pair in entry.fields if pair in rows], fit, OFFERED[2]), fit, room)
     alarms = [text for text in prose if ALARM.search(text)]
+    notes = [text for text in entry.notes if text != own]
     left = len(fields) < len([pair for pair in entry.fields if pair in rows])
-    tips = warned([*entry.notes, *alarms], [rows[pair] for pair in entry.codes if pair in rows], fit, OFFERED[3])
+    tips = warned([*notes, *alarms], [rows[pair] for pair in entry.codes if pair in rows], fit, OFFERED[3])
     fields = fields or said.named([text for text in prose if text not in tips], [], 3, fit)
     summary = [text for text in telling if text in summary]
     return [

@@ -31,6 +31,13 @@ _COMPARES = re.compile(
     r"\bcompared? (?:to|with)\b|\bdiffers? from\b|\bthe same as\b|^[^,.:]+ or [^,.:]+: ",
     re.I,
 )
+_DIRECT = re.compile(  # what one sentence answers
+    r"^\W*(?:(?:and|but|so|then|ok|hi|hello)\W+)*(?:can|could|do|does|did|is|are|was|were|will|would|should|must|may|has|"
+    r"have|how (?:many|much|long|often|big|large|fast|far|old|soon|late)|what happens|what if|why|when|where|who|whom|"
+    r"until when|at what|(?:at |for )?which (?:day|time|size|age))\b|"
+    r"\b(?:limits?|defaults?|max(?:imum)?|min(?:imum)?|costs?|price|quotas?|allowed)\b",
+    re.I,
+)
 _CLOSE = 0.15  # how much less an entry may fit to be what another is compared with
 _DOUBT = 0.1  # how much less an entry may fit to be meant instead: about every second best entry is wrong then
 _READ = 2  # how much farther apart entries are where a reranker has read them
@@ -46,6 +53,7 @@ class Asked:
     names: tuple[str, ...]  # identifiers, what it quotes, and numbers
     compares: bool  # two things
     alone: str = ""  # the name, in its own shape or plain, where it asks for nothing else
+    direct: bool = False  # whether one sentence may answer it: "Can I ...?", "How many ...?"
 
     def likeness(self, text: str) -> float:
         """How much of what is asked `text` says, for its length; at least 2 for each name."""
@@ -89,7 +97,8 @@ def read_question(question: str, hits: Sequence[Hit]) -> Asked:
     alone = subject(question, COMMON)
     names += alone if all(map(is_name, alone)) else ()
     compares = bool(_COMPARES.search(question))
-    return Asked(weight, tuple(dict.fromkeys([*names, *quoted])), compares, " ".join(alone))
+    direct = bool(_DIRECT.search(question))
+    return Asked(weight, tuple(dict.fromkeys([*names, *quoted])), compares, " ".join(alone), direct)
 
 
 def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:

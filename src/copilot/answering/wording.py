@@ -24,6 +24,7 @@ _LEANS = re.compile(
     r"behaviou?r|case|approach|example|error|one|information|list|value|in turn))\b",
     re.I,
 )
+_BETTER = 0.25  # of likeness, about half of one rare word in a sentence
 LONG = 6  # words of a sentence that must not stand twice
 _FINE = re.compile(r"`?[1-3]\d\d\b")
 _NEEDED = re.compile(r"^Required[.:]|(?<= )Required\.$")
@@ -173,6 +174,12 @@ def asked_for(rows: Mapping[tuple[str, str], str], asked: Asked, fit: Mapping[st
     return max(alone or named, key=lambda text: fit[text], default=""), bool(alone)
 
 
+def answering(first: str, telling: Sequence[str], asked: Asked, fit: Mapping[str, float]) -> str:
+    """The sentence of `telling` that answers a direct question clearly better than `first` does; "" without one."""
+    best = max(telling, key=lambda text: fit[text], default="") if asked.direct else ""
+    return best if best and fit[best] > fit.get(first, 0.0) + _BETTER and not _LEANS.match(best) else ""
+
+
 def overview(found: Found, rows: Mapping[tuple[str, str], str], best: str, asked: Asked) -> str:
     """What an entry of rows alone tells of; "" where the `best` of them says something of the question itself."""
     known = set(stems(found.hits[0].chunk.header))
@@ -219,7 +226,7 @@ def calling(entry: Entry, asked: Asked, context: str, others: str) -> list[str]:
     placed = re.findall(r"[{<](\w+)[}>]", path)
     given = [name.strip("`") for name, text in entry.fields if _NEEDED.search(text)]
     samples = _CODE.findall(context)
-    if samples and not supported(path, _CODE.sub("", context)):  # the call stands in a sample alone, with what it takes
+    if samples and is_pair(first) and not supported(path, _CODE.sub("", context)):  # the call stands in a sample alone, with what it takes
         given = [name for name in given if supported(name, "\n".join(samples))]
     given = [f"`{name}`" for name in given if name not in placed and verb != "GET" and "`" not in name][:5]
     return how + ([f"Give {' and '.join(filter(None, (', '.join(given[:-1]), given[-1])))}."] if given else [])
