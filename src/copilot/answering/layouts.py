@@ -1,9 +1,10 @@
 """The lines of an entry in; the same with seldom layouts written as the common ones that `entries` reads, out.
 
-Any table becomes one of markdown (`grids`, `cells`); "Step 2: ..." a numbered item; of a question with its answer the
-answer is left; a name on a line of its own with its type, or with its value ("beep = on") or arguments ("ship FILE"),
-and text below it, becomes an item; lines of "name: value" or "`name` - text", two and more, become rows, and so do
-columns that spaces hold apart below their titles. Code stays as it is.
+Any table becomes one of markdown (`grids`, `cells`), and what code says of itself rows (`comments`); "Step 2: ..." a
+numbered item; of a question with its answer the answer is left; a name on a line of its own with its type, or with its
+value ("beep = on") or arguments ("ship FILE"), and text below it, becomes an item; lines of "name: value" or
+"`name` - text", two and more, become rows, and so do columns that spaces hold apart below their titles. Other code
+stays as it is.
 """
 
 import re
@@ -12,6 +13,7 @@ from itertools import groupby
 
 from copilot.answering.blocks import together
 from copilot.answering.cells import continued, from_html
+from copilot.answering.comments import explained
 from copilot.answering.grids import gridded
 from copilot.answering.lists import folded
 from copilot.answering.markup import FENCE, plain
@@ -48,7 +50,7 @@ def usual(text: str, title: str = "") -> list[str]:
     """The lines of `text`, in the layouts that `entries` reads; `title` is the last part of its heading path."""
     lines: list[str] = []
     fenced = False
-    for line in continued(from_html(plain(gridded(text))).splitlines()):
+    for line in continued(from_html(plain(explained(gridded(text), title))).splitlines()):
         if line.strip().startswith(FENCE):
             fenced = not fenced
         elif not fenced:
