@@ -19,6 +19,12 @@ _HTML = re.compile(r"<table\b[^>]*>.*?(?:</table>|\Z)", re.S | re.I)
 _CELL = re.compile(r"<(t[hd])\b([^>]*)>(.*?)</\1>", re.S | re.I)
 _SPAN = re.compile(r"\b(col|row)span\s*=\s*[\"']?(\d{1,3})", re.I)
 RULE = re.compile(r"\|(?:[ \t]*:?-+:?[ \t]*\|)+[ \t]*$")
+_TITLE = re.compile(
+    r"[`*]{0,2}(?:(?:error|field|parameter|status|http|data) )?(?:name|field|parameter|option|setting|key|property|"
+    r"column|variable|argument|flag|code|status|error|description|meaning|type|default|required|values?|notes?|example|"
+    r"purpose)[`*]{0,2}$",
+    re.I,
+)
 _FLAG = re.compile(  # a first cell that marks some rows, so that an empty one says no
     r"\W*(?:[xyn]|yes|no|true|false|new|beta|deprecated|required|optional|[pf]k|n/?a|default)?\W*$", re.I
 )
@@ -27,11 +33,12 @@ _APART = re.compile(r"\W*(?:(?:sub|grand )?total|sum)\b|\*\*[^*]*\*\*$", re.I)  
 
 
 def written(rows: Sequence[Sequence[str]], heads: int, cut: bool = False) -> list[str]:
-    """Rows as a pipe table, the first `heads` as its titles; a row of one cell is a label above the rest.
+    """Rows as a pipe table, the first `heads`, or one of known titles, above it; a row of one cell is a label.
 
     `cut` says that the last row may not be whole: it is left out.
     """
     width = max(map(len, rows), default=0)
+    heads = heads or (len(rows) > 1 and len(rows[0]) == width > 1 and all(map(_TITLE.match, rows[0])))
     titles = [row for row in rows[:heads] if len(row) == width]
     head = [" ".join(dict.fromkeys(filter(None, cells))) for cells in zip(*titles, strict=True)]
     out: list[str] = []

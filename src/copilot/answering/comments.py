@@ -16,7 +16,9 @@ from copilot.plain import pipe_table
 _SECTION = re.compile(
     r"(?:Other |Keyword )?(?:Parameters|Arguments|Args|Attributes)|(?P<back>Returns|Yields)|(?P<errs>Raises|Warns)"
 )
-_MAY = re.compile(r"^\s*(?:`{3}|~{3}|-{3,}\s*$|(?:\w+ )?(?:Parameters|Arguments|Args|Attributes|Raises):?\s*$)", re.M)
+_MAY = re.compile(
+    r"^[ \t]*(?:`{3}|~{3}|-{3,}[ \t]*$|(?:\w+ )?(?:Parameters|Arguments|Args|Attributes|Raises):?[ \t]*$)", re.M
+)
 _UNDER = re.compile(r"\s*-{3,}\s*$")
 _WORD = r"\*{0,2}[A-Za-z_][\w.]*"
 _TYPED = re.compile(rf"(?P<name>{_WORD}(?:, {_WORD})*)(?P<colon> ?: (?P<about>\S.{{0,100}}))?$")
@@ -41,12 +43,20 @@ _CODE = re.compile(r"\w\(|=>|[{(\[;]$|^=|\b(?:lambda|await|new|return)\b")  # of
 _OPTION = re.compile(r"(?:--?[A-Za-z]\w*|--[A-Za-z][\w-]*)(?:[ =,/|\[].*)?$")
 _LISTED = re.compile(r"\s*(?:positional arguments|arguments|(?:\w+ )?(?:sub)?commands):?\s*$", re.I)
 _COMMAND = re.compile(r"(?:[a-z][\w-]*(?:, ?[a-z][\w-]*)*|[A-Z][A-Z_]+|<[\w-]+>|\[[\w.-]+\])$")
+_DEFAULT = re.compile(r",? ?\bdefault(?:s to| is)?[:=]? ?(\"[^\"]*\"|'[^']*'|`[^`]+`|[^\s,()\[\]{}]+)$", re.I)
+_SAYS = re.compile(r"\bdefaults?\b", re.I)
+_ENDS = re.compile(  # "[default: 5; required]", "(default 5s)", "Default: 5"
+    r"\s*(?:[(\[](?=defa|requ)(?:defaults?(?: to| is)?[:=]? ?(?P<default>[^\s;,()\[\]]+))?(?:[;,] ?)?(?:required)?"
+    r"[)\]]|(?<=[.!?,;]) ?Defaults?(?: to)?:? (?P<plain>[^\s;,()]+))\.?$",
+    re.I,
+)
+_NO_TEXT = re.compile(r"(?:or|e\.g\.?|see|same|ditto|todo|fixme|noqa)\b", re.I)
 LONGEST = 40  # characters of a value that is shown
 
 
 def explained(text: str, title: str = "") -> str:
     """`text` with docstrings, settings and options as items and rows; `title` is the last part of the heading path."""
-    if not _MAY.search(text):
+    if not (_MAY.search(text) or _SECTION.fullmatch(title)):
         return text
     lines = text.split("\n")
     out: list[str] = []
@@ -84,8 +94,9 @@ def _fenced(fence: str, body: Sequence[str]) -> list[str]:
 def _section(lines: Sequence[str], at: int, title: str, known: bool) -> tuple[int, list[str]] | None:
     """(line after it, items) of the section of a docstring that begins here; `known` says that one came before."""
     head, deep = lines[at].strip(), _deep(lines[at])
-    if _UNDER.match(lines[at]) and _SECTION.fullmatch(title) and not any(line.strip() for line in lines[:at]):
-        named, begin, below = title, at + 1, True
+    opens = _SECTION.fullmatch(title) and head and not any(line.strip() for line in lines[:at])
+    if opens and (_UNDER.match(head) or (" : " in head and _deep("".join(lines[at + 1 : at + 2])) > deep)):
+        named, begin, below = title, at + bool(_UNDER.match(head)), True
     elif _SECTION.fullmatch(head) and _UNDER.match("".join(lines[at + 1 : at + 2])):
         named, begin, below = head, at + 2, True
     elif head.endswith(":") and _SECTION.fullmatch(head[:-1]):
@@ -139,11 +150,29 @@ def _items(
             name, about = bare, None
         else:
             break
-        about = about if about and balanced(about) else None
-        out.append((name.replace("*", ""), f" ({about})" if about else "", said))
+        said = _plainly(said)
+        if about and (default := _DEFAULT.search(about)):
+            about = about[: default.start()]
+            said = said if _SAYS.search(said) else f"{_stopped(said)} The default is {default[1]}."
+        out.append((name.replace("*", ""), f" ({about})" if about and balanced(about) else "", said))
         at = end
     whole = at >= len(lines) or below or _deep(lines[at]) < margin
     return (at, out) if whole else (at, [])
+
+
+def _plainly(said: str) -> str:
+    """What is said of a name, with "[default: 5; required]" at its end as sentences."""
+    ends = _ENDS.search(said)
+    if ends is None:
+        return said
+    told = said[: ends.start()].rstrip(" .,;")
+    default = (ends["default"] or ends["plain"] or "").rstrip(".")
+    parts = [f"The default is {default}."] * bool(default) + ["Required."] * ("required" in ends[0].lower())
+    return " ".join([_stopped(told), *parts]) if told else said
+
+
+def _stopped(said: str) -> str:
+    return said if said.endswith((".", "!", "?")) else f"{said}."
 
 
 def _deep(line: str) -> int:
@@ -175,18 +204,19 @@ def _settings(body: Sequence[str], named: bool) -> list[list[str]]:
     `named` says that the fence names a language.
     """
     found = _set(body, named)
-    told = [one for one in found if re.search(r"[A-Za-z]{3}", one.said) and balanced(one.said)]
+    told = [one for one in found if re.search(r"[A-Za-z]{3}", one.said) and not _NO_TEXT.match(one.said)]
+    told = [one for one in told if balanced(one.said)]
     own = sum(bool(one.shown) for one in told)
     if len(told) < 2 or 2 * own < sum(bool(one.shown) for one in found):
         return []
-    return [[one.name, _with_value(one.said, one.shown)] for one in told]
+    return [[one.name, _with_value(_plainly(one.said), one.shown)] for one in told]
 
 
 def _with_value(said: str, shown: str) -> str:
     """What is said of a setting, with how it is set where that is short."""
     if not shown or len(shown) > LONGEST or "`" in shown or "default" in said.lower():
         return said
-    return f"{said if said.endswith(('.', '!', '?')) else f'{said}.'} Example: `{shown}`."
+    return f"{_stopped(said)} Example: `{shown}`."
 
 
 def _set(body: Sequence[str], named: bool) -> list[_Setting]:
@@ -258,5 +288,5 @@ def _options(body: Sequence[str]) -> list[list[str]]:
             rows[-1][1] = f"{rows[-1][1]} {' '.join(line.split())}".strip()
         elif line.strip():
             deep, listed = -1, _LISTED.match(line) is not None
-    rows = [row for row in rows if row[1] and "`" not in row[0][1:-1]]
+    rows = [[name, _plainly(said)] for name, said in rows if said and "`" not in name[1:-1]]
     return rows if sum(row[0].startswith("`-") for row in rows) > 1 else []

@@ -13,7 +13,7 @@ from copilot.answering.markup import FENCE
 
 _BORDER = re.compile(r"\+(?:-{3,}\+)+$|\+(?:={3,}\+)+$")  # of a grid; that of a diagram has narrower columns
 _LINE = re.compile(r"[|+].*[|+]$")  # of a grid
-_PART = re.compile(r"[+|](?:-{3,}\+)+|\+(?:-{3,}[+|])+")  # of a border, beside a cell of several rows
+_PART = re.compile(r"[+|](?:-{3,}\+|={3,}\+)+|\+(?:-{3,}[+|])+")  # of a border, beside a cell of several rows
 _ORG = re.compile(r"[ \t]*\|-{2,}(?:\+-{2,})+\|[ \t]*$")  # below titles in org-mode
 _SIMPLE = re.compile(r" *={2,}(?: +={2,})+ *$")  # a border
 _UNDER = re.compile(r" *-{2,}(?: +-{2,})* *$")  # below titles over several columns
@@ -63,14 +63,17 @@ def _grid(lines: Sequence[str], at: int) -> tuple[int, list[str]] | None:
     borders = [n for n, line in enumerate(run) if _BORDER.match(line)]
     if not borders:
         return None
-    whole, end = run[borders[0] :], at + len(run)
+    first, end = run[borders[0]], at + len(run)
+    # what stands above the first border are titles where it is one of "=", or else a row that may be cut
+    whole = [first.replace("=", "-"), *run] if borders[0] and "=" in first else run[borders[0] :]
     last = len(borders) > 2 or not any(line.strip() for line in lines[end:])
     cut = last and borders[-1] < len(run) - 1
     columns = sorted({n for line in whole for part in _PART.finditer(line) for n in _crossings(part)})
-    rows, heads = _printed(whole) or _read(whole, columns)
-    if len(columns) < 3 or len(rows) < (1 if borders[0] else 2):
-        return None
-    return end, written(rows, heads, cut)
+    rows, heads = _printed(whole) or (_read(whole, columns) if len(columns) > 2 else ([], 0))
+    if len(rows) == heads and (rows or borders[0]):
+        return end, [""]
+    told = len(rows) > (not borders[0] and "=" not in first)
+    return end, written(rows, heads, cut) if told else list(lines[at:end])
 
 
 def _piece(lines: Sequence[str], at: int) -> bool:
@@ -160,7 +163,9 @@ def _simple(lines: Sequence[str], at: int) -> tuple[int, list[str]] | None:
         else:
             rows.append(["" if cell == "\\" else cell for cell in cells])
     heads = 1 if titled else 0
-    return (end + 1, written(rows, heads, cut=not closed)) if len(rows) > heads else None
+    if len(rows) < 2:  # what may be titles alone
+        return None if any(line.strip() for line in lines[end + 1 :]) else (end + 1, [""])
+    return end + 1, written(rows, heads, cut=not closed)
 
 
 def _fits(line: str, starts: Sequence[int]) -> bool:
@@ -215,7 +220,7 @@ def _rows(body: Sequence[str], cells: Sequence[Cell], width: int) -> list[list[s
 def _cells(text: str) -> list[Cell]:
     """The cells that stand in `text`, one repeated by "3*|" as often."""
     marks, out = list(_MARK.finditer(text)), list[Cell]()
-    for mark, after in zip(marks, [*marks[1:], None], strict=True):
+    for mark, after in zip(marks, [*marks[1:], None], strict=False):
         said = re.sub(r" \+\n|\n[ \t]*\*+ +", "; ", text[mark.end() : after.start() if after else None].strip())
         said = " ".join(said.replace("\\|", "|").split()).removeprefix("* ")
         across, _, down = (mark["many"] or "1+")[:-1].partition(".")
