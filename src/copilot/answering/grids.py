@@ -8,12 +8,13 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from itertools import dropwhile, groupby, pairwise
 
-from copilot.answering.cells import RULE, Cell, placed, wraps, written
+from copilot.answering.cells import Cell, placed, wraps, written
 from copilot.answering.markup import FENCE
 
 _BORDER = re.compile(r"\+(?:-{3,}\+)+$|\+(?:={3,}\+)+$")  # of a grid; that of a diagram has narrower columns
 _LINE = re.compile(r"[|+].*[|+]$")  # of a grid
 _PART = re.compile(r"[+|](?:-{3,}\+|={3,}\+)+|\+(?:-{3,}[+|])+")  # of a border, beside a cell of several rows
+_RULED = re.compile(r"\|[\s|:-]*-[\s|:-]*$")  # of markdown
 _ORG = re.compile(r"[ \t]*\|-{2,}(?:\+-{2,})+\|[ \t]*$")  # below titles in org-mode
 _SIMPLE = re.compile(r" *={2,}(?: +={2,})+ *$")  # a border
 _UNDER = re.compile(r" *-{2,}(?: +-{2,})* *$")  # below titles over several columns
@@ -141,23 +142,26 @@ def _texts(line: str, columns: Sequence[int]) -> list[tuple[int, int, str]]:
 
 def _simple(lines: Sequence[str], at: int) -> tuple[int, list[str]] | None:
     """The same of a simple table: columns below "=====  =====", and between two of them its titles."""
-    if not _SIMPLE.match(lines[at]):
+    if not _SIMPLE.match(lines[at]) or "".join(lines[at - 1 : at]).strip():
         return None
-    border, blank = lines[at].rstrip(), [n for n in range(at, len(lines) + 1) if not "".join(lines[n : n + 1]).strip()]
+    border = lines[at].rstrip()
     starts = [match.start() for match in re.finditer("=+", border)]
     same = [n for n in range(at + 1, len(lines)) if lines[n].rstrip() == border]
-    closed = next((n for n in same if n + 1 in blank), 0)
-    end = closed or blank[0]
-    if not same or (not closed and any(line.strip() for line in lines[end:])):
-        return None
+    closed = next((n for n in same if not "".join(lines[n + 1 : n + 2]).strip()), 0)
+    end = closed or next((n for n in range(at + 1, len(lines)) if not _goes_on(lines[n], starts, border)), len(lines))
+    cut = not closed and not any(line.strip() for line in lines[end:])
     titled = next((n for n in same if n < end), 0)
+    if not (closed or (titled and titled < at + 4)):
+        return None
     rows: list[list[str]] = []
     for n, line in enumerate(lines[at + 1 : end], at + 1):
-        if not line.strip() or n == titled or _UNDER.match(line):
+        if not line.strip() or n in same or _UNDER.match(line):
             continue
         if not _fits(line, starts):
             return None
         cells = [line[a:b].strip() for a, b in zip(starts, [*starts[1:], None], strict=True)]
+        if not cells[0] and not lines[n - 1].strip():
+            continue  # of a row that may be another, where two passages meet
         if rows and n != titled + 1 and (not cells[0] or n < titled):
             rows[-1] = [" ".join(filter(None, pair)) for pair in zip(rows[-1], cells, strict=True)]
         else:
@@ -165,7 +169,7 @@ def _simple(lines: Sequence[str], at: int) -> tuple[int, list[str]] | None:
     heads = 1 if titled else 0
     if len(rows) < 2:  # what may be titles alone
         return None if any(line.strip() for line in lines[end + 1 :]) else (end + 1, [""])
-    return end + 1, written(rows, heads, cut=not closed)
+    return end + bool(closed), written(rows, heads, cut)
 
 
 def _fits(line: str, starts: Sequence[int]) -> bool:
@@ -173,12 +177,25 @@ def _fits(line: str, starts: Sequence[int]) -> bool:
     return not line[: starts[0]].strip() and not any(line[start - 1 : start].strip() for start in starts[1:])
 
 
+def _goes_on(line: str, starts: Sequence[int], border: str) -> bool:
+    """Whether a line is of a simple table that none closes."""
+    cells = [line[a:b].strip() for a, b in zip(starts, [*starts[1:], None], strict=True)]
+    row = _fits(line, starts) and (not cells[0] or sum(map(bool, cells)) > 1)
+    return line.rstrip() == border or not line.strip() or row
+
+
 def _bordered(lines: Sequence[str]) -> list[str]:
-    """The lines, those of a simple table that begins above them with its border."""
+    """The lines, those of a simple table whose first border was cut off with one; it ends in another.
+
+    Columns below titles that are underlined alone are read by `layouts`.
+    """
     at = next((n for n, line in enumerate(lines) if _SIMPLE.match(line)), 0)
+    last = next((n for n in range(len(lines) - 1, at, -1) if lines[n].rstrip() == lines[at].rstrip()), at)
+    if "".join(lines[last + 1 : last + 2]).strip():
+        return [*lines]
     starts = [match.start() for match in re.finditer("=+", lines[at])]
     above = list(dropwhile(lambda line: not line.strip(), lines[:at]))
-    fits = above and all(line.strip() and _fits(line, starts) and "  " in line.strip() for line in above)
+    fits = above and all(_goes_on(line, starts, lines[at].rstrip()) for line in above)
     return [lines[at], *above, *lines[at:]] if fits else [*lines]
 
 
@@ -248,7 +265,7 @@ def _adoc_piece(lines: Sequence[str]) -> tuple[int, list[str]]:
     """(line after it, a pipe table) of the rest of an AsciiDoc table whose beginning was cut off; 0 where none is."""
     end = next((n for n, line in enumerate(lines) if _ADOC.match(line)), len(lines))
     found = [n for n in range(end) if _CELLS.match(lines[n])]
-    coded = any(line.strip().startswith(FENCE) or RULE.match(line) for line in lines[:end])
+    coded = any(line.strip().startswith(FENCE) or _RULED.match(line) for line in lines[:end])
     last = "\n".join(lines[:end]).rstrip().rpartition("\n\n")[2].split("\n")
     closed = end < len(lines) and any(map(_CELLS.match, last)) and not _ABOVE.match(last[-1])
     tight = end == len(lines) and sum(bool(_TIGHT.match(lines[n])) for n in found) > 2
