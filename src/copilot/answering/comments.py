@@ -7,7 +7,7 @@ without such comments stays code, and so does each in an entry with numbered ste
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from copilot.answering.markup import FENCE
 from copilot.answering.prose import NOTE, balanced
@@ -182,7 +182,7 @@ def _deep(line: str) -> int:
 # --- settings
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Setting:
     name: str
     shown: str  # as it is set; "" where it has no value of its own
@@ -239,7 +239,7 @@ def _set(body: Sequence[str], named: bool) -> list[_Setting]:
             within = [outer for outer in within if outer[0] < deep]
             place = f" of `{within[-1][1]}`" if within else f" of `{part}`" if part else ""
             if near and value and not (beside or above) and found[-1].deep == deep:
-                found[-1].alone = found[-1].above.endswith(".")
+                found[-1] = replace(found[-1], alone=found[-1].above.endswith("."))
             shown = re.sub(r"^- +", "", code.strip()) if value and hidden < 0 else ""
             found.append(_Setting(f"`{key['name']}`{place}", shown, beside, " ".join(above), deep))
             within += [] if value else [(deep, key["name"])]

@@ -23,7 +23,7 @@ _ABOVE = re.compile(r"\[[^\]\n]*\][ \t]*$|\.[A-Z][^\n]*[^\s.:]$")  # the attribu
 _SPEC = r"(?P<many>(?:\d+(?:\.\d+)?|\.\d+)[+*])?(?:[<^>](?:\.[<^>])?|\.[<^>])?[adehlmsv]?"
 _MARK = re.compile(rf"(?:(?<!\S){_SPEC})?(?<!\\)\|")  # what an AsciiDoc cell begins with: "|", "2+|", "a|"
 _CELLS = re.compile(rf"{_SPEC}\|(?!=|[\s|:-]*$)(?!.*\|[ \t]*$)")  # a line of them; that of markdown ends in a bar
-_TIGHT = re.compile(r"[adehlms]?\|[\w`*\"'<(/]")  # surely a line of them
+_TIGHT = re.compile(r"[adehlms]?\|(?=[\w`*\"'<(/])(?!.*[^\s\\]\|)")  # surely a line of them
 
 
 def gridded(text: str) -> str:
@@ -277,6 +277,8 @@ def _adoc_piece(lines: Sequence[str]) -> tuple[int, list[str]]:
         rows = [_cells(group) for group in re.split(r"\n\s*\n", text)]
     width = Counter(map(len, rows)).most_common(1)[0][0]
     told = [[cell[0] for cell in row] for row in rows if len(row) == width > 1]
+    if tight and len(rows) < 2:
+        return 0, []
     return end + closed, [*(lines[: found[0]] if tight else ()), *(written(told, 0, cut=tight) if told else [""])]
 
 
