@@ -1,9 +1,10 @@
 """The lines of an entry in; the same with seldom layouts written as the common ones that `entries` reads, out.
 
-An HTML table becomes a markdown one; "Step 2: ..." a numbered item; of a question with its answer the answer is left; a
-name on a line of its own with its type, or with its value ("beep = on") or arguments ("ship FILE"), and text below it,
-becomes an item; lines of "name: value" or "`name` - text", two and more, become rows, and so do columns that spaces
-hold apart below their titles. Code stays as it is.
+Any table becomes one of markdown (`grids`, `cells`), and what code says of itself rows (`comments`); "Step 2: ..." a
+numbered item; of a question with its answer the answer is left; a name on a line of its own with its type, or with its
+value ("beep = on") or arguments ("ship FILE"), and text below it, becomes an item; lines of "name: value" or
+"`name` - text", two and more, become rows, and so do columns that spaces hold apart below their titles. Other code
+stays as it is.
 """
 
 import re
@@ -11,14 +12,14 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from copilot.answering.blocks import together
+from copilot.answering.cells import continued, from_html
+from copilot.answering.comments import explained
+from copilot.answering.grids import gridded
 from copilot.answering.lists import folded
 from copilot.answering.markup import FENCE, plain
 from copilot.answering.procedures import procedures
-from copilot.plain import pipe_row, pipe_table
+from copilot.plain import pipe_table
 
-_ROW = re.compile(r"<tr\b[^>]*>(.*?)</tr>", re.S | re.I)
-_CELL = re.compile(r"<(t[hd])\b[^>]*>(.*?)</\1>", re.S | re.I)
-_TABLE = re.compile(r"<table\b[^>]*>.*?(?:</table>|\Z)", re.S | re.I)
 _STEP = re.compile(
     r"(?:[-*+] +)?(?:\*\*|__)?step (\d{1,2})\b(?:[.:)]|(?= [–—-] ))?(?:\*\*|__)?[:.]? *(?:[–—-] +)?(?=\S)", re.I
 )
@@ -47,12 +48,9 @@ _TICKED = re.compile(r"(?P<name>`[\w.\[\]{}$@*/-]+`)(?P<about> \([^()]*\))?(?: [
 
 def usual(text: str, title: str = "") -> list[str]:
     """The lines of `text`, in the layouts that `entries` reads; `title` is the last part of its heading path."""
-    text = plain(text)
-    if "<tr" in text.lower():
-        text = _TABLE.sub(_markdown, text)
     lines: list[str] = []
     fenced = False
-    for line in text.splitlines():
+    for line in continued(from_html(plain(explained(gridded(text), title))).splitlines()):
         if line.strip().startswith(FENCE):
             fenced = not fenced
         elif not fenced:
@@ -69,19 +67,6 @@ def usual(text: str, title: str = "") -> list[str]:
                 line = f"Returns: {line[begins.end() :]}"
         lines.append(line)
     return folded(procedures(_defined(_columns(_named(_listed(together(lines, title))))), title))
-
-
-def _markdown(table: "re.Match[str]") -> str:
-    """An HTML table as a markdown one; its first row is the head where its cells are `th`."""
-    rows = [_CELL.findall(row) for row in _ROW.findall(table[0])]
-    out = []
-    for n, row in enumerate(rows):
-        cells = [" ".join(re.sub(r"<(?:br|p|li)\b[^>]*>", " ", cell).split()) for _, cell in row]
-        cells = [re.sub(r"</?code>", "`", re.sub(r"<(?!/?code>)[^<>]*>", "", cell)) for cell in cells]
-        out.append(pipe_row(cells))
-        if n == 0 and row and all(kind.lower() == "th" for kind, _ in row):
-            out.append("|" + "---|" * len(row))
-    return "\n\n" + "\n".join(out) + "\n\n"
 
 
 def _listed(lines: Sequence[str]) -> list[str]:
