@@ -226,7 +226,7 @@ def calling(entry: Entry, asked: Asked, context: str, others: str) -> list[str]:
     placed = re.findall(r"[{<](\w+)[}>]", path)
     given = [name.strip("`") for name, text in entry.fields if _NEEDED.search(text)]
     samples = _CODE.findall(context)
-    if samples and is_pair(first) and not supported(path, _CODE.sub("", context)):  # the call stands in a sample alone, with what it takes
+    if samples and is_pair(first) and not supported(path, _CODE.sub("", context)):  # a sample shows what it takes
         given = [name for name in given if supported(name, "\n".join(samples))]
     given = [f"`{name}`" for name in given if name not in placed and verb != "GET" and "`" not in name][:5]
     return how + ([f"Give {' and '.join(filter(None, (', '.join(given[:-1]), given[-1])))}."] if given else [])
