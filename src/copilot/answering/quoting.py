@@ -16,7 +16,6 @@ from copilot.answering.wording import (
     ALARM,
     WARNS,
     Said,
-    answering,
     asked_for,
     beside,
     calling,
@@ -27,6 +26,7 @@ from copilot.answering.wording import (
     overview,
     row,
     shortened,
+    told_of,
     warned,
 )
 from copilot.config import AnswerPart
@@ -99,7 +99,7 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
         first, prose, own = own, [*[first] * bool(first), *prose], ""
         rows = {pair: text for pair, text in rows.items() if text != first}
     telling = [*prose, *entry.notes, *(text for text in entry.points if not text.endswith(":"))]
-    if not own and (own := answering(first, telling, asked, fit)):
+    if not own and (own := told_of(first, telling, asked, fit)):
         prose, telling = [text for text in prose if text != own], [text for text in telling if text != own]
     summary = sorted(telling, key=lambda text: -fit[text])[: OFFERED[0]]
     how = [text for text in prose if not WARNS.search(text)] or prose

@@ -174,7 +174,7 @@ def asked_for(rows: Mapping[tuple[str, str], str], asked: Asked, fit: Mapping[st
     return max(alone or named, key=lambda text: fit[text], default=""), bool(alone)
 
 
-def answering(first: str, telling: Sequence[str], asked: Asked, fit: Mapping[str, float]) -> str:
+def told_of(first: str, telling: Sequence[str], asked: Asked, fit: Mapping[str, float]) -> str:
     """The sentence of `telling` that answers a direct question clearly better than `first` does; "" without one."""
     best = max(telling, key=lambda text: fit[text], default="") if asked.direct else ""
     return best if best and fit[best] > fit.get(first, 0.0) + _BETTER and not _LEANS.match(best) else ""
