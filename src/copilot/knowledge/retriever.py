@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from copilot.config import Retriever
-from copilot.knowledge.asking import is_name, subject, wordings
+from copilot.knowledge.asking import ended, is_name, subject, wordings
 from copilot.knowledge.index import Index
 from copilot.knowledge.late import late_encoder
 from copilot.knowledge.lexical import COMMON
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from copilot.knowledge.embeddings import Embedder
     from copilot.knowledge.reranker import Reranker
+    from copilot.knowledge.spelling import Spelling
 
 Retrieve = Callable[[str], list[Hit]]
 OfDocument = Callable[[str], list[Hit]]  # a document's path → all its passages
@@ -48,11 +49,17 @@ class IndexRetriever:
     order: Order = lambda question, hits, of_document: hits
     known: dict[str, Encoded] = field(default_factory=dict)  # questions that were or are to be asked
     reranker: "Reranker | None" = None
+    spelling: "Spelling | None" = None  # how the documents write their words
 
     def __call__(self, question: str) -> list[Hit]:
         """The hits of one question; whatever ranks them, their score is the cosine."""
-        hits, of_document = max(map(self._found, wordings(question)), key=lambda found: _fit(found[0]))
+        hits, of_document = max(map(self._found, self.wordings(question)), key=lambda found: _fit(found[0]))
         return self.order(question, hits, of_document)
+
+    def wordings(self, question: str) -> tuple[str, ...]:
+        """What is looked up for a question: as `asking.wordings` has it, and as the documents spell it."""
+        mended = self.spelling.mended(question) if self.spelling else None
+        return tuple(dict.fromkeys((*wordings(question), *([ended(mended)] if mended else []))))
 
     def _found(self, question: str) -> tuple[list[Hit], OfDocument]:
         vector, tokens = self._encoded(question)
@@ -102,7 +109,7 @@ class IndexRetriever:
 
         Without both: (highest cosine of any chunk, share of the question's words that the documents hold).
         """
-        return max(map(self._evidence, wordings(question)))
+        return max(map(self._evidence, self.wordings(question)))
 
     def _evidence(self, question: str) -> tuple[float, ...]:
         if self.reranker is not None:
@@ -116,7 +123,7 @@ class IndexRetriever:
 
     def embed(self, questions: Sequence[str], batch_size: int) -> None:
         """Embed many questions ahead, `batch_size` in one request to a provider."""
-        asked = [wording for question in questions for wording in wordings(question)]
+        asked = [wording for question in questions for wording in self.wordings(question)]
         wanted = list(dict.fromkeys(wording for wording in asked if wording not in self.known))
         for at in range(0, len(wanted), batch_size):
             part = wanted[at : at + batch_size]
