@@ -16,6 +16,7 @@ from copilot.answering.wording import (
     ALARM,
     WARNS,
     Said,
+    answering,
     asked_for,
     beside,
     calling,
@@ -97,6 +98,7 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     if own and alone:
         first, prose, own = own, [*[first] * bool(first), *prose], ""
         rows = {pair: text for pair, text in rows.items() if text != first}
+    row_told = [text for text in dict.fromkeys((own, answering(rows, asked))) if text and text != first]
     telling = [*prose, *entry.notes, *(text for text in entry.points if not text.endswith(":"))]
     summary = sorted(telling, key=lambda text: -fit[text])[: OFFERED[0]]
     how = [text for text in prose if not WARNS.search(text)] or prose
@@ -112,7 +114,7 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     fields = fields or said.named([text for text in prose if text not in tips], [], 3, fit)
     summary = [text for text in telling if text in summary]
     return [
-        Part(described(found.heading, said.ticked(first), _ticked(said, [own] * bool(own))), _ticked(said, summary)),
+        Part(described(found.heading, said.ticked(first), _ticked(said, row_told)), _ticked(said, summary)),
         Part(call, tuple(steps), "\n") if steps else Part(call, _ticked(said, how[: OFFERED[1]])),
         Part("", (*(f"- {text}" for text in _ticked(said, fields)), *[f"- {OTHERS}"] * left), "\n"),
         Part("", tuple(f"- {text}" for text in _ticked(said, tips or prose[-2:])), "\n"),

@@ -47,6 +47,7 @@ class Asked:
     names: tuple[str, ...]  # identifiers, what it quotes, and numbers
     compares: bool  # two things
     alone: str = ""  # the name, in its own shape or plain, where it asks for nothing else
+    row: str = ""  # what stands first in the row that answers it, by the reranker
 
     def likeness(self, text: str) -> float:
         """How much of what is asked `text` says, for its length; at least 2 for each name."""
@@ -90,7 +91,8 @@ def read_question(question: str, hits: Sequence[Hit]) -> Asked:
     alone = subject(question, COMMON)
     names += alone if all(map(is_name, alone)) else ()
     compares = bool(_COMPARES.search(question))
-    return Asked(weight, tuple(dict.fromkeys([*names, *quoted])), compares, " ".join(alone))
+    row = next((hit.row for hit in hits if hit.row), "")
+    return Asked(weight, tuple(dict.fromkeys([*names, *quoted])), compares, " ".join(alone), row)
 
 
 def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:

@@ -8,6 +8,7 @@ from copilot.answering.entry import Entry
 from copilot.answering.identifiers import is_pair, nameable, supported
 from copilot.answering.ranking import SHAPED, Asked, Found, rival, stems
 from copilot.answering.rows import name_of
+from copilot.knowledge.table import bare
 from copilot.prompt.grammar import VERBS
 from copilot.types import Hit
 
@@ -170,6 +171,11 @@ def asked_for(rows: Mapping[tuple[str, str], str], asked: Asked, fit: Mapping[st
     alone = [text for (name, _), text in rows.items() if asked.is_for(name)]
     named = [text for (name, _), text in rows.items() if any(supported(one, name) for one in asked.names)]
     return max(alone or named, key=lambda text: fit[text], default=""), bool(alone)
+
+
+def answering(rows: Mapping[tuple[str, str], str], asked: Asked) -> str:
+    """The row that answers, by the reranker, which needs no word of it to be in the question; "" without one."""
+    return next((text for (name, _), text in rows.items() if asked.row and bare(name) == asked.row), "")
 
 
 def overview(found: Found, rows: Mapping[tuple[str, str], str], best: str, asked: Asked) -> str:

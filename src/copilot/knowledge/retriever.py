@@ -16,6 +16,7 @@ from copilot.knowledge.asking import ended, is_name, subject, wordings
 from copilot.knowledge.index import Index
 from copilot.knowledge.late import late_encoder
 from copilot.knowledge.lexical import COMMON
+from copilot.knowledge.table import table_rows
 from copilot.types import Hit
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ Order = Callable[[str, list[Hit], OfDocument], list[Hit]]  # what was found, bes
 WEIGHTS = {"dense": 1.0, "hybrid": 0.7, "lexical": 0.0}
 REREAD = 20  # passages that are looked at token by token, where the index holds their tokens
 LATE = 0.4  # what that weighs beside the hybrid, both spread over 0 to 1
+ROWS = 16  # of a table that are read one by one
+SURE = 1.0  # log odds that a row answers, and by how much more than the next one, from where it is told
 REMEMBERED = 1000  # vectors of questions
 
 Encoded = tuple[list[float], "NDArray[np.float32] | None"]  # a question's vector and those of its tokens
@@ -53,8 +56,20 @@ class IndexRetriever:
 
     def __call__(self, question: str) -> list[Hit]:
         """The hits of one question; whatever ranks them, their score is the cosine."""
-        hits, of_document = max(map(self._found, self.wordings(question)), key=lambda found: _fit(found[0]))
-        return self.order(question, hits, of_document)
+        found = ((wording, *self._found(wording)) for wording in self.wordings(question))
+        wording, hits, of_document = max(found, key=lambda one: _fit(one[1]))
+        return self.order(question, self._row_told(wording, hits), of_document)
+
+    def _row_told(self, question: str, hits: list[Hit]) -> list[Hit]:
+        """The hits, the first one with the row of its table that answers, where the reranker says so of one alone."""
+        rows = table_rows(hits[0].chunk.passage)[:ROWS] if hits and self.reranker else []
+        if self.reranker is None or len(rows) < 2:
+            return hits
+        logits = self.reranker.logits(question, [text for _, text in rows])
+        second, first = np.argsort(logits, kind="stable")[-2:]
+        if logits[first] < SURE or logits[first] < logits[second] + SURE:
+            return hits
+        return [replace(hits[0], row=rows[first][0]), *hits[1:]]
 
     def wordings(self, question: str) -> tuple[str, ...]:
         """What is looked up for a question: as `asking.wordings` has it, and as the documents spell it."""
