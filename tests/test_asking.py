@@ -64,9 +64,19 @@ def test_everyday_words_are_looked_up_in_words_of_manuals_too() -> None:
     asked = "Can you tell me how to undo a shipment?"
     others = [f"how to {word} a shipment?" for word in ("undo", "cancel", "withdraw", "bring back")]
     assert wordings(asked) == (asked, *others)
-    assert wordings("kick a member out")[1:] == ("remove a member",)
+    assert wordings("kick a member out")[1:] == ("remove a member?",)
     assert wordings("How do I kick out someone?")[1:] == ("How do I remove someone?",)
     assert wordings("How do I cancel a shipment?") == ("How do I cancel a shipment?",)
+
+
+@pytest.mark.parametrize("asked", ["reset password", "reset password ", "Is it free", "Explain `append`"])
+def test_what_is_asked_without_a_question_mark_is_looked_up_with_one(asked: str) -> None:
+    assert wordings(asked) == (f"{asked.rstrip()}?",), asked
+
+
+@pytest.mark.parametrize("asked", ["Is it free?", "It is gone.", "Help!", "It said “why?”", "", " "])
+def test_a_mark_at_the_end_stays_the_only_one(asked: str) -> None:
+    assert wordings(asked) == (asked,)
 
 
 def test_a_name_has_a_shape_of_its_own() -> None:

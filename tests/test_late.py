@@ -40,7 +40,7 @@ class Meanings:
         return [([1.0, 1.0], question_tokens(self._said(text))) for text in texts]
 
     def _said(self, text: str) -> np.ndarray:
-        words = [MEANT.get(word, word) for word in text.split()]
+        words = [MEANT.get(word, word) for word in text.rstrip("?").split()]
         return np.array(
             [np.append(np.random.default_rng(sum(map(ord, word))).normal(size=24), 0) for word in words],
             dtype=np.float32,

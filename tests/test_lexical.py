@@ -163,7 +163,7 @@ class Liking:
         return np.array([8.0 if question == self.wording and "importMode" in p else -8.0 for p in passages])
 
 
-@pytest.mark.parametrize("liked", ["Explain importMode in simple terms", "Explain importMode"])
+@pytest.mark.parametrize("liked", ["Explain importMode in simple terms?", "Explain importMode?"])
 def test_the_words_of_asking_lower_no_evidence(liked: str) -> None:
     plain_one, _ = retriever(k=3)
     retrieve = replace(plain_one, reranker=Liking(liked))  # type: ignore[arg-type]

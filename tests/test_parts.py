@@ -90,3 +90,35 @@ def test_the_line_of_a_heading_is_no_text_of_its_section() -> None:
         found = [hit for hit in hits(text) if shut in hit.chunk.text]
         best = best_entry(read_question("Seal it?", found), found)
         assert best is not None and best.entry.sentences == (shut,), line
+
+
+EVENTS = """# Depot
+
+## Confirm a crate
+
+`POST /crates/confirm` books it.
+
+## Cancel a crate
+
+`POST /crates/cancel` gives it back.
+
+## Events
+
+| Event | When |
+|---|---|
+| `crates.confirmed` | a crate was confirmed |
+| `crates.cancelled` | a crate was cancelled |
+"""
+
+
+def test_a_topic_asked_for_in_few_words_comes_before_a_row_that_has_them() -> None:
+    found = [Hit(hit.chunk, 0.5 + 0.1 * (hit.chunk.heading == "Depot › Events")) for hit in hits(EVENTS)]
+    for question, heading in (
+        ("confirm crate", "Confirm a crate"),
+        ("confirming crates", "Confirm a crate"),
+        ("How do I cancel a crate?", "Cancel a crate"),
+        ("crates.confirmed", "Events"),
+        ("events", "Events"),
+    ):
+        best = best_entry(read_question(question, found), found)
+        assert best is not None and best.heading == heading, question

@@ -79,7 +79,8 @@ def test_what_leads_over_to_an_entry_that_was_found_too_comes_after_it() -> None
     )
     assert ordered([over, *HITS])[0] == HITS[3]
     alone = replace(over, chunk=replace(over.chunk, title="Overview", heading="Overview"))
-    assert ordered([alone, *HITS])[0] == alone
+    assert ordered([alone, *HITS], "How are contacts deleted?")[0] == alone
+    assert ordered([alone, *HITS])[0] == HITS[3], "its heading is what is asked"
     with_part = hit("A deleted contact is kept for a while.", "Delete a contact › What to know", 700)
     assert ordered([*HITS, with_part])[0] == HITS[3], "it has a call of its own"
 

@@ -16,6 +16,7 @@ from copilot.knowledge.embeddings import load_embeddings
 from copilot.knowledge.index import Index
 from copilot.knowledge.reranker import open_reranker
 from copilot.knowledge.retriever import IndexRetriever
+from copilot.knowledge.spelling import Spelling
 from copilot.model.generator import Generator
 from copilot.model.load import quiet_libraries
 from copilot.model.remote import RemoteGenerator
@@ -40,7 +41,9 @@ def _opened_index(work: Work, k: int | None) -> IndexRetriever:
         made = f"the weights of {config.embeddings.model} are not those that made the index"
         raise StaleError(made, f"{remedy} --force")
     section = config.retriever if k is None else config.retriever.model_copy(update={"k": k})
-    return IndexRetriever(index, embeddings, section, focused, reranker=open_reranker(section.reranker))
+    reranker = open_reranker(section.reranker)
+    spelling = Spelling(index.lexical.vocabulary, index.passages, reranker.is_word) if reranker else None
+    return IndexRetriever(index, embeddings, section, focused, reranker=reranker, spelling=spelling)
 
 
 def _fitting_index(work: Work) -> None:

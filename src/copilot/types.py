@@ -81,6 +81,7 @@ class Hit:
     score: float  # cosine in [-1, 1]
     late: float | None = None  # what late interaction finds there, in [-1, 1]; None where it did not look
     logit: float | None = None  # log odds that it answers, by the reranker; None where it was not read
+    row: str = ""  # what stands first in the row of its table that answers, by the reranker
 
     @property
     def fit(self) -> float:

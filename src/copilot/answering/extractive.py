@@ -15,6 +15,7 @@ from copilot.answering.refusal import refusal
 from copilot.answering.wording import (
     ALARM,
     Said,
+    answering_row,
     asked_for,
     beside,
     calling,
@@ -118,11 +119,12 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
     best = max(telling, key=lambda text: fit[text], default="")
     own, alone = asked_for(rows, asked, fit)
     first = "".join(said.new([own] if alone else plain[:1], 1))
-    best = own or best
+    meant = answering_row(rows, asked)
+    best = own or (meant if meant and best in rows.values() else best)
     first = first or ("" if call else overview(found, rows, best, asked))
     if not first and not call and fit.get(best):
         first, best = "".join(said.new([best], 1)), ""
-    summary = described(found.heading, first, said.new([best] if fit.get(best) else [], 1))
+    summary = described(found.heading, first, said.new([best] * bool(fit.get(best)) + [meant] * bool(meant), 2))
     fields = said.new(listed([rows[pair] for pair in entry.fields], fit, FIELDS), FIELDS)
     alarms = [s for s in prose if ALARM.search(s)]
     steps = [f"{n}. {said.ticked(step)}" for n, step in enumerate(entry.steps[:STEPS], entry.begin)]

@@ -16,6 +16,8 @@ from copilot.answering.wording import (
     ALARM,
     WARNS,
     Said,
+    answering_row,
+    answering_sentence,
     asked_for,
     beside,
     calling,
@@ -26,7 +28,6 @@ from copilot.answering.wording import (
     overview,
     row,
     shortened,
-    told_of,
     warned,
 )
 from copilot.config import AnswerPart
@@ -98,9 +99,11 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     if own and alone:
         first, prose, own = own, [*[first] * bool(first), *prose], ""
         rows = {pair: text for pair, text in rows.items() if text != first}
+    told = [text for text in dict.fromkeys((own, answering_row(rows, asked))) if text and text != first]
     telling = [*prose, *entry.notes, *(text for text in entry.points if not text.endswith(":"))]
-    if not own and (own := told_of(first, telling, asked, fit)):
-        prose, telling = [text for text in prose if text != own], [text for text in telling if text != own]
+    if not told and (answer := answering_sentence(first, telling, asked, fit)):
+        prose, told = [text for text in prose if text != answer], [answer]
+    telling = [text for text in telling if text not in told]
     summary = sorted(telling, key=lambda text: -fit[text])[: OFFERED[0]]
     how = [text for text in prose if not WARNS.search(text)] or prose
     done = [shortened(text, LONGEST - 10) for text in entry.steps]
@@ -110,13 +113,13 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     room = min(ROOM, BOTH - len("\n".join(steps)))
     fields = _within(listed([rows[pair] for pair in entry.fields if pair in rows], fit, OFFERED[2]), fit, room)
     alarms = [text for text in prose if ALARM.search(text)]
-    notes = [text for text in entry.notes if text != own]
+    notes = [text for text in entry.notes if text not in told]
     left = len(fields) < len([pair for pair in entry.fields if pair in rows])
     tips = warned([*notes, *alarms], [rows[pair] for pair in entry.codes if pair in rows], fit, OFFERED[3])
     fields = fields or said.named([text for text in prose if text not in tips], [], 3, fit)
     summary = [text for text in telling if text in summary]
     return [
-        Part(described(found.heading, said.ticked(first), _ticked(said, [own] * bool(own))), _ticked(said, summary)),
+        Part(described(found.heading, said.ticked(first), _ticked(said, told)), _ticked(said, summary)),
         Part(call, tuple(steps), "\n") if steps else Part(call, _ticked(said, how[: OFFERED[1]])),
         Part("", (*(f"- {text}" for text in _ticked(said, fields)), *[f"- {OTHERS}"] * left), "\n"),
         Part("", tuple(f"- {text}" for text in _ticked(said, tips or prose[-2:])), "\n"),

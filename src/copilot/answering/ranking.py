@@ -20,6 +20,7 @@ from copilot.types import Chunk, Hit
 SHAPED = re.compile(r"(?!(?:[A-Z][a-z]+|[a-z]+|[A-Z]+|\d+)$)\S+(?: /\S+)?$")  # a name that no plain word looks like
 _WORD = re.compile(r"[A-Za-z][a-z]+|[A-Z]+(?![a-z])|\d+")
 _ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e|ly)$")
+_DOUBLED = re.compile(r"([^aeiou\d])\1$")  # cancell, of cancelling
 _BEFORE = re.compile(r"(?:</?\w+[^<>]*>|\?\?\?\+? \w+ \"|[#*=\s])*")  # the title of a section
 _ASKED = re.compile(r"(?:Q|Question)(?: ?\d+)?[:.][*_]* *")  # before the title of a question
 _AFTER = re.compile(r"\A(?:\*\*|__|[ \t]+[#=]+|[ \t]*\{[^{}\n]*\}|</\w+>|\")*[ \t]*(?=\n|$)")  # the title of a section
@@ -54,6 +55,7 @@ class Asked:
     compares: bool  # two things
     alone: str = ""  # the name, in its own shape or plain, where it asks for nothing else
     direct: bool = False  # whether one sentence may answer it: "Can I ...?", "How many ...?"
+    row: str = ""  # what stands first in the row that answers it, by the reranker
 
     def likeness(self, text: str) -> float:
         """How much of what is asked `text` says, for its length; at least 2 for each name."""
@@ -97,8 +99,9 @@ def read_question(question: str, hits: Sequence[Hit]) -> Asked:
     alone = subject(question, COMMON)
     names += alone if all(map(is_name, alone)) else ()
     compares = bool(_COMPARES.search(question))
+    row = next((hit.row for hit in hits if hit.row), "")
     direct = bool(_DIRECT.search(question))
-    return Asked(weight, tuple(dict.fromkeys([*names, *quoted])), compares, " ".join(alone), direct)
+    return Asked(weight, tuple(dict.fromkeys([*names, *quoted])), compares, " ".join(alone), direct, row)
 
 
 def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
@@ -133,8 +136,12 @@ def explained(asked: Asked, hits: Sequence[Hit]) -> bool:
 
 
 def _explains(entry: Entry, title: str, asked: Asked) -> bool:
-    """A heading has to be the very words: "What about contacts?" asks for none that is called "About contacts"."""
-    called = bool(asked.alone) and _same(title).rstrip("s") == _same(asked.alone).rstrip("s")
+    """A heading has to be these words in any form: "confirming orders" asks for "Confirm an order".
+
+    But "What about contacts?" asks for none that is called "About contacts".
+    """
+    same = _same(title).rstrip("s") == _same(asked.alone).rstrip("s") or _words(title) == _words(asked.alone) != []
+    called = bool(asked.alone) and same
     return called or any(asked.is_for(name) for name, _ in (*entry.fields, *entry.codes))
 
 
@@ -198,6 +205,12 @@ def _place(hit: Hit) -> tuple[str, str]:
 def _same(name: str) -> str:
     """A name, whatever parts its words."""
     return re.sub(r"[\W_]", "", name).lower()
+
+
+def _words(name: str) -> list[str]:
+    """Its words in order, without endings, doubled letters before these, and articles."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    return [_DOUBLED.sub(r"\1", _ENDING.sub("", word)) for word in words if word not in ("a", "an", "the")]
 
 
 def stems(text: str) -> list[str]:

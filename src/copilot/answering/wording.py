@@ -8,6 +8,7 @@ from copilot.answering.entry import Entry
 from copilot.answering.identifiers import is_pair, nameable, supported
 from copilot.answering.ranking import SHAPED, Asked, Found, rival, stems
 from copilot.answering.rows import name_of
+from copilot.knowledge.table import bare
 from copilot.prompt.grammar import VERBS
 from copilot.types import Hit
 
@@ -174,7 +175,12 @@ def asked_for(rows: Mapping[tuple[str, str], str], asked: Asked, fit: Mapping[st
     return max(alone or named, key=lambda text: fit[text], default=""), bool(alone)
 
 
-def told_of(first: str, telling: Sequence[str], asked: Asked, fit: Mapping[str, float]) -> str:
+def answering_row(rows: Mapping[tuple[str, str], str], asked: Asked) -> str:
+    """The row that answers, by the reranker, which needs no word of it to be in the question; "" without one."""
+    return next((text for (name, _), text in rows.items() if asked.row and bare(name) == asked.row), "")
+
+
+def answering_sentence(first: str, telling: Sequence[str], asked: Asked, fit: Mapping[str, float]) -> str:
     """The sentence of `telling` that answers a direct question clearly better than `first` does; "" without one."""
     best = max(telling, key=lambda text: fit[text], default="") if asked.direct else ""
     return best if best and fit[best] > fit.get(first, 0.0) + _BETTER and not _LEANS.match(best) else ""

@@ -84,6 +84,7 @@ _EVERYDAY = tuple(
         (r"\bkick (?:(\w+(?: \w+)?) )?out\b", (r"remove \1",)),
     )
 )
+_ENDED = re.compile(r"[.?!:…。？！][\W_]*$|^\W*$")
 _TOKEN = re.compile(r"[A-Z]+ /\S+|[^\s\"“”'‘’`,;!?()]+")
 _NAME = re.compile(
     r"--?[a-zA-Z][\w-]*"  # --flag
@@ -107,11 +108,19 @@ def plain(question: str) -> str:
 
 
 def wordings(question: str) -> tuple[str, ...]:
-    """What is looked up for a question: itself, without the words of asking, and in words of manuals; each once."""
+    """What is looked up for a question: itself, without the words of asking, and in words of manuals; each once.
+
+    All with a mark at the end: what is asked without one scores less, by an encoder that was taught with one.
+    """
     asked = plain(question)
     meant = [(pattern, word) for pattern, words in _EVERYDAY if pattern.search(asked) for word in words]
     others = [" ".join(pattern.sub(word, asked).split()) for pattern, word in meant]
-    return tuple(dict.fromkeys((question, asked, *others)))
+    return tuple(dict.fromkeys(map(ended, (question, asked, *others))))
+
+
+def ended(question: str) -> str:
+    """`question` with a mark at its end."""
+    return question if _ENDED.search(question) else f"{question.rstrip()}?"
 
 
 def subject(question: str, common: frozenset[str]) -> tuple[str, ...]:

@@ -37,8 +37,12 @@ class Index:
         self.chunks = tuple(chunks)
         self.store: Any = faiss.IndexFlatIP(vectors.shape[1])
         self.store.add(np.ascontiguousarray(_unit(vectors)))
-        self.lexical = Lexical([chunk.passage for chunk in self.chunks])
+        self.lexical = Lexical(self.passages())
         self.tokens = tokens
+
+    def passages(self) -> list[str]:
+        """Those of all chunks."""
+        return [chunk.passage for chunk in self.chunks]
 
     @property
     def dimension(self) -> int:

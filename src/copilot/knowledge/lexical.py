@@ -60,10 +60,10 @@ def _terms_of(word: str) -> tuple[str, ...]:
     parts = [part.lower() for part in _BETWEEN.split(word) if part]
     whole = (word.lower(),) if len(parts) > 1 else ()
     parts = [part for part in parts if len(part) > 1 or not "a" <= part <= "z"]  # the t of don't
-    return (*whole, *(_stem(part) for part in parts if part not in STOP))
+    return (*whole, *(stem(part) for part in parts if part not in STOP))
 
 
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
     """`word` without -s, -es, -ies, -ed, -ing and a last e, so that rotate, rotates and rotating are one.
 
     Measured beside Snowball's English stemmer on 216 questions: no difference.
@@ -122,7 +122,7 @@ class Lexical:
 
     def _holds_form(self, word: str) -> bool:
         """Whether a passage holds a word that begins as the plain word `word` does: "expiry" for "expired"; or mail."""
-        begins = _stem(word.lower())
+        begins = stem(word.lower())
         begins = begins[: max(5, len(begins) - 2)]
         if len(begins) < 5 or not word.isalpha():
             return False

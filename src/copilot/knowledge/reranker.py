@@ -41,6 +41,10 @@ class Reranker:
         """The log odds that each passage answers, (passages,), within LIMIT; 0 is as likely as not."""
         return np.array([self._logit(question, passage) for passage in passages], dtype=np.float32)
 
+    def is_word(self, word: str) -> bool:
+        """Whether the model has seen it often enough to read it whole: most words of English are, no slips are."""
+        return self.tokenizer.token_to_id(word) is not None
+
     def _logit(self, question: str, passage: str) -> float:
         pair = question, passage
         if pair not in self.known:

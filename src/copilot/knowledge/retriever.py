@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from copilot.config import Retriever
-from copilot.knowledge.asking import is_name, subject, wordings
+from copilot.knowledge.asking import ended, is_name, subject, wordings
 from copilot.knowledge.index import Index
 from copilot.knowledge.late import late_encoder
 from copilot.knowledge.lexical import COMMON
+from copilot.knowledge.table import table_rows
 from copilot.types import Hit
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from copilot.knowledge.embeddings import Embedder
     from copilot.knowledge.reranker import Reranker
+    from copilot.knowledge.spelling import Spelling
 
 Retrieve = Callable[[str], list[Hit]]
 OfDocument = Callable[[str], list[Hit]]  # a document's path → all its passages
@@ -33,6 +35,8 @@ Order = Callable[[str, list[Hit], OfDocument], list[Hit]]  # what was found, bes
 WEIGHTS = {"dense": 1.0, "hybrid": 0.7, "lexical": 0.0}
 REREAD = 20  # passages that are looked at token by token, where the index holds their tokens
 LATE = 0.4  # what that weighs beside the hybrid, both spread over 0 to 1
+ROWS = 16  # of a table that are read one by one
+SURE = 1.0  # log odds that a row answers, and by how much more than the next one, from where it is told
 REMEMBERED = 1000  # vectors of questions
 
 Encoded = tuple[list[float], "NDArray[np.float32] | None"]  # a question's vector and those of its tokens
@@ -48,11 +52,29 @@ class IndexRetriever:
     order: Order = lambda question, hits, of_document: hits
     known: dict[str, Encoded] = field(default_factory=dict)  # questions that were or are to be asked
     reranker: "Reranker | None" = None
+    spelling: "Spelling | None" = None  # how the documents write their words
 
     def __call__(self, question: str) -> list[Hit]:
         """The hits of one question; whatever ranks them, their score is the cosine."""
-        hits, of_document = max(map(self._found, wordings(question)), key=lambda found: _fit(found[0]))
-        return self.order(question, hits, of_document)
+        found = ((wording, *self._found(wording)) for wording in self.wordings(question))
+        wording, hits, of_document = max(found, key=lambda one: _fit(one[1]))
+        return self.order(question, self._row_told(wording, hits), of_document)
+
+    def _row_told(self, question: str, hits: list[Hit]) -> list[Hit]:
+        """The hits, the first one with the row of its table that answers, where the reranker says so of one alone."""
+        rows = table_rows(hits[0].chunk.passage)[:ROWS] if hits and self.reranker else []
+        if self.reranker is None or len(rows) < 2:
+            return hits
+        logits = self.reranker.logits(question, [text for _, text in rows])
+        second, first = np.argsort(logits, kind="stable")[-2:]
+        if logits[first] < SURE or logits[first] < logits[second] + SURE:
+            return hits
+        return [replace(hits[0], row=rows[first][0]), *hits[1:]]
+
+    def wordings(self, question: str) -> tuple[str, ...]:
+        """What is looked up for a question: as `asking.wordings` has it, and as the documents spell it."""
+        mended = self.spelling.mended(question) if self.spelling else None
+        return tuple(dict.fromkeys((*wordings(question), *([ended(mended)] if mended else []))))
 
     def _found(self, question: str) -> tuple[list[Hit], OfDocument]:
         vector, tokens = self._encoded(question)
@@ -102,7 +124,7 @@ class IndexRetriever:
 
         Without both: (highest cosine of any chunk, share of the question's words that the documents hold).
         """
-        return max(map(self._evidence, wordings(question)))
+        return max(map(self._evidence, self.wordings(question)))
 
     def _evidence(self, question: str) -> tuple[float, ...]:
         if self.reranker is not None:
@@ -116,7 +138,7 @@ class IndexRetriever:
 
     def embed(self, questions: Sequence[str], batch_size: int) -> None:
         """Embed many questions ahead, `batch_size` in one request to a provider."""
-        asked = [wording for question in questions for wording in wordings(question)]
+        asked = [wording for question in questions for wording in self.wordings(question)]
         wanted = list(dict.fromkeys(wording for wording in asked if wording not in self.known))
         for at in range(0, len(wanted), batch_size):
             part = wanted[at : at + batch_size]
