@@ -116,7 +116,8 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     notes = [text for text in entry.notes if text not in told]
     left = len(fields) < len([pair for pair in entry.fields if pair in rows])
     tips = warned([*notes, *alarms], [rows[pair] for pair in entry.codes if pair in rows], fit, OFFERED[3])
-    fields = fields or said.named([text for text in prose if text not in tips], [], 3, fit)
+    if not fields and (fields := said.named([text for text in prose if text not in tips], [], 3, fit)):
+        how, prose = ([t for t in part if not any(said.ticked(t) in one for one in fields)] for part in (how, prose))
     summary = [text for text in telling if text in summary]
     return [
         Part(described(found.heading, said.ticked(first), _ticked(said, told)), _ticked(said, summary)),

@@ -97,14 +97,15 @@ class Said:
             name = begun.get(text) or others[text]
             if name not in taken and name in self.names and not is_pair(name) and len(fields) + len(found) < most:
                 said = self.new([text], 1)
-                found += [one if text in begun else f"`{name}`: {one}" for one in said]
+                listing = len(_TICKED.findall(self.ticked(text))) > 2  # is about none of them
+                found += [one if text in begun or listing else f"`{name}`: {one}" for one in said]
                 taken |= {name} if said else set()
         return found
 
     def naming(self, text: str) -> str:
-        """The first name, but no verb or path, that stands in backticks in `text`; "" without one."""
-        ticked = _TICKED.findall(self.ticked(text))
-        return next((n for n in ticked if n in self.names and "/" not in n and not re.fullmatch(VERBS, n)), "")
+        """The first name, but no verb, path, status or value, that stands in backticks in `text`; "" without one."""
+        ticked = (name for name in _TICKED.findall(self.ticked(text)) if not re.search(r"^[\d.]|[\s=/]", name))
+        return next((name for name in ticked if name in self.names and not re.fullmatch(VERBS, name)), "")
 
 
 def can_stand(text: str, longest: int) -> bool:
