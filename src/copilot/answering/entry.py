@@ -19,6 +19,7 @@ class Entry:
     points: tuple[str, ...] = ()  # other items, and before them the line that leads over to them, which ends in a colon
     calls: tuple[str, ...] = ()  # endpoints, or the function or module; the first is the likeliest
     begin: int = 1  # number of the first step
+    opens: bool = False  # whether its text begins where its section does, so that "It" is what the heading names
 
 
 def join(entries: Sequence[Entry]) -> Entry:
@@ -32,6 +33,7 @@ def join(entries: Sequence[Entry]) -> Entry:
         unique(text for e in entries for text in e.points),
         next((e.calls for e in entries if e.calls), ()),
         next((e.begin for e in entries if e.steps), 1),
+        entries[0].opens,
     )
 
 

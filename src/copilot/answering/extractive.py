@@ -109,7 +109,7 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
     if found is None or (may_refuse and found.covered < LEAST):
         return None
     entry, said = found.entry, Said.over(found.context)
-    prose = leaning(entry.sentences)
+    prose = leaning(entry)
     rows = {pair: row(pair) for pair in (*entry.fields, *entry.codes)}
     plain = [*prose, *entry.notes, *(text for text in entry.points if not text.endswith(":"))]
     fit = {text: asked.likeness(text) for text in [*plain, *rows.values()]}

@@ -86,7 +86,7 @@ def _entries(asked: Asked, hits: Sequence[Hit], told: str) -> list[Found]:
 def _fitting(found: Found, asked: Asked, kind: int, told: str) -> Iterator[str]:
     """What an entry has for a section of this kind, the likeliest first."""
     entry, said = found.entry, Said.over(found.context)
-    prose = leaning(entry.sentences)
+    prose = leaning(entry)
     if kind == SUMMARY:
         yield from map(said.ticked, prose)
     elif kind == HOW:
@@ -109,13 +109,13 @@ def _fitting(found: Found, asked: Asked, kind: int, told: str) -> Iterator[str]:
 
 def _warnings(found: Found) -> list[str]:
     """The entry's notes, and its sentences about errors and limits."""
-    return [*found.entry.notes, *(text for text in leaning(found.entry.sentences) if WARNS.search(text))]
+    return [*found.entry.notes, *(text for text in leaning(found.entry) if WARNS.search(text))]
 
 
 def _rest(found: Found) -> Iterator[str]:
     """Whatever else an entry says in sentences."""
     said = Said.over(found.context)
-    yield from (said.ticked(text) for text in (*found.entry.notes, *leaning(found.entry.sentences), *found.entry.steps))
+    yield from (said.ticked(text) for text in (*found.entry.notes, *leaning(found.entry), *found.entry.steps))
 
 
 def _known(text: str, said: set[tuple[str, ...]]) -> bool:

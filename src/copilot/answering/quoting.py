@@ -6,6 +6,7 @@ and the candidates are those of the extractive baseline; the headings, the entry
 it has nothing are written by the program.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -26,6 +27,7 @@ from copilot.answering.wording import (
     leaning,
     listed,
     overview,
+    pointed,
     row,
     shortened,
     warned,
@@ -34,6 +36,11 @@ from copilot.config import AnswerPart
 from copilot.prompt.quotes import Part
 from copilot.types import Hit
 
+_WARNED = re.compile(  # a question for all of the last section
+    r"\b(?:pitfalls?|mistakes?|tips?|avoid|limitations?|best practices?|problems?|troubleshoot\w*|goe?s? wrong|"
+    r"warnings?|risks?|disadvantages?|cons|drawbacks?|watch out|careful)\b",
+    re.I,
+)
 LONGEST = 240  # characters of a quote
 OFFERED = (5, 5, 8, 6)  # quotes of a section to choose from, at most
 CHOSEN = (1, 1, 8, 1)  # of them in an answer, at most, besides what the program writes
@@ -54,7 +61,9 @@ def offered(question: str, hits: Sequence[Hit], config: AnswerPart) -> list[Part
     while found := best_entry(asked, left):
         parts = _offered(found, asked, everything, question, hits, config)
         if any(part.quotes for part in parts) or parts[0].opening != described(found.heading, "", ()):
-            return [parts[0], *(_listing(part) if part.joint == "\n" else part for part in parts[1:3]), *parts[3:]]
+            whole = 4 if _WARNED.search(question) else 3
+            made = [_listing(part) if part.joint == "\n" and 0 < n < whole else part for n, part in enumerate(parts)]
+            return made
         first, left = first or parts, [hit for hit in left if hit not in found.hits]
     return first
 
@@ -83,7 +92,7 @@ def _offered(
 def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     """The four parts with all that the entry has; the summary opens with its first sentence, which none repeats."""
     entry, said = found.entry, Said.over(found.context)
-    first, *prose = leaning(entry.sentences) or [""]
+    first, *prose = leaning(entry) or [""]
     rows = {pair: shortened(row(pair), LONGEST) for pair in (*entry.fields, *entry.codes)}
     texts = [first, *prose, *entry.notes, *entry.steps, *entry.points, *rows.values()]
     fit = {text: asked.likeness(text) for text in texts}
@@ -110,6 +119,9 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     every = [f"{n}. {said.ticked(text)}" for n, text in enumerate(done, entry.begin)]
     steps = every if len("\n".join(every)) <= ROOM else _first(every, ROOM - len(MORE) - 1)
     steps += [MORE] * (len(steps) < len(every))
+    steps = steps or [said.ticked(text) for text in pointed([text for text in entry.points if text not in told])]
+    if not first and not call and entry.steps:
+        first = f"“{found.heading}” is done in the steps below."
     room = min(ROOM, BOTH - len("\n".join(steps)))
     fields = _within(listed([rows[pair] for pair in entry.fields if pair in rows], fit, OFFERED[2]), fit, room)
     alarms = [text for text in prose if ALARM.search(text)]

@@ -4,7 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby, pairwise
 
@@ -247,7 +247,7 @@ def _section(chunks: Sequence[Chunk]) -> Entry:
         named = f"{step[2].rstrip(' .:')}.\n\n" if step[2] else ""
         lines = "\n".join(f"   {line}" for line in f"{named}{text.strip()}\n".splitlines())
         return read_entry(f"{step[1]}. {lines.strip()}\n", True, chunks[0].header, True)
-    return read_entry(text, begins, chunks[0].header, len(chunks[-1].text) < UNCUT)
+    return replace(read_entry(text, begins, chunks[0].header, len(chunks[-1].text) < UNCUT), opens=begins)
 
 
 def _opened(text: str) -> str:

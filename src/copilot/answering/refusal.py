@@ -78,7 +78,7 @@ def _quote(asked: Asked, hits: Sequence[Hit]) -> str:
     if found is None:
         return ""
     entry = found.entry
-    told = [*leaning(entry.sentences), *entry.notes, *entry.steps, *map(row, (*entry.fields, *entry.codes))]
+    told = [*leaning(entry), *entry.notes, *entry.steps, *map(row, (*entry.fields, *entry.codes))]
     short = [text for text in (shortened(text, LONGEST) for text in told) if can_stand(text, LONGEST)]
     best = max(short, key=lambda text: asked.likeness(text) + _OPENS * (text == short[0]), default="")
     return f": “{best}”" if best else ""

@@ -26,6 +26,8 @@ _LEANS = re.compile(
     re.I,
 )
 _BETTER = 0.25  # of likeness, about half of one rare word in a sentence
+_HEADED = re.compile(r"(?:It|They|These|Both|This (?:is(?! why)|lets|allows|makes|means|gives|helps|works))\b")
+_ARTICLE = re.compile(r"^\W*(?:(?:an?|the)\b)?\W*", re.I)
 LONG = 6  # words of a sentence that must not stand twice
 _FINE = re.compile(r"`?[1-3]\d\d\b")
 _NEEDED = re.compile(r"^Required[.:]|(?<= )Required\.$")
@@ -33,7 +35,7 @@ _DOES = re.compile(r"(?:This \w+ )?[A-Z]?[a-z]+s\b|`")
 _COUNTED = re.compile(r"^\d{1,2}(?:\.\d+)*[.)]? +(?=[^\W\d])")  # the number of a chapter
 _ASIDE = re.compile(
     r"There (?:is|are)\b|\{|(?:Answers|Returns) `\d{3}`|The (?:answer|body|repl(?:y|ies)|response|result)s? ?\b|Type\b|"
-    r"`[^`/ ]*` (?:is|are|holds|has|lists)\b|No\b"
+    r"(?:An?|Each|Every) [\w ]+ (?:can|may) (?:have|hold|make)\b|`[^`/ ]*` (?:is|are|holds|has|lists)\b|No\b"
 )
 _TICKED = re.compile(r"`([^`]+)`")
 _BEGINS = re.compile(
@@ -146,18 +148,24 @@ def described(heading: str, first: str, more: Sequence[str]) -> str:
         return " ".join(told if first else [f"This is about `{heading}`.", *told])
     if told and (name := name_of(heading)) and name not in " ".join(told):
         return f"`{name}`: {' '.join(told)}"
-    aside = _ASIDE.match(first) or (ALARM.search(_PIECE.split(first)[0]) and not _DOES.match(first))
+    if told and _key(_ARTICLE.sub("", first)).startswith(f"{_key(_ARTICLE.sub('', heading))} "):
+        return " ".join(told)
+    alarm = ALARM.search(_PIECE.split(first)[0]) and not _DOES.match(first)
+    aside = _ASIDE.match(first) or _HEADED.match(first) or alarm
     named = heading if heading.endswith((".", "!", "?")) else f"{heading}."
     return " ".join([named, *told] if (aside and not first.startswith(f"“{heading}”")) or not first else told)
 
 
-def leaning(sentences: Sequence[str]) -> list[str]:
-    """The sentences, each with those after it that cannot be understood alone; a first one that cannot is left out."""
+def leaning(entry: Entry) -> list[str]:
+    """The sentences of its prose, each with those after it that cannot be understood alone.
+
+    A first one that cannot is left out, if "It" is not what the heading names.
+    """
     found: list[str] = []
-    for sentence in sentences:
+    for n, sentence in enumerate(entry.sentences):
         if found and _LEANS.match(sentence):
             found[-1] += " " + sentence
-        elif not _LEANS.match(sentence):
+        elif not _LEANS.match(sentence) or (n == 0 and entry.opens and _HEADED.match(sentence)):
             found.append(sentence)
     return found
 
@@ -254,6 +262,6 @@ def beside(asked: Asked, found: Found, hits: Sequence[Hit], others: str) -> str:
         name = f"Or is it “{other.heading}”? " if not is_pair(other.heading) else "Or: "
         return f"{name}{call[0]}" if new else ""
     name = "Beside it" if is_pair(other.heading) else f"Beside it, “{other.heading}”"
-    first = [Said.over(other.context).ticked(text) for text in leaning(other.entry.sentences)[:1]]
+    first = [Said.over(other.context).ticked(text) for text in leaning(other.entry)[:1]]
     told = [*first, *call]
     return f"{name}: {' '.join(told)}" if told else ""
