@@ -345,3 +345,95 @@ def test_rows_of_which_none_is_asked_for_are_told_of_together() -> None:
     assert (compose("Explain the lifecycle", hits, False) or [])[0] == told
     asked = (offered("Is the money mine when it is paid?", hits, QUOTED) or [])[0].opening
     assert asked == "`paid`: The money is yours."
+
+
+def parts_of(text: str, question: str, title: str) -> list[str]:
+    """The text of each part, quotes and all."""
+    parts = offered(question, [hit(text, title)], QUOTED) or []
+    return ["\n".join([part.opening, *part.quotes, part.closing]).strip() for part in parts]
+
+
+KEYS = "## API keys\n\nAn API key is a secret text. You can revoke one at any time. API keys don't expire.\n"
+
+
+@pytest.mark.parametrize("question", ["Do API keys expire?", "When will my key expire?", "Why do keys never expire?"])
+def test_what_answers_a_direct_question_stands_in_the_summary(question: str) -> None:
+    summary = (offered(question, [hit(KEYS, "API keys"), *HITS], QUOTED) or [])[0].opening
+    assert summary == "An API key is a secret text. API keys don't expire."
+
+
+def test_what_asks_for_a_thing_itself_is_answered_by_what_it_is() -> None:
+    assert (offered("What is an API key?", [hit(KEYS, "API keys")], QUOTED) or [])[0].opening.endswith("a secret text.")
+
+
+def test_two_that_are_compared_are_told_from_the_part_about_both() -> None:
+    both = hit(
+        "## Access tokens and refresh tokens\n\nAn access token is sent with each request. "
+        "A refresh token gets a new access token.\n",
+        "Access tokens and refresh tokens",
+    )
+    text = "## Refreshing an access token\n\nCall `POST /token` with a refresh token.\n"
+    one = hit(text, "Refreshing an access token", 900)
+    told = "an access token and a refresh token?"
+    for question in (f"What is the difference between {told}", "access token vs refresh token"):
+        parts = offered(question, [one, both], QUOTED) or []
+        assert parts[0].opening == "An access token is sent with each request. A refresh token gets a new access token."
+        assert "Beside it" not in parts[1].closing
+
+
+def test_a_list_is_told_whole_where_no_steps_are() -> None:
+    text = "## Sizes\n\nSizes are checked.\n\n- Photos of any size are taken.\n- Films of any length are taken.\n"
+    _, how, _, _ = parts_of(text, "Explain the sizes", "Sizes")
+    assert how == "- Photos of any size are taken.\n- Films of any length are taken."
+
+
+def test_all_pitfalls_are_told_where_they_are_asked_for() -> None:
+    pitfalls = ["- Cron has its own clock.", "- Nobody reads its mail.", "- Two runs overlap."]
+    text = "\n".join(["## Cron\n\nRuns jobs.\n\n**Pitfalls**\n", *pitfalls, ""])
+    asked = offered("What are the pitfalls of cron?", [hit(text, "Cron")], QUOTED) or []
+    assert sorted(asked[3].opening.splitlines()) == pitfalls
+    assert not asked[3].quotes
+
+
+def test_a_status_is_no_field_and_no_sentence_stands_twice() -> None:
+    text = "## Delete a webhook\n\nStops all messages. The answer is `204 No Content`.\n"
+    _, _, fields, tips = parts_of(text, "How do I delete a webhook?", "Delete a webhook")
+    assert fields == "- No field is listed for this." and tips == "- The answer is `204 No Content`."
+    text = "## Style\n\nChanges the style.\n\nStyle fields: `bold`, `italic`, `link`.\n"
+    _, _, fields, tips = parts_of(text, "What style fields are there?", "Style")
+    assert fields == "- Style fields: `bold`, `italic`, `link`." and "bold" not in tips
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "summary"),
+    [
+        ("Creating a scenario", "1. Click New.\n2. Save it.\n", "“Creating a scenario” is done in the steps below."),
+        ("Create a webhook", "`POST /hooks`\n\nAn account can have 20 webhooks.\n", "Create a webhook. An account"),
+        ("PKCE", "PKCE cannot be left out by a mobile app.\n", "PKCE cannot be left out"),
+        ("Signed link", "A signed link must not be shared.\n", "A signed link must not"),
+        ("A and B", "Both discourage repetition. They are numbers.\n", "A and B. Both discourage repetition. They are"),
+    ],
+)
+def test_a_summary_says_what_it_is_about_once(title: str, text: str, summary: str) -> None:
+    assert parts_of(f"## {title}\n\n{text}", f"Tell me about {title}", title)[0].startswith(summary)
+
+
+def test_the_call_and_the_parts_that_are_asked_for_are_fetched_from_a_long_entry() -> None:
+    names = ("HTTP request", "Path parameters", "Query parameters", "Request body", "Response body", "Required scopes")
+    told = {"HTTP request": "`POST /lists/{list}/tasks`", "Query parameters": "- `parent`: The task above."}
+    text = "# Tasks\n\n## Method: tasks.insert\n\nCreates a task.\n\n"
+    text += "".join(f"### {name}\n\n{told.get(name, 'Text of it.')}\n\n" for name in names)
+    document = Document("tasks.md", "tasks.md", "Tasks", text, "", markdown_headings(text), ())
+    whole = [Hit(chunk, 0.5) for chunk in split(document, Chunks())]
+    assert len({one.chunk.whole for one in whole[1:]}) == 1 < len(whole) - 5
+    question = "What are the query parameters of tasks.insert?"
+    found = focused(question, [whole[1], *HITS[:4]], lambda document: whole)
+    parts = "\n".join(part.opening for part in offered(question, found, QUOTED) or [])
+    assert "Call `POST /lists/{list}/tasks`." in parts and "- `parent`: The task above." in parts
+
+
+def test_the_thing_itself_comes_before_a_field_of_its_name() -> None:
+    thing = hit("## Resource: Task\n\nA task is one item of a list.\n", "Resource: Task")
+    field = hit("## Delete it\n\n`DELETE /tasks/{task}` deletes one.\n\n- `task`: The task.\n", "Delete it", 900, 0.55)
+    parts = offered("What is a task?", [field, thing], QUOTED) or []
+    assert parts[0].opening == "A task is one item of a list."

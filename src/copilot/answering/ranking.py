@@ -14,7 +14,7 @@ from copilot.answering.glossary import is_glossary
 from copilot.answering.identifiers import in_text, nameable, supported
 from copilot.knowledge.asking import is_name, plain, subject
 from copilot.knowledge.lexical import COMMON
-from copilot.knowledge.parts import STEP, tells
+from copilot.knowledge.parts import STEP, is_part, tells
 from copilot.types import Chunk, Hit
 
 SHAPED = re.compile(r"(?!(?:[A-Z][a-z]+|[a-z]+|[A-Z]+|\d+)$)\S+(?: /\S+)?$")  # a name that no plain word looks like
@@ -39,10 +39,22 @@ _DIRECT = re.compile(  # what one sentence answers
     r"\b(?:limits?|defaults?|max(?:imum)?|min(?:imum)?|costs?|price|quotas?|allowed)\b",
     re.I,
 )
+_PAIR = re.compile(
+    r"\bbetween (.+?) and (.+?)[?.! ]*$|^\W*(?:(?:what|which) (?:is|are) (?:the )?(?:better|differences?),? )?"
+    r"(.+?) (?:vs\.?|versus) (.+?)[?.! ]*$",
+    re.I,
+)
+_COMPARING = ("differenc", "between", "differ", "compar")
 _CLOSE = 0.15  # how much less an entry may fit to be what another is compared with
+_BOTH, _ALL = 0.3, 0.99  # what it weighs that a heading has all that is compared, and what share is all
 _DOUBT = 0.1  # how much less an entry may fit to be meant instead: about every second best entry is wrong then
 _READ = 2  # how much farther apart entries are where a reranker has read them
 UNCUT = 800  # characters; a passage with fewer ends where its section or a paragraph does
+_KIND = re.compile(  # what a heading may call a thing before it names it
+    r"(?:(?:resource|object|type|enum|method|module|class|function|endpoint|event|command) ?:|"
+    r"(?:topic|chapter|section|part) \d+ ?[:.)–-]) *",
+    re.I,
+)
 _QUOTED = re.compile(r"[\"“'`]([\w.-]+)[\"”'`]|\b([1-5]\d\d)\b")
 
 
@@ -54,6 +66,7 @@ class Asked:
     names: tuple[str, ...]  # identifiers, what it quotes, and numbers
     compares: bool  # two things
     alone: str = ""  # the name, in its own shape or plain, where it asks for nothing else
+    pair: tuple[str, ...] = ()  # the words of the two that are compared, between blanks
     direct: bool = False  # whether one sentence may answer it: "Can I ...?", "How many ...?"
     row: str = ""  # what stands first in the row that answers it, by the reranker
 
@@ -95,13 +108,16 @@ def read_question(question: str, hits: Sequence[Hit]) -> Asked:
     df = Counter(word for hit in hits for word in stems(hit.chunk.passage))
     quoted = [match[1] or match[2] for match in _QUOTED.finditer(question)]
     names = [name for name in (*nameable(question), *in_text(question)) if SHAPED.match(name)]
-    weight = {word: math.log(1 + len(hits) / (df[word] or 0.5)) for word in stems(question)}
+    compares = bool(_COMPARES.search(question))
+    words = [word for word in stems(question) if not (compares and word in _COMPARING)]
+    weight = {word: math.log(1 + len(hits) / (df[word] or 0.5)) for word in words}
     alone = subject(question, COMMON)
     names += alone if all(map(is_name, alone)) else ()
-    compares = bool(_COMPARES.search(question))
+    two = _PAIR.search(question)
+    pair = tuple(f" {' '.join(_words(one))} " for one in two.groups() if one) if two else ()
     row = next((hit.row for hit in hits if hit.row), "")
     direct = bool(_DIRECT.search(question))
-    return Asked(weight, tuple(dict.fromkeys([*names, *quoted])), compares, " ".join(alone), direct, row)
+    return Asked(weight, tuple(dict.fromkeys([*names, *quoted])), compares, " ".join(alone), pair, direct, row)
 
 
 def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
@@ -122,6 +138,7 @@ def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
         entry = _read(tuple(hit.chunk for hit in own))
         score = max(2 * hit.fit for hit in parts) + 0.1 * shares[0] + 0.3 * shares[1] + 0.3 * named - 0.05 * first[key]
         score += 0.05 * bool(entry.calls) + 0.2 * bool(entry.sentences or entry.fields or entry.steps)
+        score += _BOTH * (bool(asked.pair) and all(one in f" {' '.join(_words(title))} " for one in asked.pair))
         score += _explains(entry, title, asked) * (2 if is_glossary(title) else 1)
         below = any(path == key[0] and header.startswith(f"{key[1]} › ") for path, header in entries)
         score -= 0.2 * (below and len({call.rpartition(" ")[2] for call in entry.calls}) != 1)  # it leads over to them
@@ -132,21 +149,30 @@ def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
 def explained(asked: Asked, hits: Sequence[Hit]) -> bool:
     """Whether it asks for a name alone, and a heading, row or code of an entry among the hits is called so."""
     found = best_entry(asked, hits)
-    return found is not None and _explains(found.entry, found.heading, asked)
+    return found is not None and _explains(found.entry, found.heading, asked) > 0
 
 
-def _explains(entry: Entry, title: str, asked: Asked) -> bool:
-    """A heading has to be these words in any form: "confirming orders" asks for "Confirm an order".
+def _explains(entry: Entry, title: str, asked: Asked) -> float:
+    """How surely it is what is asked for alone: 1 by its heading or a name of its own shape, a half by a plain word.
 
-    But "What about contacts?" asks for none that is called "About contacts".
+    A heading has to be these words in any form: "confirming orders" asks for "Confirm an order". But "What about
+    contacts?" asks for none that is called "About contacts".
     """
+    title = _KIND.sub("", title)
     same = _same(title).rstrip("s") == _same(asked.alone).rstrip("s") or _words(title) == _words(asked.alone) != []
-    called = bool(asked.alone) and same
-    return called or any(asked.is_for(name) for name, _ in (*entry.fields, *entry.codes))
+    if asked.alone and same:
+        return 1.0
+    named = any(asked.is_for(name) for name, _ in (*entry.fields, *entry.codes))
+    return (1.0 if is_name(asked.alone) else 0.5) * named
 
 
 def rival(asked: Asked, found: Found, hits: Sequence[Hit]) -> Found | None:
-    """The entry that fits next, if it fits nearly as well: what `found` is compared with, or what is meant instead."""
+    """The entry that fits next, if it fits nearly as well: what `found` is compared with, or what is meant instead.
+
+    None where two things are compared and `found` holds all of it.
+    """
+    if asked.compares and found.covered > _ALL:
+        return None
     other = best_entry(asked, [hit for hit in hits if hit not in found.hits])
     near = (_CLOSE if asked.compares else _DOUBT) * (_READ if any(hit.logit is not None for hit in hits) else 1)
     return other if other and other.score > found.score - near else None
@@ -166,17 +192,36 @@ def focused(question: str, hits: Sequence[Hit], of_document: Callable[[str], lis
     other = rival(asked, found, hits)
     of_document = lru_cache(of_document)  # which looks through the whole index
     first = [*_opening(found, of_document), *_titles(found, of_document), *_rest(found, of_document, len(hits))]
+    first += _asked(question, found, of_document)
     own = [*dict.fromkeys([*first, *found.hits]), *(_opening(other, of_document) if other else ())]
     return [*own, *(hit for hit in hits if hit not in own)][: len(hits)]
 
 
 def _opening(found: Found, of_document: Callable[[str], list[Hit]]) -> list[Hit]:
-    """The opening of an entry, if its call stands in there and none of the passages found tells it."""
+    """The passage of an entry that tells its call, if none of those found does: its opening, or a part of it."""
     if found.entry.calls:
         return []
+    whole = _whole(found, of_document)
+    parts = [hit for hit in whole[1:] if is_part(_title(hit), surely=True)]
+    return next(([hit] for hit in (*whole[:1], *parts) if _read((hit.chunk,)).calls), [])
+
+
+def _asked(question: str, found: Found, of_document: Callable[[str], list[Hit]]) -> list[Hit]:
+    """The passages of those parts of an entry that the question names, such as "Query parameters"."""
+    words = set(stems(question))
+    parts = [hit for hit in _whole(found, of_document) if is_part(_title(hit))]
+    return [hit for hit in parts if (named := set(stems(_title(hit)))) and named <= words]
+
+
+def _whole(found: Found, of_document: Callable[[str], list[Hit]]) -> list[Hit]:
+    """All passages of an entry, in order."""
     entry = _place(found.hits[0])
-    opening = next(hit for hit in of_document(entry[0]) if _place(hit) == entry)
-    return [opening] if _read((opening.chunk,)).calls else []
+    return [hit for hit in of_document(entry[0]) if _place(hit) == entry]
+
+
+def _title(hit: Hit) -> str:
+    """The last heading above a passage."""
+    return hit.chunk.header.rpartition(" › ")[2]
 
 
 def _titles(found: Found, of_document: Callable[[str], list[Hit]]) -> list[Hit]:
@@ -190,10 +235,9 @@ def _titles(found: Found, of_document: Callable[[str], list[Hit]]) -> list[Hit]:
 
 def _rest(found: Found, of_document: Callable[[str], list[Hit]], room: int) -> list[Hit]:
     """All passages of an entry in steps, each below a heading; and, where there is room, of one that parts tell."""
-    entry = _place(found.hits[0])
-    whole = [hit for hit in of_document(entry[0]) if _place(hit) == entry]
-    titles = [title for title, _ in groupby(hit.chunk.header.rpartition(" › ")[2] for hit in whole)]
-    told = any(map(tells, titles[1:])) or (whole[0].chunk.header != entry[1] and len(titles) > 1)
+    whole = _whole(found, of_document)
+    titles = [title for title, _ in groupby(map(_title, whole))]
+    told = any(map(tells, titles[1:])) or (whole[0].chunk.header != whole[0].chunk.whole and len(titles) > 1)
     return whole if sum(bool(STEP.match(title)) for title in titles) > 1 or (told and len(whole) <= room) else []
 
 

@@ -190,9 +190,16 @@ def answering_row(rows: Mapping[tuple[str, str], str], asked: Asked) -> str:
 
 
 def answering_sentence(first: str, telling: Sequence[str], asked: Asked, fit: Mapping[str, float]) -> str:
-    """The sentence of `telling` that answers a direct question clearly better than `first` does; "" without one."""
-    best = max(telling, key=lambda text: fit[text], default="") if asked.direct else ""
-    return best if best and fit[best] > fit.get(first, 0.0) + _BETTER and not _LEANS.match(best) else ""
+    """The sentence of `telling` that answers a direct question clearly better than `first` does; "" without one.
+
+    Where two things are compared, the one that says most of them beside `first`.
+    """
+    if not asked.direct and not asked.compares:
+        return ""
+    others = [text for text in telling if text != first and not _LEANS.match(text)]
+    best = max(others, key=lambda text: fit[text], default="")
+    least = 0.0 if asked.compares else fit.get(first, 0.0) + _BETTER
+    return best if best and fit[best] > least else ""
 
 
 def overview(found: Found, rows: Mapping[tuple[str, str], str], best: str, asked: Asked) -> str:

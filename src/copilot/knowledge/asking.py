@@ -29,6 +29,7 @@ ASKING = frozenset(
 _DONE = frozenset(
     re.findall(r"\w+", "ask call fix handle receive received resolve say says set sets setup show shows solve try")
 )
+_HOW = frozenset(("again", "old"))  # "an old token" is not any token
 _SORT = (
     r"(?:(?:api|request|response|query|path|body|http|config(?:uration)?|command[- ]line) )?"
     r"(?:endpoint|parameter|param|field|setting|option|flag|header|property|attribute|argument|variable)"
@@ -70,6 +71,8 @@ _WORDING = tuple(
             r"(?=(?:(?:error|status|http)[ -]?)+(?:codes? )?\d)",
             "What is ",
         ),
+        (r"^\s*(?:list|name|enumerate)(?: me| out)? all(?: of)?(?: the)? (.+?)[.?!\s]*$", r"What \1 are there?"),
+        (r"^\s*(?:which|what) endpoint (?:do|should|can|must) (?:i|we|you) (?:use|call) (?:to|for) ", "How do I "),
         (rf"\b(?:the )?{_SORT} (?:(?:called|named) )?(?={_QUOTE}{_SHAPED})", ""),
         (rf"\b(?:the )({_QUOTE}{_SHAPED}{_QUOTE}) {_SORT}\b", r"\1"),
         (rf"{_WHAT}the {_NOT}([\w-]+(?: [\w-]+)?) {_SORT}{_END}", r"\1 \2"),
@@ -130,8 +133,8 @@ def subject(question: str, common: frozenset[str]) -> tuple[str, ...]:
     """
     found = dict.fromkeys(word.rstrip(".:") for word in _TOKEN.findall(plain(question)))
     words = [word for word in found if len(word) > 1 and word.lower() not in common]
-    things = tuple(word for word in words if word.lower() not in ASKING)
-    return things if all(map(is_name, things)) else tuple(w for w in words if w.lower() not in ASKING - _DONE)
+    things = tuple(word for word in words if word.lower() not in ASKING - _HOW)
+    return things if all(map(is_name, things)) else tuple(w for w in words if w.lower() not in ASKING - _DONE - _HOW)
 
 
 def is_name(word: str) -> bool:

@@ -27,6 +27,7 @@ STOP = frozenset(
         "which who whom why will with without would you your",
     )
 )
+TALK = frozenset(("list", "enumerate", "difference", "differences", "between", "compare", "type", "types", "kinds"))
 COMMON = frozenset(  # words that no question is about
     re.findall(
         r"\w+",
@@ -116,7 +117,7 @@ class Lexical:
 
     def unknown(self, question: str) -> list[str]:
         """The question's words that no passage holds in any form, as written, each once; no words of every question."""
-        told = [(word, found) for word, found in _terms(plain(question)) if word.lower() not in COMMON | ASKING]
+        told = [(word, found) for word, found in _terms(plain(question)) if word.lower() not in COMMON | ASKING | TALK]
         words = dict.fromkeys(word for word, found in told if not any(term in self.vocabulary for term in found))
         return [word for word in words if not self._holds_form(word)]
 

@@ -15,16 +15,18 @@ _AFTER = re.compile(r"\W+$")
 _SUMMARY = r"(?:short )?(?:summary|overview|introduction|description|purpose|what (?:it|this) (?:does|is)|in short)"
 _ALWAYS = (
     r"(?:(?:request|response|query|path|body|url|uri|header|return|input|output|form|error|status|http|optional|"
-    r"required|common|key|main|important|payload|example|\d{3}) ?)*(?:parameters?|arguments?|options|fields?|body|"
-    r"headers?|values?|responses?|request|returns?|results?|attributes|properties|examples?|notes?|remarks|description|"
-    r"syntax|synopsis|usage)|key points|(?:short )?summary|how (?:it|this) works|what happens next|steps|step by step|"
+    r"required|common|key|main|important|payload|example|sample|code|\d{3}) ?)*"
+    r"(?:parameters?|arguments?|options|fields?|body|headers?|values?|responses?|request|returns?|results?|attributes|"
+    r"properties|examples?|samples?|notes?|remarks|description|syntax|synopsis|usage)|key points|(?:short )?summary|"
+    r"how (?:it|this) works|what happens next|steps|step by step|"
     r"(?:simple |plain )?explanation|what (?:it|this) does|why (?:it|this) matters|"
-    r"in (?:short|plain words|simple terms)"
+    r"in (?:short|plain words|simple terms)|how to (?:(?:use|configure|enable|install) (?:it|this)|set (?:it|this) up)"
 )
 _MOSTLY = (  # such a title may also be a topic of its own
     rf"{_ALWAYS}|(?:(?:common|typical|frequent|known|usual|error|status|http|response|important|best|good|main) ?)*"
     r"(?:errors?|codes?|limits|limitations|permissions|mistakes|pitfalls|problems|issues|practices|causes|"
     rf"reasons|tips|warnings|settings)|troubleshooting|(?:typical )?use cases?|when to use(?: it| this)?|{_SUMMARY}|"
+    r"(?:(?:authori[sz]ation|required|oauth) )?scopes|key terms|"
     r"workflow|set-?up|prerequisites|requirements|what to do|good to know|(?:things )?to remember|cautions?"
 )
 _JOINED = r"(?: ?(?:/|&|,|and|or) ?)"  # "Common mistakes or troubleshooting tips"
@@ -32,7 +34,9 @@ _KIND = r"(?:troubleshooting )?"
 _PART = re.compile(rf"{_KIND}(?:{_ALWAYS})(?:{_JOINED}{_KIND}(?:{_ALWAYS}))*", re.I)
 _MAYBE = re.compile(rf"{_KIND}(?:{_MOSTLY})(?:{_JOINED}{_KIND}(?:{_MOSTLY}))*", re.I)
 _OPENS = re.compile(_SUMMARY, re.I)
-_TELLS = re.compile(rf"{_SUMMARY}|steps|step by step|how (?:it|this) works|workflow|set-?up", re.I)
+_TELLS = re.compile(
+    rf"{_SUMMARY}|steps|step by step|how (?:it|this) works|how to (?:\w+ )+(?:it|this)(?: up)?|workflow|set-?up", re.I
+)
 
 
 def bare(title: str) -> str:
