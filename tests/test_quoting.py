@@ -382,9 +382,9 @@ def test_two_that_are_compared_are_told_from_the_part_about_both() -> None:
 
 
 def test_a_list_is_told_whole_where_no_steps_are() -> None:
-    text = "## Sizes\n\nSizes are checked.\n\n- Photos of any size are taken.\n- Films of any length are taken.\n"
+    text = "## Sizes\n\nSizes are checked.\n\n- Photos of any size\n- Films of any length\n"
     _, how, _, _ = parts_of(text, "Explain the sizes", "Sizes")
-    assert how == "- Photos of any size are taken.\n- Films of any length are taken."
+    assert how == "- Photos of any size.\n- Films of any length."
 
 
 def test_all_pitfalls_are_told_where_they_are_asked_for() -> None:
