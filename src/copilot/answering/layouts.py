@@ -17,6 +17,7 @@ from copilot.answering.comments import explained
 from copilot.answering.grids import gridded
 from copilot.answering.lists import folded
 from copilot.answering.markup import FENCE, plain
+from copilot.answering.named import items, terms
 from copilot.answering.procedures import procedures
 from copilot.plain import pipe_table
 
@@ -66,7 +67,8 @@ def usual(text: str, title: str = "") -> list[str]:
             elif begins := _BACK.match(line):
                 line = f"Returns: {line[begins.end() :]}"
         lines.append(line)
-    return folded(procedures(_defined(_columns(_named(_listed(together(lines, title))))), title))
+    lines = _columns(_named(_listed(together(terms(lines, title), title))))
+    return items(folded(procedures(_defined(lines), title)), title)
 
 
 def _listed(lines: Sequence[str]) -> list[str]:
