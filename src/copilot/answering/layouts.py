@@ -19,6 +19,7 @@ from copilot.answering.lists import folded
 from copilot.answering.markup import FENCE, plain
 from copilot.answering.named import items, terms
 from copilot.answering.procedures import procedures
+from copilot.answering.scraped import unscraped
 from copilot.plain import pipe_table
 
 _STEP = re.compile(
@@ -51,7 +52,7 @@ def usual(text: str, title: str = "") -> list[str]:
     """The lines of `text`, in the layouts that `entries` reads; `title` is the last part of its heading path."""
     lines: list[str] = []
     fenced = False
-    for line in continued(from_html(plain(explained(gridded(text), title))).splitlines()):
+    for line in continued(from_html(plain(explained(gridded(unscraped(text)), title))).splitlines()):
         if line.strip().startswith(FENCE):
             fenced = not fenced
         elif not fenced:

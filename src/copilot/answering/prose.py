@@ -112,7 +112,7 @@ def _brief(sentence: str) -> bool:
 
 def _whole(sentence: str, short: bool) -> bool:
     last = sentence.rstrip("\"')*`")[-1:]
-    return last in (".", "!", "…", "。", "！") and (ends(sentence) or short)
+    return last in (".", "!", "…", "。", "！") and (ends(sentence) or short) and re.search(r"\w", sentence) is not None
 
 
 def whole_note(found: Sequence[str]) -> Sequence[str]:
