@@ -52,7 +52,7 @@ _LINK = re.compile(r"!?\[((?:`[^`]*`|[^\[\]`])+)\]\((?:[^()\s]|\([^()\s]*\))*(?:
 _POWER = re.compile(r"<sup>([^<]*)</sup>")
 _MARKUP = re.compile(r"\*\*|</?(?:kbd|br|b|i|em|strong|p|a|span|sub|code|tt|u)\b[^<>]*>")
 _ITALIC = re.compile(r"(?<![^\s(\"“])\*(?=[\w\"“'])([^*\n]+)(?<=[\w\"”'.!?])\*(?![\w*])")
-LONG = 320  # characters of what is said of a name, beyond which whole sentences are left out
+LONG = 900  # characters of what is said of a name, beyond which whole sentences are left out
 
 
 def one(text: str) -> str:
