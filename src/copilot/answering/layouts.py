@@ -13,6 +13,7 @@ from itertools import groupby
 
 from copilot.answering.blocks import together
 from copilot.answering.cells import continued, from_html
+from copilot.answering.commands import in_sentences
 from copilot.answering.comments import explained
 from copilot.answering.grids import gridded
 from copilot.answering.lists import folded
@@ -68,7 +69,7 @@ def usual(text: str, title: str = "") -> list[str]:
             elif begins := _BACK.match(line):
                 line = f"Returns: {line[begins.end() :]}"
         lines.append(line)
-    lines = _columns(_named(_listed(together(terms(lines, title), title))))
+    lines = _columns(_named(_listed(together(terms(in_sentences(lines), title), title))))
     return items(folded(procedures(_defined(lines), title)), title)
 
 
