@@ -188,6 +188,8 @@ def test_items_that_only_look_joined_stay() -> None:
     assert read("1. Open the lid, and\n2. press the button.\n").steps[1] == "press the button."
     assert read("- `a`: One, or\n- `b`: Two.\n").fields == (("`a`", "One"), ("`b`", "Two."))
     assert read("- a lid;\n- a pot; and\n- a spoon\n").sentences == ("A lid; a pot; and a spoon.",)
+    assert read("- Go to **Files**,\n- choose one, and\n- press it.\n").steps[1:] == ("Choose one.", "Press it.")
+    assert read("- Go to it,\n- wiggle the mouse, and\n- press Enter.\n").steps == ()
     assert read("- Open it;\n- Close it; and\n- Lock it\n").steps == ("Open it.", "Close it.", "Lock it.")
 
 

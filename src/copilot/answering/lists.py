@@ -22,6 +22,7 @@ _OPTION = re.compile(  # a name, or a term in bold, with what brackets say
 )
 _INNER = re.compile(r"(?:`[^`]+`|\*\*[^*]+\*\*|[a-z]\w*)(?: ?\([^()]*\))?(?::| [–—-]+ )|.{1,40}:\*\*")  # of its own
 _GOES_ON = re.compile(r"(?:[,;]|[,;]? [*_]{0,2}(?:or|and)[*_]{0,2})\s*$", re.I)
+_DOES = re.compile(r"[-*+•] +[A-Z][a-z]+ (?:the|an?|your|this|that|it|them|all|each)\b")
 _ONE = 220  # characters of items that are one sentence
 COMMANDS, VALUES = 140, 200  # characters of the commands of a step, and of the values of a name, that are written
 
@@ -175,10 +176,18 @@ def _one_sentence(lines: Sequence[str]) -> list[str]:
             out += [f"- {said}" if ACTS.match(said) else said, ""]
         else:
             end = max(end, at + 1)
-            out += [_GOES_ON.sub("", line) for line in lines[at : end - 1]]  # another follows
-            out.append(lines[end - 1])
+            out += _apart(lines[at:end])
         at = end
     return out
+
+
+def _apart(items: Sequence[str]) -> list[str]:
+    """Items without what joins each to the next; where some tell what to do, only if all do, which are steps then."""
+    acts = [ACTS.match(item) is not None or _DOES.match(item) is not None for item in items]
+    if not any(map(_GOES_ON.search, items[:-1])) or (any(acts) and not all(acts)):
+        return list(items)
+    ended = [*(_GOES_ON.sub("", item) for item in items[:-1]), items[-1]]
+    return [re.sub(r"(?<=[-*+•] )[a-z]", lambda m: m[0].upper(), item, count=1) for item in ended] if acts[0] else ended
 
 
 def _joined(items: Sequence[str]) -> str:
