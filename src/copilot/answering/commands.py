@@ -1,12 +1,14 @@
 """The lines of an entry in; the same with code of one line in the sentence that is about it, out.
 
-"Run:" above it ends in it, "This runs ..." below it begins with it, and a command alone is what to run.
+"Run:" above it ends in it, "This runs ..." below it begins with it, and a command alone, or below a label, is what to
+run.
 """
 
 import re
 from collections.abc import Sequence
 
 from copilot.answering.markup import FENCE
+from copilot.answering.prose import ACTS
 from copilot.answering.rows import label
 from copilot.prompt.grammar import VERBS
 
@@ -23,12 +25,13 @@ _THIS = re.compile(
     r"returns|gives|moves|renames|restarts|updates|keeps|turns|allows|blocks|lets|changes|converts|schedules|executes|"
     r"checks|gets|saves|stores|selects|fetches)\b)"
 )
+_TASK = re.compile(rf"(?:how (?:to|do|can)\b|{ACTS.pattern})", re.I)  # a title that tells what to do
 _CALL = re.compile(rf"(?:{VERBS}|curl)\b")
 LONGEST = 100  # characters of the code
 
 
-def in_sentences(lines: Sequence[str]) -> list[str]:
-    """The lines; the code stays as well."""
+def in_sentences(lines: Sequence[str], title: str = "") -> list[str]:
+    """The lines; the code stays as well. `title` is the last part of the heading path."""
     out: list[str] = []
     at = 0
     while at < len(lines):
@@ -50,8 +53,8 @@ def in_sentences(lines: Sequence[str]) -> list[str]:
             at = below + 1
             continue
         elif code and named and _prompt(block) and not label(lead) and not _SHOWS.match(lead):
-            out += ["", f"{named[1] or named[2]}: `{code}`.", ""]
-        elif code and _prompt(block) and block[0].strip() in FENCE:
+            out = [*out[: above + 1], "", f"1. Run `{code}`.", ""]
+        elif code and _prompt(block) and block[0].strip() in FENCE and _TASK.match(title):
             block[0] += "bash"
         out += block
         at = end

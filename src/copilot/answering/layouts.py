@@ -69,7 +69,7 @@ def usual(text: str, title: str = "") -> list[str]:
             elif begins := _BACK.match(line):
                 line = f"Returns: {line[begins.end() :]}"
         lines.append(line)
-    lines = _columns(_named(_listed(together(terms(in_sentences(lines), title), title))))
+    lines = _columns(_named(_listed(together(terms(in_sentences(lines, title), title), title))))
     return items(folded(procedures(_defined(lines), title)), title)
 
 

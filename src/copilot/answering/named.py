@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from copilot.answering.blocks import OTHER
 from copilot.answering.lists import ITEM
 from copilot.answering.markup import FENCE
-from copilot.answering.prose import ACTS, ALERT, NOTE, SENTENCE, ends
+from copilot.answering.prose import ACTS, ALERT, NOTE, SENTENCE, closed, ends
 from copilot.answering.rows import TYPE, name_of
 from copilot.plain import pipe_row
 
@@ -169,7 +169,7 @@ def items(lines: Sequence[str], title: str = "") -> list[str]:
         said = " ".join([match["said"] if match else "", *(text.strip() for text in lines[at + 1 : end])])
         good = (_PROS.match(line) or [""])[0].strip("*_: ") if weighed and _heads(line) else good
         if match and (name or at in valued):
-            out.append(pipe_row([name or match["name"], said]))
+            out.append(pipe_row([name, said] if name else [match["name"], closed(said)]))
         else:
             out.append(f"{mark[0]}{good}: {line[mark.end() :]}" if good and (mark := ITEM.match(line)) else line)
         at = end
