@@ -59,6 +59,10 @@ def read(text: str, title: str = "Use it") -> Entry:
             ),
         ),
         (
+            "**Fields:** Query (required), Sort order (optional; default up).\n",
+            (("Query", "Required."), ("Sort order", "Optional. Default up.")),
+        ),
+        (
             "**Scenario:** A chain of modules.\n**Bundle:** A package of data.\n",
             (("Scenario", "A chain of modules."), ("Bundle", "A package of data.")),
         ),
@@ -128,6 +132,7 @@ def test_items_and_lines_that_tell_of_names_in_words_are_rows(text: str, fields:
             (),
             ("Problem: The site was down.", "Cause: A disk was full."),
         ),
+        ("Fields: One (required) and another.\n", (), (), ("Fields: One (required) and another.",)),
         ("**Type:** A good trigger.\n\n**Output:** One bundle of data.\n", (), (), ("Output: One bundle of data.",)),
     ],
 )

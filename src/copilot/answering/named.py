@@ -1,7 +1,7 @@
 """The lines of an entry in; the same with what tells a value or a meaning of a name in words as rows of a table, out.
 
 Items such as "**Row with headers** (optional): ..." or "Write requests: 600 per minute", lines of "**Term**: ..." one
-below the other, and ranges and defaults said in one line.
+below the other, and fields, or ranges and defaults, said in one line.
 """
 
 import re
@@ -23,6 +23,10 @@ _KIND = re.compile(
     rf"(?:(?:{TYPE}s?|integer|required|optional|mandatory|array of \w+|default:? \S+)(?:, ?|; ?| or |$))+", re.I
 )
 _FIELDS = re.compile(r"(?:\w+ ){0,2}(?:fields?|parameters?|params|properties|attributes|inputs?|columns)", re.I)
+_FEW = re.compile(  # several in one line
+    r"(?:\*\*)?(?:\w+ )?(?:fields|parameters|inputs|arguments|properties)(?::\*\*|\*\*:|:) +(?P<said>.*)$", re.I
+)
+_NEEDED = re.compile(r"(?P<name>`?[A-Za-z][\w .\[\]-]{0,30}`?) \((?P<kind>(?:required|optional)\b[^()]*)\)", re.I)
 _VALUED = re.compile(  # "- Write requests: 600 per minute"
     r"[-*+•] +(?:\*\*)?(?!(?:step|see|example|examples|type|required|source|https?|version|date|updated?|q|a)\b)"
     r"(?P<name>[A-Z][\w/'’-]*(?: [\w/()'’-]+){0,5})(?:\*\*)?:(?:\*\*)? +(?P<said>[^\s|][^|]{0,140}?)\s*$",
@@ -68,7 +72,7 @@ def terms(lines: Sequence[str], title: str = "") -> list[str]:
     glossary = False
     for begin, end in _paragraphs(lines):
         part = list(lines[begin:end])
-        meant = _meanings(part, glossary)
+        meant = _meanings(part, glossary) or (_inline(part[0]) if len(part) == 1 else [])
         glossary = bool(_GLOSSARY.match(part[-1])) or (glossary and (bool(meant) or not part[0].strip()))
         out += meant or part
     return out
@@ -115,6 +119,18 @@ def _meanings(part: Sequence[str], glossary: bool) -> list[str]:
     if not glossary and any(_PART.match(pair[0]) or any(map(ACTS.match, pair)) for pair in pairs):
         return []
     return [*lead, *[""] * bool(lead), *map(pipe_row, pairs)]
+
+
+def _inline(line: str) -> list[str]:
+    """The rows of "Fields: Query (required), Limit (optional; default 20)."; none where anything else is said."""
+    head = _FEW.match(line.strip())
+    pieces = re.split(r"(?<=\)), (?:and )?", head["said"].rstrip(".")) if head else []
+    found = [_NEEDED.fullmatch(piece) for piece in pieces]
+    if len(found) < 2 or not all(found):
+        return []
+    about = [(match["name"], re.split(r"[;,] ", match["kind"])) for match in found if match]
+    rows = [[name, " ".join(f"{text[0].upper()}{text[1:]}." for text in kinds if text)] for name, kinds in about]
+    return ["", *map(pipe_row, rows), ""]
 
 
 def _facts(lines: Sequence[str], at: int, title: str) -> tuple[int, list[str]] | None:
