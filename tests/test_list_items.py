@@ -170,6 +170,7 @@ def test_names_below_names_and_steps_below_labels_stay() -> None:
     entry = read("- `user`\n  - `id`: The number.\n  - `name`: The name.\n")
     assert ("`id`", "The number.") in entry.fields
     assert ("`name`", "The name.") in entry.fields
+    assert read("- `options`\n  - `encode` {Function} The function to use.\n").fields[-1][0] == "`encode`"
     entry = read("- **Web**\n  1. Open the page.\n  2. Click Save.\n- **Phone**\n  1. Tap Save.\n")
     assert entry.steps == ("Open the page.", "Click Save.", "Tap Save.")
     entry = read("- **Online**\n  - Open the page.\n  - Fill in the form.\n")
@@ -347,3 +348,8 @@ def test_advantages_are_told_as_such_beside_disadvantages() -> None:
     entry = read("Pros:\n- Finds texts by meaning.\n\nCons:\n- Exact names are found poorly.\n")
     assert entry.points == ("Pros: Finds texts by meaning.",)
     assert read("Benefits:\n- Finds texts by meaning.\n").points == ("Finds texts by meaning.",)
+
+
+def test_a_long_command_is_read_at_once() -> None:
+    assert read("```\nnpm install " + "a" * 60 + "(b)\n```\n\nIt is long now.\n").sentences == ("It is long now.",)
+    assert read("```bash\nnpm install some-package\n```\n").sentences == ("Run `npm install some-package`.",)
