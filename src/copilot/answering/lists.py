@@ -20,7 +20,9 @@ _TYPED = re.compile(r"\S+ \*?\((?:array|bool|date|dict|enum|float|int|list|map|n
 _OPTION = re.compile(  # a name, or a term in bold, with what brackets say
     r"(?:(?:\*\*)?`[^`\n]+`(?:\*\*)?|--?[a-z][\w-]*|(?P<bold>\*\*[^*\n`]{2,40}\*\*))(?:,? \([^()\n]*\))?:?(?:\*\*)?$"
 )
-_INNER = re.compile(r"(?:`[^`]+`|\*\*[^*]+\*\*|[a-z]\w*)(?: ?\([^()]*\))?(?::| [–—-]+ )|`[^`]+` [{<]|.{1,40}:\*\*")  # of its own
+_INNER = re.compile(  # a name of its own
+    r"(?:`[^`]+`|\*\*[^*]+\*\*|[a-z]\w*)(?: ?\([^()]*\))?(?::| [–—-]+ )|`[^`]+` [{<]|.{1,40}:\*\*"
+)
 _GOES_ON = re.compile(r"(?:[,;]|[,;]? [*_]{0,2}(?:or|and)[*_]{0,2})\s*$", re.I)
 _DOES = re.compile(r"[-*+•] +[A-Z][a-z]+ (?:the|an?|your|this|that|it|them|all|each)\b")
 _ONE = 220  # characters of items that are one sentence
