@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from copilot.answering.lists import ITEM
 from copilot.answering.markup import FENCE
-from copilot.answering.prose import ALERT, NOTE
+from copilot.answering.prose import ACTS, ALERT, NOTE
 from copilot.answering.rows import TYPE, label
 from copilot.plain import pipe_row, pipe_table
 
@@ -42,14 +42,7 @@ _PHRASE = re.compile(
     r"unprocessable (?:entity|content)|internal server error|bad gateway|service unavailable|gateway time-?out",
     re.I,
 )
-_ACTS = re.compile(  # a term that tells what to do, or when
-    r"[-*+•\s`_]*(?:first|then|next|finally|last|second|third|find|click|press|open|select|choose|enter|type|go|plug|switch|"
-    r"turn|sign|log|save|mix|add|put|check|make|create|run|install|download|upload|copy|move|delete|remove|start|stop|fill|"
-    r"call|send|connect|close|use|tap|drag|review|test|confirm|submit|verify|configure|enable|disable|import|export|navigate|"
-    r"scroll|pick|restart|update|write|read|take)\b",
-    re.I,
-)
-_OTHER = re.compile(r"\s*(?:[#|>*+-]|\d+[.)] |`{3}|~{3}|$)")  # begins something else than text
+OTHER = re.compile(r"\s*(?:[#|>*+-]|\d+[.)] |`{3}|~{3}|$)")  # begins something else than text
 
 
 def together(lines: Sequence[str], title: str = "") -> list[str]:
@@ -74,7 +67,7 @@ def together(lines: Sequence[str], title: str = "") -> list[str]:
                 below = _term(lines, at)
                 named = _DASHED.match(lines[at]) if dashed and not NOTE.match(line) else None
                 named = named or (_bullet(line) if bullets else None)
-                if below > at and (terms or (_SHAPED.search(line) and not _ACTS.match(line))):
+                if below > at and (terms or (_SHAPED.search(line) and not ACTS.match(line))):
                     end, told = below, [pipe_row([line.strip(), _text(lines[at + 1 : below])])]
                 elif named:
                     end = _paragraph(lines, at)
@@ -103,7 +96,7 @@ def _told_of_errors(line: str) -> bool:
 def _several(lines: Iterable[str]) -> bool:
     """Whether two and more lines begin with a term, and none of them tells what to do."""
     found = list(lines)
-    return len(found) > 1 and not any(map(_ACTS.match, found))
+    return len(found) > 1 and not any(map(ACTS.match, found))
 
 
 def _bullet(line: str) -> "re.Match[str] | None":
@@ -127,7 +120,7 @@ def _listed(name: str, about: Sequence[str], text: str) -> list[str]:
 def _paragraph(lines: Sequence[str], at: int) -> int:
     """The line after those that go on with the one at `at`; one after a hard break, or a term, does not."""
     end = at + 1
-    while end < len(lines) and not _OTHER.match(lines[end]) and not _DASHED.match(lines[end]):
+    while end < len(lines) and not OTHER.match(lines[end]) and not _DASHED.match(lines[end]):
         if lines[end - 1].endswith(("  ", "\\")):
             break
         end += 1
@@ -144,7 +137,7 @@ def _term(lines: Sequence[str], at: int) -> int:
     if ALERT.match(name) or label(name) or name.endswith((".", "?", ":", "!")):
         return at
     end = at + 1
-    while end < len(lines) and not _OTHER.match(lines[end]):
+    while end < len(lines) and not OTHER.match(lines[end]):
         end += 1
     said = lines[end - 1].rstrip()
     return end if end > at + 1 and said.endswith((".", "!")) and not _KEY.match(lines[at + 1]) else at
@@ -205,7 +198,7 @@ def _copied(lines: Sequence[str], at: int) -> tuple[int, list[str]]:
         about.append(lines[end].strip().lower())
         end += 1
     said = end
-    while end < len(lines) and not _OTHER.match(lines[end]):
+    while end < len(lines) and not OTHER.match(lines[end]):
         if end + 1 < len(lines) and _KINDS.match(lines[end + 1].strip()):
             break
         end += 1
@@ -221,6 +214,6 @@ def _dotted(lines: Sequence[str], at: int) -> tuple[int, list[str]]:
     if match is None:
         return at, []
     end = at + 1
-    while end < len(lines) and not _OTHER.match(lines[end]) and not _DOTTED.match(lines[end].strip()):
+    while end < len(lines) and not OTHER.match(lines[end]) and not _DOTTED.match(lines[end].strip()):
         end += 1
     return end, _listed(match[1], [part.lower() for part in (match[2], match[3]) if part], _text(lines[at + 1 : end]))

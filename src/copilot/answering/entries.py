@@ -64,7 +64,7 @@ _DEFINED = re.compile(
 _SHELL = re.compile(  # a fence with a command
     r"(?:`{3}|~{3})\s*(?:(?:bash|sh|shell|console|zsh|cmd|powershell)\s+[a-z]|\s*(?:npm|npx|pip3?|docker|kubectl|git|"
     r"python3?|make|brew|apt|sudo|systemctl|aws|az|gcloud|terraform|helm|ssh|java|mvn|go|cargo|dotnet|php|composer) )"
-    r"[\w./-]*(?: ?[\w./<>{}$=:\"'@-]+)+$"
+    r"[\w./-]*(?: ?[\w./<>{}$=:\"'@-]++)++$"
 )
 _WITHIN = re.compile(r"(?<=[.!?])\s+((?:\*\*|__)?(?:warning|caution|danger|important|note)\b(?:\*\*|__)?:\S* +)", re.I)
 _NEGATED = re.compile(r"(?:Do not|Don['’]t|Never) \w")

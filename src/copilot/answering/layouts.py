@@ -13,11 +13,14 @@ from itertools import groupby
 
 from copilot.answering.blocks import together
 from copilot.answering.cells import continued, from_html
+from copilot.answering.commands import in_sentences
 from copilot.answering.comments import explained
 from copilot.answering.grids import gridded
 from copilot.answering.lists import folded
 from copilot.answering.markup import FENCE, plain
+from copilot.answering.named import items, terms
 from copilot.answering.procedures import procedures
+from copilot.answering.scraped import unscraped
 from copilot.plain import pipe_table
 
 _STEP = re.compile(
@@ -50,7 +53,7 @@ def usual(text: str, title: str = "") -> list[str]:
     """The lines of `text`, in the layouts that `entries` reads; `title` is the last part of its heading path."""
     lines: list[str] = []
     fenced = False
-    for line in continued(from_html(plain(explained(gridded(text), title))).splitlines()):
+    for line in continued(from_html(plain(explained(gridded(unscraped(text)), title))).splitlines()):
         if line.strip().startswith(FENCE):
             fenced = not fenced
         elif not fenced:
@@ -66,7 +69,8 @@ def usual(text: str, title: str = "") -> list[str]:
             elif begins := _BACK.match(line):
                 line = f"Returns: {line[begins.end() :]}"
         lines.append(line)
-    return folded(procedures(_defined(_columns(_named(_listed(together(lines, title))))), title))
+    lines = _columns(_named(_listed(together(terms(in_sentences(lines, title), title), title))))
+    return items(folded(procedures(_defined(lines), title)), title)
 
 
 def _listed(lines: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from copilot.answering.markup import FENCE
-from copilot.answering.prose import NOTE, SENTENCE
+from copilot.answering.prose import ACTS, NOTE, SENTENCE, closed, small
 
 ITEM = re.compile(r"\s*(?:[-*+•▪◦]|\d{1,2}[.)]) +(?=\S)")
 _NUMBER = re.compile(r"\s*\d")
@@ -17,12 +17,21 @@ _LETTER = re.compile(r"(\s*)\(?([a-h])[.)] +(?=\S)")
 _NAME = re.compile(r"[-*+•] +((?:`[^`\n]+`|[^\s:.,;`–—]+)(?: [^\s:.,;`–—]+){0,2})$")  # a mere name
 _PROMPT = re.compile(r"\s*\$ (\S.{0,98}?)\s*$")
 _TYPED = re.compile(r"\S+ \*?\((?:array|bool|date|dict|enum|float|int|list|map|number|object|string|required|optional)")
+_OPTION = re.compile(  # a name, or a term in bold, with what brackets say
+    r"(?:(?:\*\*)?`[^`\n]+`(?:\*\*)?|--?[a-z][\w-]*|(?P<bold>\*\*[^*\n`]{2,40}\*\*))(?:,? \([^()\n]*\))?:?(?:\*\*)?$"
+)
+_INNER = re.compile(  # a name of its own
+    r"(?:`[^`]+`|\*\*[^*]+\*\*|[a-z]\w*)(?: ?\([^()]*\))?(?::| [–—-]+ )|`[^`]+` [{<]|.{1,40}:\*\*"
+)
+_GOES_ON = re.compile(r"(?:[,;]|[,;]? [*_]{0,2}(?:or|and)[*_]{0,2})\s*$", re.I)
+_DOES = re.compile(r"[-*+•] +[A-Z][a-z]+ (?:the|an?|your|this|that|it|them|all|each)\b")
+_ONE = 220  # characters of items that are one sentence
 COMMANDS, VALUES = 140, 200  # characters of the commands of a step, and of the values of a name, that are written
 
 
 def folded(lines: Sequence[str]) -> list[str]:
     """The lines, an item with what belongs to it on one."""
-    lines, out, at = _marked(lines), [], 0
+    lines, out, at = _one_sentence(_marked(lines)), [], 0
     fenced = False
     while at < len(lines):
         fenced ^= lines[at].strip().startswith(FENCE)
@@ -57,6 +66,8 @@ def _item(lines: Sequence[str], at: int) -> tuple[int, str]:
     deep, column = len(lines[at]) - len(lines[at].lstrip()), mark.end() if mark else 0
     numbered = bool(_NUMBER.match(lines[at]))
     said, parts, end = lines[at][column:].strip(), list[str](), at + 1
+    option, inmost = None if numbered else _OPTION.match(said), 0  # how far the first item below one is indented
+    bare = option is not None and not said.endswith(":")
     loose, changed = False, False  # whether a blank line came; whether more than its paragraph belongs to it
     while end < len(lines):
         line = lines[end]
@@ -76,9 +87,14 @@ def _item(lines: Sequence[str], at: int) -> tuple[int, str]:
         elif inner < deep + 2 and (loose or fence or ITEM.match(line) or inner <= deep):
             break
         elif ITEM.match(line):
-            if not (numbered or said.endswith(":")):
+            if not (numbered or said.endswith(":") or bare) or (bare and _NUMBER.match(line)):
                 break
-            parts.append(ITEM.sub("", line, count=1).strip())
+            inmost = inmost if parts else inner
+            text = ITEM.sub("", line, count=1).strip()
+            if bare and parts and inner > inmost:
+                parts[-1] += f"{' ' if parts[-1].endswith(':') else '; '}{text}"
+            else:
+                parts.append(text)
             end, loose, changed = end + 1, False, True
         elif loose and not numbered:
             break
@@ -90,7 +106,8 @@ def _item(lines: Sequence[str], at: int) -> tuple[int, str]:
             changed, end, loose = changed or loose, end + 1, False
     if not changed or (not numbered and any(map(_TYPED.match, parts))):
         return at, ""
-    told = _told(said, parts) if numbered else _values(said, parts)
+    told = _told(said, parts) if numbered else "" if bare else _values(said, parts)
+    told = told or (_explained(said, parts, option) if option else "")
     return (end, f"{lines[at][:column]}{told}") if told else (at, "")
 
 
@@ -129,6 +146,63 @@ def _values(said: str, parts: Sequence[str]) -> str:
         if told and len(text) <= VALUES and not SENTENCE.search(text):
             return f"{said} {text}."
     return ""
+
+
+def _explained(said: str, parts: Sequence[str], option: "re.Match[str]") -> str:
+    """An option with the sentences below it; "" where these are names of their own, or tell what to do with a term."""
+    if not parts or any(map(_INNER.match, parts)) or (option["bold"] and any(map(ACTS.match, parts))):
+        return ""
+    name = re.sub(r":(\*\*)?$", r"\1", said)
+    return f"{name}: {' '.join(map(closed, parts))}"
+
+
+def _one_sentence(lines: Sequence[str]) -> list[str]:
+    """The lines; items that end in "or", or in a comma and the last but one in "and", are the one sentence they are."""
+    out: list[str] = []
+    at, fenced = 0, False
+    while at < len(lines):
+        fenced ^= lines[at].strip().startswith(FENCE)
+        end = at
+        while not fenced and end < len(lines) and re.match(r"[-*+•] +\S", lines[end]):
+            end += 1
+        after = lines[end] if end < len(lines) else ""
+        told = [ITEM.sub("", line, count=1).strip() for line in lines[at:end]]
+        said = _joined(told) if len(told) > 1 and not after.strip() else ""
+        lead = out[-1] if out and out[-1].strip() else "".join(out[-2:-1])
+        leads = len(lead.split()) > 1 and lead.rstrip().endswith(":") and not lead.startswith(("#", "*", "|", "-"))
+        if said and leads and len(lead + said) < _ONE:
+            while not out[-1].strip():
+                out.pop()
+            out[-1] = f"{lead.rstrip()} {small(said)}"
+        elif said and not leads:
+            out += [f"- {said}" if ACTS.match(said) else said, ""]
+        else:
+            end = max(end, at + 1)
+            out += _apart(lines[at:end])
+        at = end
+    return out
+
+
+def _apart(items: Sequence[str]) -> list[str]:
+    """Items without what joins each to the next; where some tell what to do, only if all do, which are steps then."""
+    acts = [ACTS.match(item) is not None or _DOES.match(item) is not None for item in items]
+    if not any(map(_GOES_ON.search, items[:-1])) or (any(acts) and not all(acts)):
+        return list(items)
+    ended = [*(_GOES_ON.sub("", item) for item in items[:-1]), items[-1]]
+    return [re.sub(r"(?<=[-*+•] )[a-z]", lambda m: m[0].upper(), item, count=1) for item in ended] if acts[0] else ended
+
+
+def _joined(items: Sequence[str]) -> str:
+    """The sentence that items are together, "" where they are none."""
+    *first, last = items
+    ors = [re.search(r"\bor\W*$", text, re.I) for text in first]
+    ends = bool(re.search(r"\band\W*$", first[-1], re.I)) and not any(map(ACTS.match, items))
+    if not (all(map(_GOES_ON.search, first)) and (any(ors) or ends)) or _GOES_ON.search(last):
+        return ""
+    if any(_INNER.match(text) or SENTENCE.search(text) for text in items):
+        return ""
+    said = closed(" ".join(items))
+    return said if len(said) < _ONE else ""
 
 
 def _with_commands(said: str, code: Sequence[str]) -> str:

@@ -31,8 +31,16 @@ PAST = re.compile(
     r"except where otherwise noted|see all \w+ legal\b|all rights reserved|updated: \d|stability: \d)",
     re.I,
 )
+ACTS = re.compile(  # a term that tells what to do, or when
+    r"[-*+•\s`_]*(?:first|then|next|finally|last|second|third|find|click|press|open|select|choose|enter|type|go|plug|switch|"
+    r"turn|sign|log|save|mix|add|put|check|make|create|run|install|download|upload|copy|move|delete|remove|start|stop|fill|"
+    r"call|send|connect|close|use|tap|drag|review|test|confirm|submit|verify|configure|enable|disable|import|export|navigate|"
+    r"scroll|pick|restart|update|write|read|take)\b",
+    re.I,
+)
 CUT = re.compile(r"\b(?:to|and|the|an?|of|or|with|for|in|is|are|by|from|that)$")
 _PLAIN = re.compile(r"[a-z]+[ ,]")
+_LIKENS = re.compile(r"(?:\w+ )?analogy:|(?:think of|imagine|picture) (?:an?|the|it|this|that|your)\b", re.I)
 _SHORTENED = (r"e\.g", r"i\.e", "vs", "cf", "max", "min", "approx", "incl", "Mr", "Mrs", "Ms", "Dr", "Prof")
 _COUNTED = ("no", "No", "nos", "ext", "ca", "Fig", "fig", "Sec", "sec", "Art", "Nr", "vol", "Vol", "pp", "Tel")
 SENTENCE = re.compile(  # no end of one is the stop of the first, nor that of the second before a number
@@ -44,7 +52,7 @@ _LINK = re.compile(r"!?\[((?:`[^`]*`|[^\[\]`])+)\]\((?:[^()\s]|\([^()\s]*\))*(?:
 _POWER = re.compile(r"<sup>([^<]*)</sup>")
 _MARKUP = re.compile(r"\*\*|</?(?:kbd|br|b|i|em|strong|p|a|span|sub|code|tt|u)\b[^<>]*>")
 _ITALIC = re.compile(r"(?<![^\s(\"“])\*(?=[\w\"“'])([^*\n]+)(?<=[\w\"”'.!?])\*(?![\w*])")
-LONG = 320  # characters of what is said of a name, beyond which whole sentences are left out
+LONG = 900  # characters of what is said of a name, beyond which whole sentences are left out
 
 
 def one(text: str) -> str:
@@ -69,11 +77,17 @@ def balanced(text: str) -> bool:
 def sentences(paragraphs: Iterable[str], short: bool = False) -> tuple[str, ...]:
     """Whole sentences, each once; a line that leads over to a list is none.
 
-    One of two words and less, "No.", stays with the sentence after it, or before it; alone it counts where `short`.
+    One of two words and less, "No.", stays with the sentence after it, or before it; alone it counts where `short`. A
+    short likeness, "Think of a cook. ...", stays whole.
     """
-    parts = (s for p in paragraphs for s in _joined(SENTENCE.split(NOTE.sub("", p, count=1) if NOTE.match(p) else p)))
+    parts = (s for p in paragraphs for s in _parted(NOTE.sub("", p, count=1) if NOTE.match(p) else p))
     whole = (s for s in parts if _whole(s, short) and balanced(s) and not PAST.match(s))
     return unique(s[0].upper() + s[1:] if _PLAIN.match(s) else s for s in whole)
+
+
+def _parted(paragraph: str) -> list[str]:
+    likens = _LIKENS.match(paragraph) and len(paragraph) <= LONG_NOTE and ends(paragraph)
+    return [paragraph] if likens else _joined(SENTENCE.split(paragraph))
 
 
 def _joined(parts: Iterable[str]) -> list[str]:
@@ -98,7 +112,7 @@ def _brief(sentence: str) -> bool:
 
 def _whole(sentence: str, short: bool) -> bool:
     last = sentence.rstrip("\"')*`")[-1:]
-    return last in (".", "!", "…", "。", "！") and (ends(sentence) or short)
+    return last in (".", "!", "…", "。", "！") and (ends(sentence) or short) and re.search(r"\w", sentence) is not None
 
 
 def whole_note(found: Sequence[str]) -> Sequence[str]:

@@ -51,6 +51,7 @@ _TYPED = re.compile(
     re.S,
 )
 _KINDLY = re.compile(rf"({_PLAINLY})(?: \([^()]*\))?(?: +[–—-]+|[.;:]) +(?=\S)")
+_TYPE_FIRST = re.compile(rf"^(?:`(?:{TYPE}|integer)s?(?: ?\([^()`]*\))?`|(?:{TYPE}|integer)\.) +(?=[A-Z`](?!\w*`? =))")
 _SENTENCE = re.compile(
     r"(?:The |Use |Give |Set )?(?:optional |required )?(?:field|value|parameter|option|argument|header|flag|key)? ?"
     r"(?P<name>`[^`\n]+`)(?P<about>(?: \([^()]*\))*):\s+(?P<said>\S.*)$",
@@ -174,6 +175,11 @@ def _whole(about: str, said: str) -> str:
     if (default := re.search(_DEFAULT, about)) and "default" not in said.lower():
         return f"{said if said.endswith(('.', '!', '?')) else said + '.'} The default is {default[1]}."
     return said
+
+
+def untyped(said: str) -> str:
+    """A cell without the type that it begins with: "`string` The name"."""
+    return _TYPE_FIRST.sub("", said)
 
 
 def needing(said: str, needed: bool) -> str:

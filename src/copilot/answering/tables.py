@@ -7,7 +7,7 @@ from dataclasses import replace
 from copilot.answering.lists import ITEM
 from copilot.answering.markup import cell
 from copilot.answering.prose import unique
-from copilot.answering.rows import CODE, SHORT, TYPE, Kind, Row, bare, label, needing
+from copilot.answering.rows import CODE, SHORT, TYPE, Kind, Row, bare, label, needing, untyped
 
 _CAPITAL = re.compile(r"[A-Z][a-z][\w ]{0,38}$|[A-Z]/[A-Z]$")
 _NAME = re.compile(
@@ -234,7 +234,7 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]], below: Kind = "") 
                 text = f"{_ended(text, head[said])} {head[i]}: {row[i].rstrip('.')}."
         if len(told) < 2 and text == row[said] and text and _TURNS.search(titles[said]):
             text = f"{head[said]}: {text}"
-        text = needing(text, must) if text else ""
+        text = needing(untyped(text), must) if text else ""
         default = row[given] if given >= 0 and given != said else ""
         if text and re.search(r"[\w\"]", default) and not _EMPTY.fullmatch(default) and "default" not in text.lower():
             text = f"{text if text.endswith(('.', '!', '?')) else text + '.'} The default is {default}."

@@ -17,9 +17,14 @@ _BOLD = re.compile(r"^(\*\*|__)(?=\S)((?:(?!\1).){2,100})(?<=[^\s.:;,!?])\1[ \t]
 _NO_TITLE = re.compile(  # in bold: it warns, shows or dates something
     r"\W*(?:(?:note|warning|caution|tip|important|danger|attention|notice|hint|info|hinweis|achtung|tl;dr)\W*$|"
     r"(?:do not|don['’]t|never|always|please|make sure|be careful|remember|note that|last updated?|version \d|"
-    r"(?:figure|table|listing|example|abbildung|tabelle) \d|(?:important|note|warning|caution|tip|attention):)|"
-    r".*\b(?:is|are|was|were|must|never|not|needs?|cannot|should|has|have)\b)|(?-i:[a-zäöü]\S* )",
+    r"(?:figure|table|listing|example|abbildung|tabelle) \d|(?:important|note|warning|caution|tip|attention):))|"
+    r"(?-i:[a-zäöü]\S* )",
     re.I,
+)
+_SAYS = re.compile(r".*\b(?:is|are|was|were|must|never|not|needs?|cannot|should|has|have)\b", re.I)  # a whole sentence
+_ORDERS = re.compile(r".*\b(?:must|never|needs?|should)\b", re.I)
+_TROUBLES = re.compile(  # headings below which a title in bold may be a sentence: "My upload is slow"
+    r".*\b(?:troubleshooting|faqs?|frequently asked questions|problems?|common (?:issues|errors)|known issues)\b", re.I
 )
 _CALL = re.compile(r"\W*(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)\b\W")
 _BELOW = re.compile(r"\n\s*(\S.{0,8})")  # how the text after a line begins
@@ -158,6 +163,8 @@ def _in_bold(bold: Sequence[tuple[int, str, Heading | None]], text: str, few: bo
     """
     count = Counter(title for _, title, _ in bold)
     told = [one for one in bold if count[one[1]] == 1 and not (_NO_TITLE.match(one[1]) or STEP.match(one[1]))]
+    told = [one for one in told if not _SAYS.match(one[1]) or _troubled(one, told)]
+    told = [] if not told else told if few else _without_ways(told, text)
     begins, ends = len(text) - len(text.lstrip()), len(text.rstrip())
     beside = Counter(above for _, title, above in told if not is_part(title))
     found, labels = [], []
@@ -170,6 +177,28 @@ def _in_bold(bold: Sequence[tuple[int, str, Heading | None]], text: str, few: bo
         found.append(Heading(at, 1 if at == begins else min(6, level), title))
         labels += found[-1:] if not few and re.match(r"1[.)] ", below[1]) and len(title.split()) < 3 else []
     return [heading for heading in found if heading not in labels or len(labels) == 1]
+
+
+def _troubled(one: tuple[int, str, Heading | None], told: Sequence[tuple[int, str, Heading | None]]) -> bool:
+    """Whether a sentence in bold is a title: one of several below "Troubleshooting", or marked as a question."""
+    _, title, above = one
+    if _ORDERS.match(title):
+        return False
+    beside = [other for other in told if other[2] == above and other[1] != title]
+    return bool(title[0] in "❓❔" or (above and _TROUBLES.match(above.title) and beside))
+
+
+def _without_ways(told: Sequence[tuple[int, str, Heading | None]], text: str) -> list[tuple[int, str, Heading | None]]:
+    """Titles without those of the ways to do one thing: the text before them names all, and steps stand below one."""
+    ways: list[tuple[int, str, Heading | None]] = []
+    for above in {one[2]: None for one in told if one[2]}:
+        same = [one for one in told if one[2] == above]
+        begins = text.find("\n", above.start if above else 0)
+        before = text[begins : same[0][0]].lower()
+        named = all(re.search(rf"(?<!\w){re.escape(title.lower())}(?!\w)", before) for _, title, _ in same)
+        steps = any((below := _BELOW.search(text, at)) and re.match(r"1[.)] ", below[1]) for at, _, _ in same)
+        ways += same if len(same) > 1 and named and steps and "\n#" not in before else []
+    return [one for one in told if one not in ways]
 
 
 def _loose(lines: Sequence[str], known: Sequence[Heading], short: bool, markdown: bool) -> list[Heading]:
