@@ -397,8 +397,9 @@ def test_all_pitfalls_are_told_where_they_are_asked_for() -> None:
 
 def test_a_status_is_no_field_and_no_sentence_stands_twice() -> None:
     text = "## Delete a webhook\n\nStops all messages. The answer is `204 No Content`.\n"
-    _, _, fields, tips = parts_of(text, "How do I delete a webhook?", "Delete a webhook")
-    assert fields == "- No field is listed for this." and tips == "- The answer is `204 No Content`."
+    _, how, fields, tips = parts_of(text, "How do I delete a webhook?", "Delete a webhook")
+    assert fields == "- No field is listed for this." and how == "The answer is `204 No Content`."
+    assert tips == "The documents name no special warning for this.", "what is no warning is none"
     text = "## Style\n\nChanges the style.\n\nStyle fields: `bold`, `italic`, `link`.\n"
     _, _, fields, tips = parts_of(text, "What style fields are there?", "Style")
     assert fields == "- Style fields: `bold`, `italic`, `link`." and "bold" not in tips

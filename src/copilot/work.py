@@ -92,7 +92,7 @@ class Work:
                 embedder = config.embeddings.model_dump(include={"model", "endpoint"})
                 if config.embeddings.adapter:
                     embedder["adapter"] = _adapter_files(config.embeddings.adapter)
-                return fingerprint("index-7", list(self.files().items()), config.chunks.model_dump(), embedder)
+                return fingerprint("index-8", list(self.files().items()), config.chunks.model_dump(), embedder)
             case "train" if config.model.extractive:
                 return fingerprint("extractive-11", self.key("index"), self._retriever())
             case "train":

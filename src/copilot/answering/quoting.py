@@ -23,6 +23,7 @@ from copilot.answering.wording import (
     beside,
     calling,
     can_stand,
+    compared,
     described,
     leaning,
     listed,
@@ -43,7 +44,7 @@ _WARNED = re.compile(  # a question for all of the last section
 )
 LONGEST = 240  # characters of a quote
 OFFERED = (5, 5, 8, 6)  # quotes of a section to choose from, at most
-CHOSEN = (1, 1, 8, 1)  # of them in an answer, at most, besides what the program writes
+CHOSEN = (1, 2, 8, 1)  # of them in an answer, at most, besides what the program writes
 ROOM = 480  # characters of the fields, and of steps, so that the section after them arrives whole
 MORE = "More steps follow in the sources."  # below those that there is room for
 OTHERS = "More names follow in the sources."  # below the fields that there is room for
@@ -93,7 +94,7 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     """The four parts with all that the entry has; the summary opens with its first sentence, which none repeats."""
     entry, said = found.entry, Said.over(found.context)
     first, *prose = leaning(entry) or [""]
-    rows = {pair: shortened(row(pair), LONGEST) for pair in (*entry.fields, *entry.codes)}
+    rows = {pair: shortened(row(pair), LONGEST, asked) for pair in (*entry.fields, *entry.codes)}
     texts = [first, *prose, *entry.notes, *entry.steps, *entry.points, *rows.values()]
     fit = {text: asked.likeness(text) for text in texts}
     explains = is_glossary(found.heading)
@@ -109,9 +110,12 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
         first, prose, own = own, [*[first] * bool(first), *prose], ""
         rows = {pair: text for pair, text in rows.items() if text != first}
     told = [text for text in dict.fromkeys((own, answering_row(rows, asked))) if text and text != first]
+    if two := compared(rows, asked):
+        first, prose, told = ("", [first, *prose], two) if first not in two and len(two) > 1 else (first, prose, two)
     telling = [*prose, *entry.notes, *(text for text in entry.points if not text.endswith(":"))]
-    if not told and (answer := answering_sentence(first, telling, asked, fit)):
+    if not told and (answer := answering_sentence(first, [*telling, *rows.values()], asked, fit)):
         prose, told = [text for text in prose if text != answer], [answer]
+    rows = {pair: text for pair, text in rows.items() if text not in told}
     telling = [text for text in telling if text not in told]
     summary = sorted(telling, key=lambda text: -fit[text])[: OFFERED[0]]
     how = [text for text in prose if not WARNS.search(text)] or prose
@@ -135,7 +139,7 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
         Part(described(found.heading, said.ticked(first), _ticked(said, told)), _ticked(said, summary)),
         Part(call, tuple(steps), "\n") if steps else Part(call, _ticked(said, how[: OFFERED[1]])),
         Part("", (*(f"- {text}" for text in _ticked(said, fields)), *[f"- {OTHERS}"] * left), "\n"),
-        Part("", tuple(f"- {text}" for text in _ticked(said, tips or prose[-2:])), "\n"),
+        Part("", tuple(f"- {text}" for text in _ticked(said, tips)), "\n"),
     ]
 
 

@@ -114,7 +114,7 @@ def read_question(question: str, hits: Sequence[Hit]) -> Asked:
     alone = subject(question, COMMON)
     names += alone if all(map(is_name, alone)) else ()
     two = _PAIR.search(question)
-    pair = tuple(f" {' '.join(_words(one))} " for one in two.groups() if one) if two else ()
+    pair = tuple(f" {' '.join(words_of(one))} " for one in two.groups() if one) if two else ()
     row = next((hit.row for hit in hits if hit.row), "")
     direct = bool(_DIRECT.search(question))
     return Asked(weight, tuple(dict.fromkeys([*names, *quoted])), compares, " ".join(alone), pair, direct, row)
@@ -138,7 +138,7 @@ def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
         entry = _read(tuple(hit.chunk for hit in own))
         score = max(2 * hit.fit for hit in parts) + 0.1 * shares[0] + 0.3 * shares[1] + 0.3 * named - 0.05 * first[key]
         score += 0.05 * bool(entry.calls) + 0.2 * bool(entry.sentences or entry.fields or entry.steps)
-        score += _BOTH * (bool(asked.pair) and all(one in f" {' '.join(_words(title))} " for one in asked.pair))
+        score += _BOTH * (bool(asked.pair) and all(one in f" {' '.join(words_of(title))} " for one in asked.pair))
         score += _explains(entry, title, asked) * (2 if is_glossary(title) else 1)
         below = any(path == key[0] and header.startswith(f"{key[1]} › ") for path, header in entries)
         score -= 0.2 * (below and len({call.rpartition(" ")[2] for call in entry.calls}) != 1)  # it leads over to them
@@ -153,17 +153,17 @@ def explained(asked: Asked, hits: Sequence[Hit]) -> bool:
 
 
 def _explains(entry: Entry, title: str, asked: Asked) -> float:
-    """How surely it is what is asked for alone: 1 by its heading or a name of its own shape, a half by a plain word.
+    """How surely it is what is asked for alone: 1 by its heading or a name of its own shape, less by a plain word.
 
     A heading has to be these words in any form: "confirming orders" asks for "Confirm an order". But "What about
     contacts?" asks for none that is called "About contacts".
     """
     title = _KIND.sub("", title)
-    same = _same(title).rstrip("s") == _same(asked.alone).rstrip("s") or _words(title) == _words(asked.alone) != []
+    same = _same(title).rstrip("s") == _same(asked.alone).rstrip("s") or words_of(title) == words_of(asked.alone) != []
     if asked.alone and same:
         return 1.0
     named = any(asked.is_for(name) for name, _ in (*entry.fields, *entry.codes))
-    return (1.0 if is_name(asked.alone) else 0.5) * named
+    return (1.0 if is_name(asked.alone) else 0.8) * named
 
 
 def rival(asked: Asked, found: Found, hits: Sequence[Hit]) -> Found | None:
@@ -251,7 +251,7 @@ def _same(name: str) -> str:
     return re.sub(r"[\W_]", "", name).lower()
 
 
-def _words(name: str) -> list[str]:
+def words_of(name: str) -> list[str]:
     """Its words in order, without endings, doubled letters before these, and articles."""
     words = [word.lower() for word in _WORD.findall(name)]
     return [_DOUBLED.sub(r"\1", _ENDING.sub("", word)) for word in words if word not in ("a", "an", "the")]

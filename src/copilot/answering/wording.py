@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from copilot.answering.entry import Entry
 from copilot.answering.identifiers import is_pair, nameable, supported
-from copilot.answering.ranking import SHAPED, Asked, Found, rival, stems
+from copilot.answering.ranking import SHAPED, Asked, Found, rival, stems, words_of
 from copilot.answering.rows import name_of
 from copilot.knowledge.table import bare
 from copilot.prompt.grammar import VERBS
@@ -130,14 +130,20 @@ def row(pair: tuple[str, str]) -> str:
     return f"{name}: {pair[1]}"
 
 
-def shortened(text: str, longest: int) -> str:
-    """Its first sentences, whole, in so many characters; as it is where the first alone has more."""
-    kept, *more = _PIECE.split(text)
-    for piece in more:
-        if len(f"{kept} {piece}") > longest:
+def shortened(text: str, longest: int, asked: Asked | None = None) -> str:
+    """Its first sentences, whole, in so many characters; as it is where the first alone has more.
+
+    With `asked` the first one and those that say most of that, in order.
+    """
+    pieces = _PIECE.split(text)
+    likely = sorted(range(1, len(pieces)), key=lambda n: (-asked.likeness(pieces[n]) if asked else 0, n))
+    kept = [0]
+    for n in likely:
+        if len(" ".join(pieces[at] for at in [*kept, n])) <= longest:
+            kept.append(n)
+        elif asked is None:
             break
-        kept += f" {piece}"
-    return kept
+    return " ".join(pieces[at] for at in sorted(kept))
 
 
 def described(heading: str, first: str, more: Sequence[str]) -> str:
@@ -182,6 +188,15 @@ def asked_for(rows: Mapping[tuple[str, str], str], asked: Asked, fit: Mapping[st
     alone = [text for (name, _), text in rows.items() if asked.is_for(name)]
     named = [text for (name, _), text in rows.items() if any(supported(one, name) for one in asked.names)]
     return max(alone or named, key=lambda text: fit[text], default=""), bool(alone)
+
+
+def compared(rows: Mapping[tuple[str, str], str], asked: Asked) -> list[str]:
+    """The rows called as the two that are compared, else one that tells of both; [] without."""
+    named = [text for (name, _), text in rows.items() if f" {' '.join(words_of(name))} " in asked.pair]
+    if len(named) > 1:
+        return named[:2]
+    both = [text for text in rows.values() if all(one in f" {' '.join(words_of(text))} " for one in asked.pair)]
+    return both[:1] if asked.pair else []
 
 
 def answering_row(rows: Mapping[tuple[str, str], str], asked: Asked) -> str:
