@@ -438,3 +438,24 @@ def test_the_thing_itself_comes_before_a_field_of_its_name() -> None:
     field = hit("## Delete it\n\n`DELETE /tasks/{task}` deletes one.\n\n- `task`: The task.\n", "Delete it", 900, 0.55)
     parts = offered("What is a task?", [field, thing], QUOTED) or []
     assert parts[0].opening == "A task is one item of a list."
+
+
+def test_two_rows_that_are_compared_are_the_summary() -> None:
+    about = "It has a long line about its price, its age, its use and whatever else a table may hold, and more of it."
+    text = "## Classes\n\nChoose one.\n\n| Class | About |\n|---|---|\n" + "".join(
+        f"| {name} | {about} |\n" for name in ("Hot", "Cool", "Frozen")
+    )
+    for question in ("What is the difference between Hot and Cool?", "hot vs cool"):
+        summary, how, fields, _ = offered(question, [hit(text, "Classes")], QUOTED) or []
+        assert summary.opening == f"Classes. Hot: {about} Cool: {about}" and fields.opening == f"- Frozen: {about}"
+        assert "Choose one." in (how.opening, *how.quotes)
+    one = "## Write\n\nWrites it.\n\n- `mode`: `RAW` keeps text; `USER_ENTERED` works it out.\n- `range`: Where.\n"
+    summary, *_ = offered("What is the difference between RAW and USER_ENTERED?", [hit(one, "Write")], QUOTED) or []
+    assert summary.opening == "Writes it. `mode`: `RAW` keeps text; `USER_ENTERED` works it out."
+
+
+def test_of_a_long_row_what_is_asked_for_is_kept() -> None:
+    tail = "This is the day on which it is to be done by somebody. " * 4
+    row = f"- `due`: When it is due. {tail}Only dates are kept, the hour is thrown away.\n"
+    parts = offered("Can I set the hour?", [hit(f"## Fields\n\nAll of them.\n\n{row}", "Fields"), *HITS], QUOTED) or []
+    assert "the hour is thrown away." in parts[0].opening + parts[2].opening

@@ -76,9 +76,8 @@ def _offered(
     call = " ".join(calling(found.entry, asked, found.context, everything))
     parts = _parts(found, asked, call)
     other = beside(asked, found, hits, everything)
-    told = [parts[0].opening, other, *(text for part in parts for text in part.quotes)]
-    kept = _sound(told, question, hits, config)
-    if parts[0].opening not in kept:
+    kept = _sound([other, *(text for part in parts for text in part.quotes)], question, hits, config)
+    if not _sound([parts[0].opening], question, hits, config, 2 * LONGEST):
         parts[0] = replace(parts[0], opening=described(found.heading, "", ()))
     parts = [_kept(part, kept, most, none) for part, most, none in zip(parts, CHOSEN, NOTHING, strict=True)]
     parts = _led(parts, asked)
@@ -191,10 +190,12 @@ def _listing(part: Part) -> Part:
     return Part("\n".join([part.opening] * bool(part.opening) + rows) if rows else part.opening, closing=part.closing)
 
 
-def _sound(texts: Sequence[str], question: str, hits: Sequence[Hit], config: AnswerPart) -> set[str]:
+def _sound(
+    texts: Sequence[str], question: str, hits: Sequence[Hit], config: AnswerPart, longest: int = LONGEST
+) -> set[str]:
     """Those that can stand in a line of an answer and pass its check, whatever the document holds."""
     bare = {text: text.removeprefix("- ").strip() for text in texts}
-    fine = [text for text, said in bare.items() if said and can_stand(said, LONGEST)]
+    fine = [text for text, said in bare.items() if said and can_stand(said, longest)]
     if passes("\n".join(fine), hits, question, config):
         return set(fine)
     return {text for text in fine if passes(text, hits, question, config)}

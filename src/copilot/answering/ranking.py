@@ -147,9 +147,15 @@ def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
 
 
 def explained(asked: Asked, hits: Sequence[Hit]) -> bool:
-    """Whether it asks for a name alone, and a heading, row or code of an entry among the hits is called so."""
+    """Whether it asks for a name alone, and a heading, row or code of an entry among the hits is called so.
+
+    Or compares two that are rows of one entry.
+    """
     found = best_entry(asked, hits)
-    return found is not None and _explains(found.entry, found.heading, asked) > 0
+    if found is None:
+        return False
+    names = {f" {' '.join(words_of(name))} " for name, _ in (*found.entry.fields, *found.entry.codes)}
+    return (bool(asked.pair) and names.issuperset(asked.pair)) or _explains(found.entry, found.heading, asked) > 0
 
 
 def _explains(entry: Entry, title: str, asked: Asked) -> float:
