@@ -442,16 +442,16 @@ def test_the_thing_itself_comes_before_a_field_of_its_name() -> None:
 
 def test_two_rows_that_are_compared_are_the_summary() -> None:
     about = "It has a long line about its price, its age, its use and whatever else a table may hold, and more of it."
-    text = "## Classes\n\nChoose one.\n\n| Class | About |\n|---|---|\n" + "".join(
+    text = "## Classes\n\nEach bucket has one of these.\n\n| Class | About |\n|---|---|\n" + "".join(
         f"| {name} | {about} |\n" for name in ("Hot", "Cool", "Frozen")
     )
     for question in ("What is the difference between Hot and Cool?", "hot vs cool"):
         summary, how, fields, _ = offered(question, [hit(text, "Classes")], QUOTED) or []
         assert summary.opening == f"Classes. Hot: {about} Cool: {about}" and fields.opening == f"- Frozen: {about}"
-        assert "Choose one." in (how.opening, *how.quotes)
-    one = "## Write\n\nWrites it.\n\n- `mode`: `RAW` keeps text; `USER_ENTERED` works it out.\n- `range`: Where.\n"
+        assert how.opening == "Each bucket has one of these."
+    one = "## Write\n\nWrites many values into a file.\n\n- `mode`: `RAW` keeps text; `USER_ENTERED` works it out.\n- `range`: Where.\n"
     summary, *_ = offered("What is the difference between RAW and USER_ENTERED?", [hit(one, "Write")], QUOTED) or []
-    assert summary.opening == "Writes it. `mode`: `RAW` keeps text; `USER_ENTERED` works it out."
+    assert summary.opening == "Writes many values into a file. `mode`: `RAW` keeps text; `USER_ENTERED` works it out."
 
 
 def test_of_a_long_row_what_is_asked_for_is_kept() -> None:

@@ -100,20 +100,23 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     if explains:
         rows = {pair: text for pair, text in rows.items() if fit[text]}
     best = max(rows.values(), key=lambda text: fit[text], default="")
-    if not first and not call and not explains:
+    two = compared(rows, asked)
+    if not first and not call and not explains and not two:
         first = overview(found, rows, best, asked)
-    if not first and not call and len(rows) > 1 - explains and fit.get(best):
+    if not first and not call and not two and len(rows) > 1 - explains and fit.get(best):
         first, rows = best, {pair: text for pair, text in rows.items() if text != best}
-    own, alone = ("", False) if explains or first == best else asked_for(rows, asked, fit)
+    own, alone = ("", False) if explains or first == best or two else asked_for(rows, asked, fit)
     if own and alone:
         first, prose, own = own, [*[first] * bool(first), *prose], ""
         rows = {pair: text for pair, text in rows.items() if text != first}
     told = [text for text in dict.fromkeys((own, answering_row(rows, asked))) if text and text != first]
-    if two := compared(rows, asked):
-        first, prose, told = ("", [first, *prose], two) if first not in two and len(two) > 1 else (first, prose, two)
+    if two:
+        first, prose, told = ("", [*[first] * bool(first), *prose], two) if len(two) > 1 else (first, prose, two)
     telling = [*prose, *entry.notes, *(text for text in entry.points if not text.endswith(":"))]
-    if not told and (answer := answering_sentence(first, [*telling, *rows.values()], asked, fit)):
-        prose, told = [text for text in prose if text != answer], [answer]
+    said_best = max([first, *told], key=lambda text: fit.get(text, 0.0))
+    free = [text for text in (*telling, *rows.values()) if text not in told]
+    if not two and (answer := answering_sentence(said_best, free, asked, fit)):
+        prose, told = [text for text in prose if text != answer], [*told, answer]
     rows = {pair: text for pair, text in rows.items() if text not in told}
     telling = [text for text in telling if text not in told]
     summary = sorted(telling, key=lambda text: -fit[text])[: OFFERED[0]]
