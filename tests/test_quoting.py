@@ -107,7 +107,8 @@ def test_a_question_that_compares_is_answered_from_both_entries() -> None:
 def test_where_another_entry_fits_nearly_as_well_its_call_is_told_last() -> None:
     nearly = [replace(HITS[3], score=0.5), replace(HITS[0], score=0.52), *HITS[1:3]]
     _, how, _, _ = offered("What about contacts?", nearly, QUOTED) or []
-    assert how.opening == "Call `DELETE /v2/contacts/{contactId}`. A deleted contact is gone at once."
+    told = "A deleted contact is gone at once. Nobody can bring a deleted contact back."
+    assert how.opening == f"Call `DELETE /v2/contacts/{{contactId}}`. {told}"
     assert how.closing == " Or is it “Restore a contact”? Call `POST /v2/contacts/{contactId}/restore`."
     assert (compose("What about contacts?", nearly) or [])[1].endswith(how.closing), "by rule alone too"
     stepped = [hit(f"{STEPS}\nUse `POST /v2/imports`.", "Import contacts", score=0.55), nearly[0]]
@@ -242,6 +243,7 @@ def test_a_wild_model_can_only_quote(loaded: Loaded) -> None:
     """Whatever the seed: four sections, and every line is an opening or made of quotes."""
     parts = offered(QUESTION, HITS, QUOTED) or []
     known = {text for part in parts for text in (part.opening, *part.quotes, part.closing.strip()) if text}
+    known |= {sentence for text in known for sentence in re.split(r"(?<=[.!?])\s+|\n", text)}  # said above already
     for seed in random.Random(1).sample(range(10_000), 8):
         config = AnswerPart(enforce="quotes", refuse=False, temperature=2.0, max_new_tokens=500)
         generator = TransformersGenerator(loaded, config, 2048, seed, 1)
@@ -268,7 +270,7 @@ def test_the_program_writes_what_says_most_of_what_is_asked() -> None:
     )
     question = "After how many days does an invitation run out, and may it be sent on a holiday?"
     summary, how, _, tips = offered(question, [hit(text, "Send an invitation")], QUOTED) or []
-    assert how.opening.endswith("After fourteen days an invitation runs out.")
+    assert "After fourteen days an invitation runs out." in how.opening
     assert tips.opening == "- An invitation cannot be sent on a holiday."
     written = ("fourteen", "holiday")
     assert not any(word in quote for part in (summary, how, tips) for quote in part.quotes for word in written)
@@ -447,7 +449,8 @@ def test_two_rows_that_are_compared_are_the_summary() -> None:
     )
     for question in ("What is the difference between Hot and Cool?", "hot vs cool"):
         summary, how, fields, _ = offered(question, [hit(text, "Classes")], QUOTED) or []
-        assert summary.opening == f"Classes. Hot: {about} Cool: {about}" and fields.opening == f"- Frozen: {about}"
+        assert summary.opening == f"Classes. Hot: {about} Cool: {about}"
+        assert fields.opening == f"- Frozen: {about}"
         assert how.opening == "Each bucket has one of these."
     one = "## Write\n\nWrites many values into a file.\n\n- `mode`: `RAW` keeps text; `USER_ENTERED` works it out.\n- `range`: Where.\n"
     summary, *_ = offered("What is the difference between RAW and USER_ENTERED?", [hit(one, "Write")], QUOTED) or []

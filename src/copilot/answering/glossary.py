@@ -21,6 +21,7 @@ _MARK = r"(?:\*\*|__|`)?"
 _BETWEEN = rf"(?:[ \t]*:{_MARK}[ \t]+|[ \t]+[–—-][ \t]+|[ \t]*\n:[ \t]+)"
 _LINE = re.compile(rf"^[ \t]*(?:[-*+] +)?{_MARK}({_TERM}){_MARK}{_BETWEEN}(\S.*)$", re.M)
 _ROW = re.compile(rf"^\|[ \t]*(?:\*\*|`)?({_TERM})(?:\*\*|`)?[ \t]*\|[ \t]*(\S[^|\n]*?)[ \t]*\|", re.M)
+_HEAD = re.compile(r"^[ \t]*\|.*\n[ \t]*\|(?:[ \t]*:?-+:?[ \t]*\|)+[ \t]*$", re.M)
 LONGEST = 240  # characters of an explanation
 
 
@@ -49,7 +50,7 @@ def read_glossary(chunks: Iterable[Chunk]) -> tuple[Term, ...]:
         if len(path) > level + 1:
             lines = chunk.text.splitlines()
             body = "\n".join(line for line in lines if not line.startswith("#") and line.strip("*_ ") != path[-1])
-            pairs = [(path[-1], " ".join(body.split()))]
+            pairs = [(bare(path[-1]), " ".join(body.split()))]
         else:
             pairs = terms(path[-1], chunk.text)
         folder = chunk.document[: chunk.document.rfind("/") + 1]
@@ -69,8 +70,7 @@ def terms(title: str, text: str) -> list[tuple[str, str]]:
     if not is_glossary(title):
         return []
     body = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
-    rows = [(row[1], row[2]) for row in _ROW.finditer(body)]
-    found = rows[2 if len(rows) > 1 and set(rows[1][1]) <= set("-: ") else 0 :]
+    found = [(row[1], row[2]) for row in _ROW.finditer(_HEAD.sub("", body))]
     found += [(line[1], line[2]) for line in _LINE.finditer(body) if not line[0].lstrip().startswith("|")]
     return [(term.strip(), meaning) for term, meaning in found if meaning.strip(" -:")]
 
@@ -103,6 +103,7 @@ class Explaining:
         self.glossary, self.hits = glossary, hits
         self.documents = [hit.chunk.document for hit in hits]  # that the section is about
         self.told: set[str] = set()
+        self.said = ""  # so far
         self.refused = False  # whether the answer says that the documents do not say
 
     def explain(self, text: str, citation: Citation | None) -> list[tuple[str, str]]:
@@ -117,7 +118,8 @@ class Explaining:
         if citation is not None:
             self.documents = [self.hits[citation.hit].chunk.document]
         pairs = explained(text, self.glossary, self.documents)
-        found = [(term, meaning) for term, meaning in pairs if term not in self.told and meaning not in text]
+        self.said += f"{text}\n"
+        found = [(term, meaning) for term, meaning in pairs if term not in self.told and meaning not in self.said]
         self.told.update(term for term, _ in found)
         return found
 

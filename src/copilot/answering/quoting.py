@@ -63,8 +63,7 @@ def offered(question: str, hits: Sequence[Hit], config: AnswerPart) -> list[Part
         parts = _offered(found, asked, everything, question, hits, config)
         if any(part.quotes for part in parts) or parts[0].opening != described(found.heading, "", ()):
             whole = 4 if _WARNED.search(question) else 3
-            made = [_listing(part) if part.joint == "\n" and 0 < n < whole else part for n, part in enumerate(parts)]
-            return made
+            return [_written(part) if 0 < n < whole else part for n, part in enumerate(parts)]
         first, left = first or parts, [hit for hit in left if hit not in found.hits]
     return first
 
@@ -128,7 +127,7 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     steps = steps or [said.ticked(text) for text in pointed([text for text in entry.points if text not in told])]
     if not first and not call and entry.steps:
         first = f"“{found.heading}” is done in the steps below."
-    room = min(ROOM, BOTH - len("\n".join(steps)))
+    room = min(ROOM, BOTH - len("\n".join(steps))) - len(OTHERS) - 3
     fields = _within(listed([rows[pair] for pair in entry.fields if pair in rows], fit, OFFERED[2]), fit, room)
     alarms = [text for text in prose if ALARM.search(text)]
     notes = [text for text in entry.notes if text not in told]
@@ -139,27 +138,25 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     summary = [text for text in telling if text in summary]
     return [
         Part(described(found.heading, said.ticked(first), _ticked(said, told)), _ticked(said, summary)),
-        Part(call, tuple(steps), "\n") if steps else Part(call, _ticked(said, how[: OFFERED[1]])),
+        Part(call, tuple(steps), "\n") if steps else Part(call, _ticked(said, _within(how, fit, ROOM - len(call)))),
         Part("", (*(f"- {text}" for text in _ticked(said, fields)), *[f"- {OTHERS}"] * left), "\n"),
         Part("", tuple(f"- {text}" for text in _ticked(said, tips)), "\n"),
     ]
 
 
 def _led(parts: list[Part], asked: Asked) -> list[Part]:
-    """The parts with what says most of what is asked written by the program, which a small model leaves out.
+    """The parts with the warning that says most of what is asked written by the program, and told in no other part.
 
-    Steps and fields stay as they are, to be written whole; no other part has what is written so.
+    A small model may leave it out.
     """
     fields = {text.removeprefix("- ") for text in parts[2].quotes}
-    for n in (3, 1):
-        part = parts[n]
-        free = [text for text in part.quotes if text.removeprefix("- ") not in fields]
-        if free and (n == 3 or part.joint == " "):
-            best = max(free, key=asked.likeness)
-            apart = best.removeprefix("- ")
-            parts = [replace(p, quotes=tuple(q for q in p.quotes if q.removeprefix("- ") != apart)) for p in parts]
-            parts[n] = replace(parts[n], opening=part.joint.join(filter(None, (part.opening, best))))
-    return parts
+    free = [text for text in parts[3].quotes if text.removeprefix("- ") not in fields]
+    if not free:
+        return parts
+    best = max(free, key=asked.likeness)
+    apart = best.removeprefix("- ")
+    parts = [replace(p, quotes=tuple(q for q in p.quotes if q.removeprefix("- ") != apart)) for p in parts]
+    return [*parts[:3], replace(parts[3], opening="\n".join(filter(None, (parts[3].opening, best))))]
 
 
 def _within(rows: Sequence[str], fit: Mapping[str, float], room: int) -> list[str]:
@@ -187,10 +184,10 @@ def _kept(part: Part, kept: set[str], most: int, none: str) -> Part:
     return Part(part.opening or ("" if whole else none), tuple(whole), part.joint, most)
 
 
-def _listing(part: Part) -> Part:
-    """A list that is written whole, as far as there is room: where a small model chooses, most of it is left out."""
-    rows = _first(part.quotes, ROOM)
-    return Part("\n".join([part.opening] * bool(part.opening) + rows) if rows else part.opening, closing=part.closing)
+def _written(part: Part) -> Part:
+    """A part that is written whole, as far as there is room: where a small model chooses, most of it is left out."""
+    texts = _first(part.quotes, ROOM) if part.joint == "\n" else part.quotes
+    return Part(part.joint.join([part.opening] * bool(part.opening) + [*texts]), closing=part.closing)
 
 
 def _sound(

@@ -14,7 +14,7 @@ from copilot.answering.glossary import is_glossary
 from copilot.answering.identifiers import in_text, nameable, supported
 from copilot.knowledge.asking import is_name, plain, subject
 from copilot.knowledge.lexical import COMMON
-from copilot.knowledge.parts import STEP, is_part, tells
+from copilot.knowledge.parts import STEP, bare, is_part, tells
 from copilot.types import Chunk, Hit
 
 SHAPED = re.compile(r"(?!(?:[A-Z][a-z]+|[a-z]+|[A-Z]+|\d+)$)\S+(?: /\S+)?$")  # a name that no plain word looks like
@@ -164,7 +164,7 @@ def _explains(entry: Entry, title: str, asked: Asked) -> float:
     A heading has to be these words in any form: "confirming orders" asks for "Confirm an order". But "What about
     contacts?" asks for none that is called "About contacts".
     """
-    title = _KIND.sub("", title)
+    title = bare(_KIND.sub("", title))
     same = _same(title).rstrip("s") == _same(asked.alone).rstrip("s") or words_of(title) == words_of(asked.alone) != []
     if asked.alone and same:
         return 1.0

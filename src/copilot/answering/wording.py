@@ -13,7 +13,7 @@ from copilot.prompt.grammar import VERBS
 from copilot.types import Hit
 
 _WARNING = (
-    r"refused|rejected|errors?|cannot|only|must|not|never|no longer|fails?|otherwise|at most|up to|limit\w*|except|"
+    r"don't|do not|avoid|careful|beware|refused|rejected|errors?|cannot|only|must|not|never|no longer|fails?|otherwise|at most|up to|limit\w*|except|"
     r"unless|lost|ignored|[45]\d\d"
 )
 WARNS = re.compile(rf"\b(?:{_WARNING})\b", re.I)
