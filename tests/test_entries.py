@@ -85,3 +85,14 @@ def test_a_sample_of_one_step_is_no_call_of_the_whole() -> None:
     assert read_entry(f"Gets a token.\n\n{sample}").calls == ("POST /token",)
     assert read_entry(f"**Step 1: Ask.**\n\nAsk.\n\n**Step 2: Get a token.**\n\n{sample}").calls == ()
     assert read_entry(f"1. Ask.\n2. Get a token:\n\n{sample}").calls == ()
+
+
+def test_a_name_in_bold_with_its_text_below_after_a_colon_is_a_row() -> None:
+    text = "**Owner**\n: The person who pays.\n\n**Planner**\n: Makes the schedule.\n"
+    assert read_entry(text).fields == (("Owner", "The person who pays."), ("Planner", "Makes the schedule."))
+
+
+def test_a_row_may_end_as_a_cut_one_does_if_it_is_not_the_last() -> None:
+    text = "- `search_key`: What to look for\n- `range`: Where to look it up in\n"
+    assert [name for name, _ in read_entry(text, ended=True).fields] == ["`search_key`", "`range`"]
+    assert [name for name, _ in read_entry(text, ended=False).fields] == ["`search_key`"]

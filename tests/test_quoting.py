@@ -272,7 +272,7 @@ def test_the_program_writes_what_says_most_of_what_is_asked() -> None:
     summary, how, _, tips = offered(question, [hit(text, "Send an invitation")], QUOTED) or []
     assert "After fourteen days an invitation runs out." in how.opening
     assert tips.opening == "- An invitation cannot be sent on a holiday."
-    written = ("fourteen", "holiday")
+    written = ("holiday",)
     assert not any(word in quote for part in (summary, how, tips) for quote in part.quotes for word in written)
 
 
@@ -452,7 +452,8 @@ def test_two_rows_that_are_compared_are_the_summary() -> None:
         assert summary.opening == f"Classes. Hot: {about} Cool: {about}"
         assert fields.opening == f"- Frozen: {about}"
         assert how.opening == "Each bucket has one of these."
-    one = "## Write\n\nWrites many values into a file.\n\n- `mode`: `RAW` keeps text; `USER_ENTERED` works it out.\n- `range`: Where.\n"
+    rows = "- `mode`: `RAW` keeps text; `USER_ENTERED` works it out.\n- `range`: Where.\n"
+    one = f"## Write\n\nWrites many values into a file.\n\n{rows}"
     summary, *_ = offered("What is the difference between RAW and USER_ENTERED?", [hit(one, "Write")], QUOTED) or []
     assert summary.opening == "Writes many values into a file. `mode`: `RAW` keeps text; `USER_ENTERED` works it out."
 

@@ -17,7 +17,7 @@ from typing import Any
 from copilot.answering.abstained import abstained
 from copilot.answering.floor import Floor, learn
 from copilot.answering.identifiers import mentions, supported
-from copilot.answering.ranking import explained, read_question
+from copilot.answering.ranking import best_entry, explained, read_question
 from copilot.knowledge.asking import is_name, subject
 from copilot.knowledge.documents import find_files
 from copilot.knowledge.index import Index
@@ -29,6 +29,8 @@ from copilot.runs import now, write_json
 from copilot.types import Abstention, Hit
 from copilot.work import Work
 
+NEAR = 0.45  # `Hit.fit` of the best passage, from where a question whose every word one entry holds is answered
+WHOLE = 0.99  # share of what is asked
 ALIKE = 0.9  # of two names, from 0 to 1, from where one is the other with a slip
 
 Doubt = Callable[[str], Abstention | None]
@@ -73,10 +75,17 @@ def _missing(question: str, index: Index) -> tuple[str, ...]:
 
 
 def _named(question: str, hits: Sequence[Hit]) -> bool:
-    """Whether it asks for a name alone, and that is explained in a hit, or stands there as no plain word does."""
+    """Whether it asks for a name alone, and that is explained in a hit, or stands there as no plain word does.
+
+    Or all that it asks for, two words and more, stands in the entry that fits best, and the evidence is not far off.
+    """
     asked = read_question(question, hits)
     held = is_name(asked.alone) and any(supported(asked.alone, hit.chunk.passage) for hit in hits)
-    return held or explained(asked, hits)
+    if held or explained(asked, hits):
+        return True
+    found = best_entry(asked, hits)
+    read = any(hit.logit is not None for hit in hits) and max(hit.fit for hit in hits) >= NEAR
+    return read and found is not None and found.covered > WHOLE and len(asked.weight) > 1
 
 
 def open_floor(work: Work, retrieve: IndexRetriever, say: Callable[[str], None]) -> Floor:

@@ -16,7 +16,8 @@ from copilot.types import Finding, Hit, Section
 
 _URL = re.compile(r"(?:\bhttps?://|\bwww\.)[^\s`<>()\[\]\"'*]+|\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+", re.I)
 _FILE = re.compile(r"(?<![\w/.~:-])[\w.-]+(?:/[\w.-]+)+\.[A-Za-z]\w{0,4}\b")  # docs/setup.yaml
-_KEBAB = r"[A-Z][a-z]*(?:-[A-Z][A-Za-z]*)+(?!-?\w)|--[a-z][\w-]+|(?=[a-z-]*\d)[a-z]\w*(?:-\w+)+"  # Retry-After, --dry-run, md-5
+# Retry-After, --dry-run, md-5
+_KEBAB = r"[A-Z][a-z]*(?:-[A-Z][A-Za-z]*)+(?!-?\w)|--[a-z][\w-]+|(?=[a-z-]*\d)[a-z]\w*(?:-\w+)+"
 _BARE = re.compile(
     rf"(?<![\w./{{@-])([a-z]{{2,}}[A-Z]\w*|[A-Za-z0-9]+(?:_[A-Za-z0-9]+)+|[a-z]\w+(?:\.[a-z]\w+)+|{_KEBAB})(?!\w)"
 )

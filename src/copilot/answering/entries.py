@@ -146,7 +146,7 @@ def read_entry(text: str, whole: bool = True, header: str = "", ended: bool = Fa
     if not calls and (name := function(header, prose[0] if prose else "", lines)):
         calls = (name,)
     rows = [replace(row, name=one(row.name), said=short(one(row.said))) for row in parts.rows]
-    rows = [row for row in rows if not CUT.search(row.said)]
+    rows = [*rows[:-1], *(row for row in rows[-1:] if ended or not CUT.search(row.said))]  # the last may be cut
     good = [r for r in rows if re.search(r"\w", r.name) and re.search(r"\w", r.said) and balanced(r.name + r.said)]
     given = [row for row in good if row.kind in ("", "request")] + [row for row in good if row.kind == "response"]
     codes = [row for row in good if row.kind == "error"]
@@ -157,7 +157,7 @@ def read_entry(text: str, whole: bool = True, header: str = "", ended: bool = Fa
 def _line(lines: Sequence[str], at: int, parts: _Parts) -> int:
     """Take the line at `at`, and those that belong to it; their number."""
     line = lines[at].rstrip()
-    bare = line.strip()
+    bare, defined = line.strip(), "".join(lines[at + 1 : at + 2]).startswith(": ")
     if bare.startswith(FENCE):
         parts.fenced, parts.open = not parts.fenced, False
         if parts.fenced:
@@ -165,7 +165,7 @@ def _line(lines: Sequence[str], at: int, parts: _Parts) -> int:
             _shown(lines, at, parts)
     elif parts.fenced or not bare:
         parts.open = False
-    elif _TITLE.match(line) or (_LABEL.match(bare) and len(bare.split()) < 7 and not NOTE.match(bare)):
+    elif _TITLE.match(line) or (_LABEL.match(bare) and len(bare.split()) < 7 and not (defined or NOTE.match(bare))):
         parts.open, parts.owned, parts.alert = False, False, bool(ALERT.match(bare))
         if not re.match(r"[-=~^]{3,}$", bare):
             parts.kind = label(bare)

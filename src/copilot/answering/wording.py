@@ -13,8 +13,8 @@ from copilot.prompt.grammar import VERBS
 from copilot.types import Hit
 
 _WARNING = (
-    r"don't|do not|avoid|careful|beware|refused|rejected|errors?|cannot|only|must|not|never|no longer|fails?|otherwise|at most|up to|limit\w*|except|"
-    r"unless|lost|ignored|[45]\d\d"
+    r"don't|do not|avoid|careful|beware|refused|rejected|errors?|cannot|only|must|not|never|no longer|fails?|otherwise|"
+    r"at most|up to|limit\w*|except|unless|lost|ignored|[45]\d\d"
 )
 WARNS = re.compile(rf"\b(?:{_WARNING})\b", re.I)
 ALARM = re.compile(rf"\b(?:{_WARNING}|before|deprecated)\b", re.I)  # what the baseline takes for a warning besides
