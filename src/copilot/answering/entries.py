@@ -308,7 +308,7 @@ def _sort(kind: str, paragraph: str) -> str:
     """The kind of a paragraph; of an item of a list what it is: a note, something to do, a sentence, or an item."""
     if kind not in ("item", "tip"):
         return kind
-    if _NEGATED.match(paragraph) or (kind == "tip" and not _DO.match(paragraph)):
+    if _NEGATED.match(paragraph) or kind == "tip":
         return "note"
     return "do" if _DO.match(paragraph) else "told" if _says(paragraph) else "item"
 

@@ -25,6 +25,7 @@ TYPE = (
     r"list|long|map|null|number|object|path|query|string|structure|text|time(?:stamp)?|time|uuid|uri|url)"
 )
 CODE = re.compile(r"`?(?:[1-5]\d\d\b|M_[A-Z_]+`|[A-Z]\w*(?:Exception|Error|Fault)\b)")
+_CAPITALS = re.compile(r"[`*]*[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+[`*]*")
 _FINE = re.compile(r"`?2\d\d\b")
 _WORD = r"(?:--?)?[\w$@{<*][\w$.\[\]{}<>*/@-]*(?:::?[\w$.\[\]{}<>*/@-]+)*"
 _SPAN = r"(?:\*\*|__)?`[^`\n]+`(?:\*\*|__)?|\*\*[^*\n]+\*\*"
@@ -75,7 +76,9 @@ def label(text: str) -> Kind:
 
 
 def settled(row: Row, kind: Kind) -> Row:
-    """`row` below a label; a code stays a code wherever it stands."""
+    """`row` below a label; a code stays a code wherever it stands, and below "Errors" NO_PHONE is one."""
+    if kind == "error" and _CAPITALS.fullmatch(row.name):
+        return replace(row, kind="error")
     if CODE.match(row.name) and not (row.kind == "request" and row.name.strip("`").isdecimal()):
         return replace(row, kind="error")
     return row if row.kind or kind == "" else replace(row, kind="request" if kind == "error" else kind)
