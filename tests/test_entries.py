@@ -101,7 +101,8 @@ def test_a_row_may_end_as_a_cut_one_does_if_it_is_not_the_last() -> None:
 def test_codes_in_capitals_below_errors_are_errors_and_what_stands_below_tips_is_no_step() -> None:
     entry = read_entry(
         "Sends a text.\n\n**Fields:**\n\n- `text`: What to send.\n- `MAX_PARTS`: How many.\n\n"
-        "**Errors:**\n\n- `NO_PHONE` – there is no number.\n\n**Tips:**\n\n- Place a check after it.\n- Each part is billed.\n"
+        "**Errors:**\n\n- `NO_PHONE` – there is no number.\n\n"
+        "**Tips:**\n\n- Place a check after it.\n- Each part is billed.\n"
     )
     assert [name for name, _ in entry.fields] == ["`text`", "`MAX_PARTS`"] and entry.steps == ()
     assert entry.codes == (("`NO_PHONE`", "there is no number."),)
