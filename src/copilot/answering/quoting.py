@@ -95,11 +95,52 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     rows = {pair: shortened(row(pair), LONGEST, asked) for pair in (*entry.fields, *entry.codes)}
     texts = [first, *prose, *entry.notes, *entry.steps, *entry.points, *rows.values()]
     fit = {text: asked.likeness(text) for text in texts}
-    explains = is_glossary(found.heading)
-    if explains:
+    if is_glossary(found.heading):
         rows = {pair: text for pair, text in rows.items() if fit[text]}
+    first, told, prose, rows = _opening(found, asked, call, first, prose, rows, fit)
+    first = shortened(first, LONGEST, asked) if told else first
+    points = [text for text in entry.points if text not in told]
+    notes = [text for text in entry.notes if text not in told]
+    telling = [*prose, *notes, *(text for text in points if not text.endswith(":"))]
+    summary = sorted(telling, key=lambda text: -fit[text])[: OFFERED[0]]
+    how = [text for text in prose if not WARNS.search(text)] or prose
+    done = [shortened(text, LONGEST - 10) for text in entry.steps]
+    every = [f"{n}. {said.ticked(text)}" for n, text in enumerate(done, entry.begin)]
+    steps = every if len("\n".join(every)) <= ROOM else _first(every, ROOM - len(MORE) - 1)
+    steps += [MORE] * (len(steps) < len(every))
+    steps = steps or [said.ticked(text) for text in pointed(points)]
+    room = min(ROOM, BOTH - len("\n".join(steps))) - len(OTHERS) - 3
+    fields = _within(listed([rows[pair] for pair in entry.fields if pair in rows], fit, OFFERED[2]), fit, room)
+    alarms = [text for text in prose if ALARM.search(text)]
+    left = len(fields) < len([pair for pair in entry.fields if pair in rows])
+    tips = warned([*notes, *alarms], [rows[pair] for pair in entry.codes if pair in rows], fit, OFFERED[3])
+    if not fields and (fields := said.named([text for text in prose if text not in tips], [], 3, fit)):
+        how = [text for text in how if not any(said.ticked(text) in one for one in fields)]
+    summary = [text for text in telling if text in summary]
+    return [
+        Part(described(found.heading, said.ticked(first), _ticked(said, told)), _ticked(said, summary)),
+        Part(call, tuple(steps), "\n") if steps else Part(call, _ticked(said, _within(how, fit, ROOM - len(call)))),
+        Part("", (*(f"- {text}" for text in _ticked(said, fields)), *[f"- {OTHERS}"] * left), "\n"),
+        Part("", tuple(f"- {text}" for text in _ticked(said, tips)), "\n"),
+    ]
+
+
+def _opening(
+    found: Found,
+    asked: Asked,
+    call: str,
+    first: str,
+    prose: list[str],
+    rows: dict[tuple[str, str], str],
+    fit: Mapping[str, float],
+) -> tuple[str, list[str], list[str], dict[tuple[str, str], str]]:
+    """What the summary opens with, what it tells beside that, and the prose and the rows that are left.
+
+    Beside what the thing is stand the rows that are compared, the row that is asked for, and what answers a direct
+    question.
+    """
+    entry, explains, two = found.entry, is_glossary(found.heading), compared(rows, asked)
     best = max(rows.values(), key=lambda text: fit[text], default="")
-    two = compared(rows, asked)
     if not first and not call and not explains and not two:
         first = overview(found, rows, best, asked)
     if not first and not call and not two and len(rows) > 1 - explains and fit.get(best):
@@ -108,40 +149,18 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     if own and alone:
         first, prose, own = own, [*[first] * bool(first), *prose], ""
         rows = {pair: text for pair, text in rows.items() if text != first}
-    told = [text for text in dict.fromkeys((own, answering_row(rows, asked))) if text and text != first]
-    if two:
-        first, prose, told = ("", [*[first] * bool(first), *prose], two) if len(two) > 1 else (first, prose, two)
-    telling = [*prose, *entry.notes, *(text for text in entry.points if not text.endswith(":"))]
-    said_best = max([first, *told], key=lambda text: fit.get(text, 0.0))
-    free = [text for text in (*telling, *rows.values()) if text not in told]
-    if not two and (answer := answering_sentence(said_best, free, asked, fit)):
-        prose, told = [text for text in prose if text != answer], [*told, answer]
-    rows = {pair: text for pair, text in rows.items() if text not in told}
-    telling = [text for text in telling if text not in told]
-    summary = sorted(telling, key=lambda text: -fit[text])[: OFFERED[0]]
-    how = [text for text in prose if not WARNS.search(text)] or prose
-    done = [shortened(text, LONGEST - 10) for text in entry.steps]
-    every = [f"{n}. {said.ticked(text)}" for n, text in enumerate(done, entry.begin)]
-    steps = every if len("\n".join(every)) <= ROOM else _first(every, ROOM - len(MORE) - 1)
-    steps += [MORE] * (len(steps) < len(every))
-    steps = steps or [said.ticked(text) for text in pointed([text for text in entry.points if text not in told])]
-    if not first and not call and entry.steps:
+    told = two or [text for text in dict.fromkeys((own, answering_row(rows, asked))) if text and text != first]
+    if len(two) > 1:
+        first, prose = "", [*[first] * bool(first), *prose]
+    if not two:
+        said_best = max([first, *told], key=lambda text: fit.get(text, 0.0))
+        points = [text for text in entry.points if not text.endswith(":")]
+        free = [text for text in (*prose, *entry.notes, *points, *rows.values()) if text not in told]
+        told += filter(None, [answering_sentence(said_best, free, asked, fit)])
+    if not first and not told and not call and entry.steps:
         first = f"“{found.heading}” is done in the steps below."
-    room = min(ROOM, BOTH - len("\n".join(steps))) - len(OTHERS) - 3
-    fields = _within(listed([rows[pair] for pair in entry.fields if pair in rows], fit, OFFERED[2]), fit, room)
-    alarms = [text for text in prose if ALARM.search(text)]
-    notes = [text for text in entry.notes if text not in told]
-    left = len(fields) < len([pair for pair in entry.fields if pair in rows])
-    tips = warned([*notes, *alarms], [rows[pair] for pair in entry.codes if pair in rows], fit, OFFERED[3])
-    if not fields and (fields := said.named([text for text in prose if text not in tips], [], 3, fit)):
-        how, prose = ([t for t in part if not any(said.ticked(t) in one for one in fields)] for part in (how, prose))
-    summary = [text for text in telling if text in summary]
-    return [
-        Part(described(found.heading, said.ticked(first), _ticked(said, told)), _ticked(said, summary)),
-        Part(call, tuple(steps), "\n") if steps else Part(call, _ticked(said, _within(how, fit, ROOM - len(call)))),
-        Part("", (*(f"- {text}" for text in _ticked(said, fields)), *[f"- {OTHERS}"] * left), "\n"),
-        Part("", tuple(f"- {text}" for text in _ticked(said, tips)), "\n"),
-    ]
+    prose = [text for text in prose if text not in told]
+    return first, told, prose, {pair: text for pair, text in rows.items() if text not in told}
 
 
 def _led(parts: list[Part], asked: Asked) -> list[Part]:
