@@ -466,8 +466,8 @@ def test_of_a_long_row_what_is_asked_for_is_kept() -> None:
 
 
 def test_a_long_first_sentence_and_what_answers_are_both_told() -> None:
-    first = "A webhook is a message that is sent to an address of yours as soon as a thing has changed, so that nobody asks."
-    answer = "If the employee who created it leaves, the webhook goes on working until the app itself is taken away again."
+    first = "A webhook is a message that is sent to an address as soon as a thing has changed, so that nobody asks."
+    answer = "If the employee who created it leaves, the webhook goes on working until the app is taken away."
     text = f"## Webhook\n\n{first} {'It says what it was and when. ' * 4}\n\nIt is small.\n\n{answer}\n"
     parts = offered("What happens when the employee leaves?", [hit(text, "Webhook"), *HITS], QUOTED) or []
     assert parts[0].opening.startswith(first) and parts[0].opening.endswith(answer)
