@@ -94,7 +94,7 @@ class Work:
                     embedder["adapter"] = _adapter_files(config.embeddings.adapter)
                 return fingerprint("index-8", list(self.files().items()), config.chunks.model_dump(), embedder)
             case "train" if config.model.extractive:
-                return fingerprint("extractive-11", self.key("index"), self._retriever())
+                return fingerprint("extractive-12", self.key("index"), self._retriever())
             case "train":
                 return fingerprint(self.key("index"), self._lent() if self.lender else self.recipe())
             case "abstention":
@@ -104,9 +104,9 @@ class Work:
                 return fingerprint("abstention-5", self.key("index"), rows, shipped, *reread)
             case "evaluate":
                 sha, limit = _sha_or_none(config.evaluation.questions), config.evaluation.limit
-                return fingerprint("evaluate-13", self.key("train"), self._answer(), sha, limit)
+                return fingerprint("evaluate-14", self.key("train"), self._answer(), sha, limit)
             case _:
-                return fingerprint("demo-12", self.key("train"), self._answer(), config.demo.questions)
+                return fingerprint("demo-13", self.key("train"), self._answer(), config.demo.questions)
 
     def _answer(self) -> list[Any]:
         """What makes an answer of what the model was taught; rows count by their content."""

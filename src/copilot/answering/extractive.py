@@ -119,7 +119,7 @@ def compose(question: str, hits: Sequence[Hit], may_refuse: bool = True) -> list
     best = max(telling, key=lambda text: fit[text], default="")
     own, alone = asked_for(rows, asked, fit)
     first = "".join(said.new([own] if alone else plain[:1], 1))
-    meant = answering_row(rows, asked)
+    meant = answering_row(found, rows, asked)
     best = own or (meant if meant and best in rows.values() else best)
     first = first or ("" if call else overview(found, rows, best, asked))
     if not first and not call and fit.get(best):

@@ -149,7 +149,7 @@ def _opening(
     if own and alone:
         first, prose, own = own, [*[first] * bool(first), *prose], ""
         rows = {pair: text for pair, text in rows.items() if text != first}
-    told = two or [text for text in dict.fromkeys((own, answering_row(rows, asked))) if text and text != first]
+    told = two or [text for text in dict.fromkeys((own, answering_row(found, rows, asked))) if text and text != first]
     if len(two) > 1:
         first, prose = "", [*[first] * bool(first), *prose]
     if not two:
