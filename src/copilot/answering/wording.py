@@ -202,12 +202,13 @@ def compared(rows: Mapping[tuple[str, str], str], asked: Asked) -> list[str]:
 def answering_row(found: Found, rows: Mapping[tuple[str, str], str], asked: Asked) -> str:
     """The row that answers, by the reranker, which needs no word of it to be in the question; "" without one.
 
-    Where a question is not direct, the row has to hold a word of it that the heading does not: "How do I delete a
-    contact?" does not ask for `contactId`.
+    Of a call's own fields it has to hold a word of the question that the heading does not, unless that is direct: "How
+    do I delete a contact?" does not ask for `contactId`.
     """
     text = next((text for (name, _), text in rows.items() if asked.row and bare(name) == asked.row), "")
     known = set(stems(found.hits[0].chunk.header))
-    return text if asked.direct or any(word in asked.weight and word not in known for word in stems(text)) else ""
+    shared = any(word in asked.weight and word not in known for word in stems(text))
+    return text if shared or asked.direct or not found.entry.calls else ""
 
 
 def answering_sentence(first: str, telling: Sequence[str], asked: Asked, fit: Mapping[str, float]) -> str:
