@@ -30,7 +30,6 @@ from copilot.types import Abstention, Hit
 from copilot.work import Work
 
 NEAR = 0.45  # `Hit.fit` of the best passage, from where a question whose every word one entry holds is answered
-WHOLE = 0.99  # share of what is asked
 ALIKE = 0.9  # of two names, from 0 to 1, from where one is the other with a slip
 
 Doubt = Callable[[str], Abstention | None]
@@ -70,7 +69,7 @@ def _missing(question: str, index: Index) -> tuple[str, ...]:
     slips = [name.lower() for name in names if not re.search(r"[\d/]|^-", name)]
     if any(get_close_matches(name, words.vocabulary, 1, ALIKE) for name in slips):
         return ()
-    whole = "\n".join(chunk.passage for chunk in index.chunks)
+    whole = "\n".join(index.passages())
     return () if any(mentions(whole, name) for name in names) else names
 
 
@@ -80,12 +79,13 @@ def _named(question: str, hits: Sequence[Hit]) -> bool:
     Or all that it asks for, two words and more, stands in the entry that fits best, and the evidence is not far off.
     """
     asked = read_question(question, hits)
-    held = is_name(asked.alone) and any(supported(asked.alone, hit.chunk.passage) for hit in hits)
-    if held or explained(asked, hits):
+    if is_name(asked.alone) and any(supported(asked.alone, hit.chunk.passage) for hit in hits):
         return True
     found = best_entry(asked, hits)
-    read = any(hit.logit is not None for hit in hits) and max(hit.fit for hit in hits) >= NEAR
-    return read and found is not None and found.covered > WHOLE and len(asked.weight) > 1
+    if found is None:
+        return False
+    near = any(hit.logit is not None for hit in hits) and max(hit.fit for hit in hits) >= NEAR
+    return explained(asked, found) or (near and found.whole and len(asked.weight) > 1)
 
 
 def open_floor(work: Work, retrieve: IndexRetriever, say: Callable[[str], None]) -> Floor:

@@ -8,8 +8,9 @@ import re
 from collections import deque
 from collections.abc import Sequence
 from itertools import groupby
+from operator import itemgetter
 
-from copilot.answering.markup import FENCE
+from copilot.answering.markup import coded
 from copilot.plain import pipe_row, pipe_table
 
 Cell = tuple[str, int, int]  # its text, and over how many columns and rows it stands
@@ -96,15 +97,9 @@ def _spanned(about: str, said: str) -> Cell:
 def continued(lines: Sequence[str]) -> list[str]:
     """The lines, a row of a pipe table whose first cell is empty put to the one above it, or below its name."""
     out: list[str] = []
-    fenced = False
-
-    def rows(line: str) -> bool:
-        nonlocal fenced
-        fenced ^= line.strip().startswith(FENCE)
-        return line.startswith("|") and not fenced
-
-    for table, group in groupby(lines, rows):
-        part = list(group)
+    rows = [line.startswith("|") and not code for line, code in zip(lines, coded(lines), strict=True)]
+    for table, group in groupby(zip(rows, lines, strict=True), itemgetter(0)):
+        part = [line for _, line in group]
         out += _filled(part) if table and any(re.match(r"\|[ \t]*\|", line) for line in part[2:]) else part
     return out
 

@@ -8,6 +8,7 @@ import html
 import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
+from operator import itemgetter
 
 from copilot.answering.prose import small
 from copilot.plain import pipe_table
@@ -85,17 +86,20 @@ def cell(text: str) -> str:
 
 def _lines(text: str) -> Iterator[str]:
     """The lines outside code as they are read, those of code as they are."""
-    fenced = False
+    lines = text.split("\n")
+    for inside, group in groupby(zip(coded(lines), lines, strict=True), itemgetter(0)):
+        part = [line for _, line in group]
+        yield from part if inside else _read("\n".join(part)).split("\n")
 
-    def code(line: str) -> bool:
-        nonlocal fenced
+
+def coded(lines: Sequence[str]) -> list[bool]:
+    """For each line whether it is of a block of code, or begins or ends one."""
+    fenced, found = False, list[bool]()
+    for line in lines:
         fence = line.strip().startswith(FENCE)
         fenced ^= fence
-        return fenced or fence
-
-    for inside, group in groupby(text.split("\n"), code):
-        part = list(group)
-        yield from part if inside else _read("\n".join(part)).split("\n")
+        found.append(fenced or fence)
+    return found
 
 
 def _read(text: str) -> str:

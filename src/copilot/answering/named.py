@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from copilot.answering.blocks import OTHER
 from copilot.answering.lists import ITEM
-from copilot.answering.markup import FENCE
+from copilot.answering.markup import FENCE, coded
 from copilot.answering.prose import ACTS, ALERT, NOTE, SENTENCE, closed, ends
 from copilot.answering.rows import TYPE, name_of
 from copilot.plain import pipe_row
@@ -64,7 +64,7 @@ _NEXT = re.compile(rf"(?:(?<=[.;,|·])|(?<=[\w)`] [|·])) +(?=[*_]*{_KEYS}[*_]*:
 
 def terms(lines: Sequence[str], title: str = "") -> list[str]:
     """The lines, those of a term and its meaning, or of a range and a default, as rows; `title` is the heading's."""
-    facts = {at: found for at, _, text in _outside(lines) if text and (found := _facts(lines, at, title))}
+    facts = {at: found for at, code in enumerate(coded(lines)) if not code and (found := _facts(lines, at, title))}
     if len(facts) == 1:  # of several it is not known what each is of
         [(at, (end, rows))] = facts.items()
         lines = [*lines[:at], "", *rows, "", *lines[end:]]
@@ -78,19 +78,11 @@ def terms(lines: Sequence[str], title: str = "") -> list[str]:
     return out
 
 
-def _outside(lines: Sequence[str]) -> Iterator[tuple[int, str, bool]]:
-    """(number, line, whether it is outside code)."""
-    fenced = False
-    for at, line in enumerate(lines):
-        fence = line.strip().startswith(FENCE)
-        fenced ^= fence
-        yield at, line, not (fenced or fence)
-
-
 def _paragraphs(lines: Sequence[str]) -> Iterator[tuple[int, int]]:
     """(first line, line after the last) of each paragraph of text; of each other line."""
     begin = 0
-    texts = [text and bool(line.strip()) and not line.startswith((" ", "|", "\t")) for _, line, text in _outside(lines)]
+    told = zip(lines, coded(lines), strict=True)
+    texts = [not code and bool(line.strip()) and not line.startswith((" ", "|", "\t")) for line, code in told]
     while begin < len(lines):
         end = begin + 1
         while texts[begin] and end < len(lines) and texts[end]:
@@ -167,7 +159,7 @@ def _facts(lines: Sequence[str], at: int, title: str) -> tuple[int, list[str]] |
 def items(lines: Sequence[str], title: str = "") -> list[str]:
     """The lines, items that tell a value or a meaning of a name in words as rows; `title` is the heading's."""
     out: list[str] = []
-    bullets = {at: match for at, line, text in _outside(lines) if text and (match := _BULLET.match(line))}
+    bullets = {at: match for at, code in enumerate(coded(lines)) if not code and (match := _BULLET.match(lines[at]))}
     apart = [match for match in bullets.values() if match["about"] and not _KIND.fullmatch(match["kind"])]
     several = len(apart) > 1 and not any(ACTS.match(m[0]) or _DOES.match(m["name"].strip("*_")) for m in apart)
     valued = _valued(lines)
@@ -245,9 +237,9 @@ def _plain(match: "re.Match[str]") -> bool:
 def _runs(lines: Sequence[str]) -> list[list[int]]:
     """The items of each list, those that stand below none and have none below them."""
     runs: list[list[int]] = [[]]
-    for at, line, text in _outside(lines):
-        if text and re.match(r"[-*+•] +\S", line) and not _deeper(lines, at):
+    for at, (line, code) in enumerate(zip(lines, coded(lines), strict=True)):
+        if not code and re.match(r"[-*+•] +\S", line) and not _deeper(lines, at):
             runs[-1].append(at)
-        elif not text or (line.strip() and not line.startswith((" ", "\t"))):
+        elif code or (line.strip() and not line.startswith((" ", "\t"))):
             runs.append([])
     return runs

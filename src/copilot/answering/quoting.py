@@ -43,8 +43,7 @@ _WARNED = re.compile(  # a question for all of the last section
     re.I,
 )
 LONGEST = 240  # characters of a quote
-OFFERED = (5, 5, 8, 6)  # quotes of a section to choose from, at most
-CHOSEN = (1, 2, 8, 1)  # of them in an answer, at most, besides what the program writes
+SENTENCES, FIELDS, TIPS = 5, 8, 6  # quotes of a section to choose from, at most
 ROOM = 480  # characters of the fields, and of steps, so that the section after them arrives whole
 MORE = "More steps follow in the sources."  # below those that there is room for
 OTHERS = "More names follow in the sources."  # below the fields that there is room for
@@ -78,7 +77,7 @@ def _offered(
     kept = _sound([other, *(text for part in parts for text in part.quotes)], question, hits, config)
     if not _sound([parts[0].opening], question, hits, config, 2 * LONGEST):
         parts[0] = replace(parts[0], opening=described(found.heading, "", ()))
-    parts = [_kept(part, kept, most, none) for part, most, none in zip(parts, CHOSEN, NOTHING, strict=True)]
+    parts = [_kept(part, kept, none) for part, none in zip(parts, NOTHING, strict=True)]
     parts = _led(parts, asked)
     if not parts[1].quotes and not parts[1].opening:
         parts[1] = Part(f"Read “{found.heading}” in the sources.")
@@ -102,7 +101,7 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     points = [text for text in entry.points if text not in told]
     notes = [text for text in entry.notes if text not in told]
     telling = [*prose, *notes, *(text for text in points if not text.endswith(":"))]
-    summary = sorted(telling, key=lambda text: -fit[text])[: OFFERED[0]]
+    summary = sorted(telling, key=lambda text: -fit[text])[:SENTENCES]
     how = [text for text in prose if not WARNS.search(text)] or prose
     done = [shortened(text, LONGEST - 10) for text in entry.steps]
     every = [f"{n}. {said.ticked(text)}" for n, text in enumerate(done, entry.begin)]
@@ -110,10 +109,10 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     steps += [MORE] * (len(steps) < len(every))
     steps = steps or [said.ticked(text) for text in pointed(points)]
     room = min(ROOM, BOTH - len("\n".join(steps))) - len(OTHERS) - 3
-    fields = _within(listed([rows[pair] for pair in entry.fields if pair in rows], fit, OFFERED[2]), fit, room)
+    fields = _within(listed([rows[pair] for pair in entry.fields if pair in rows], fit, FIELDS), fit, room)
     alarms = [text for text in prose if ALARM.search(text)]
     left = len(fields) < len([pair for pair in entry.fields if pair in rows])
-    tips = warned([*notes, *alarms], [rows[pair] for pair in entry.codes if pair in rows], fit, OFFERED[3])
+    tips = warned([*notes, *alarms], [rows[pair] for pair in entry.codes if pair in rows], fit, TIPS)
     if not fields and (fields := said.named([text for text in prose if text not in tips], [], 3, fit)):
         how = [text for text in how if not any(said.ticked(text) in one for one in fields)]
     summary = [text for text in telling if text in summary]
@@ -196,11 +195,11 @@ def _ticked(said: Said, texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(said.ticked(text) for text in texts))
 
 
-def _kept(part: Part, kept: set[str], most: int, none: str) -> Part:
+def _kept(part: Part, kept: set[str], none: str) -> Part:
     """The part with the quotes that can stand in an answer; none begins as another one, so that each can end."""
     quotes = [text for text in part.quotes if text in kept]
     whole = [text for text in quotes if not any(text != other and text.startswith(other) for other in quotes)]
-    return Part(part.opening or ("" if whole else none), tuple(whole), part.joint, most)
+    return Part(part.opening or ("" if whole else none), tuple(whole), part.joint)
 
 
 def _written(part: Part) -> Part:

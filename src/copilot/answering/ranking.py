@@ -46,7 +46,8 @@ _PAIR = re.compile(
 )
 _COMPARING = ("differenc", "between", "differ", "compar")
 _CLOSE = 0.15  # how much less an entry may fit to be what another is compared with
-_BOTH, _ALL = 0.3, 0.99  # what it weighs that a heading has all that is compared, and what share is all
+_BOTH = 0.3  # what it weighs that a heading has all that is compared
+_ALL = 0.99  # share of what is asked that is all of it
 _DOUBT = 0.1  # how much less an entry may fit to be meant instead: about every second best entry is wrong then
 _READ = 2  # how much farther apart entries are where a reranker has read them
 UNCUT = 800  # characters; a passage with fewer ends where its section or a paragraph does
@@ -97,6 +98,11 @@ class Found:
     score: float  # the higher, the likelier it answers
 
     @property
+    def whole(self) -> bool:
+        """Whether it holds all that is asked."""
+        return self.covered > _ALL
+
+    @property
     def context(self) -> str:
         """Its passages as they were found."""
         return "\n".join(hit.chunk.passage for hit in self.hits)
@@ -114,7 +120,7 @@ def read_question(question: str, hits: Sequence[Hit]) -> Asked:
     alone = subject(question, COMMON)
     names += alone if all(map(is_name, alone)) else ()
     two = _PAIR.search(question)
-    pair = tuple(f" {' '.join(words_of(one))} " for one in two.groups() if one) if two else ()
+    pair = tuple(phrase(one) for one in two.groups() if one) if two else ()
     row = next((hit.row for hit in hits if hit.row), "")
     direct = bool(_DIRECT.search(question))
     return Asked(weight, tuple(dict.fromkeys([*names, *quoted])), compares, " ".join(alone), pair, direct, row)
@@ -138,7 +144,7 @@ def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
         entry = _read(tuple(hit.chunk for hit in own))
         score = max(2 * hit.fit for hit in parts) + 0.1 * shares[0] + 0.3 * shares[1] + 0.3 * named - 0.05 * first[key]
         score += 0.05 * bool(entry.calls) + 0.2 * bool(entry.sentences or entry.fields or entry.steps)
-        score += _BOTH * (bool(asked.pair) and all(one in f" {' '.join(words_of(title))} " for one in asked.pair))
+        score += _BOTH * (bool(asked.pair) and all(one in phrase(title) for one in asked.pair))
         score += _explains(entry, title, asked) * (2 if is_glossary(title) else 1)
         below = any(path == key[0] and header.startswith(f"{key[1]} › ") for path, header in entries)
         score -= 0.2 * (below and len({call.rpartition(" ")[2] for call in entry.calls}) != 1)  # it leads over to them
@@ -146,15 +152,12 @@ def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
     return max(found, key=lambda f: f.score, default=None)
 
 
-def explained(asked: Asked, hits: Sequence[Hit]) -> bool:
-    """Whether it asks for a name alone, and a heading, row or code of an entry among the hits is called so.
+def explained(asked: Asked, found: Found) -> bool:
+    """Whether it asks for a name alone, and a heading, row or code of the entry is called so.
 
-    Or compares two that are rows of one entry.
+    Or compares two that are rows of it.
     """
-    found = best_entry(asked, hits)
-    if found is None:
-        return False
-    names = {f" {' '.join(words_of(name))} " for name, _ in (*found.entry.fields, *found.entry.codes)}
+    names = {phrase(name) for name, _ in (*found.entry.fields, *found.entry.codes)}
     return (bool(asked.pair) and names.issuperset(asked.pair)) or _explains(found.entry, found.heading, asked) > 0
 
 
@@ -165,8 +168,8 @@ def _explains(entry: Entry, title: str, asked: Asked) -> float:
     contacts?" asks for none that is called "About contacts".
     """
     title = bare(_KIND.sub("", title))
-    same = _same(title).rstrip("s") == _same(asked.alone).rstrip("s") or words_of(title) == words_of(asked.alone) != []
-    if asked.alone and same:
+    same = _same(title).rstrip("s") == _same(asked.alone).rstrip("s")
+    if asked.alone and (same or (phrase(title) == phrase(asked.alone) and phrase(title).strip())):
         return 1.0
     named = any(asked.is_for(name) for name, _ in (*entry.fields, *entry.codes))
     return (1.0 if is_name(asked.alone) else 0.8) * named
@@ -177,7 +180,7 @@ def rival(asked: Asked, found: Found, hits: Sequence[Hit]) -> Found | None:
 
     None where two things are compared and `found` holds all of it.
     """
-    if asked.compares and found.covered > _ALL:
+    if asked.compares and found.whole:
         return None
     other = best_entry(asked, [hit for hit in hits if hit not in found.hits])
     near = (_CLOSE if asked.compares else _DOUBT) * (_READ if any(hit.logit is not None for hit in hits) else 1)
@@ -197,25 +200,24 @@ def focused(question: str, hits: Sequence[Hit], of_document: Callable[[str], lis
         return list(hits)
     other = rival(asked, found, hits)
     of_document = lru_cache(of_document)  # which looks through the whole index
-    first = [*_opening(found, of_document), *_titles(found, of_document), *_rest(found, of_document, len(hits))]
-    first += _asked(question, found, of_document)
-    own = [*dict.fromkeys([*first, *found.hits]), *(_opening(other, of_document) if other else ())]
+    whole = _whole(found, of_document)
+    first = [*_opening(found, whole), *_titles(found, of_document), *_rest(whole, len(hits)), *_asked(question, whole)]
+    own = [*dict.fromkeys([*first, *found.hits]), *(_opening(other, _whole(other, of_document)) if other else ())]
     return [*own, *(hit for hit in hits if hit not in own)][: len(hits)]
 
 
-def _opening(found: Found, of_document: Callable[[str], list[Hit]]) -> list[Hit]:
+def _opening(found: Found, whole: Sequence[Hit]) -> list[Hit]:
     """The passage of an entry that tells its call, if none of those found does: its opening, or a part of it."""
     if found.entry.calls:
         return []
-    whole = _whole(found, of_document)
     parts = [hit for hit in whole[1:] if is_part(_title(hit), surely=True)]
     return next(([hit] for hit in (*whole[:1], *parts) if _read((hit.chunk,)).calls), [])
 
 
-def _asked(question: str, found: Found, of_document: Callable[[str], list[Hit]]) -> list[Hit]:
+def _asked(question: str, whole: Sequence[Hit]) -> list[Hit]:
     """The passages of those parts of an entry that the question names, such as "Query parameters"."""
     words = set(stems(question))
-    parts = [hit for hit in _whole(found, of_document) if is_part(_title(hit))]
+    parts = [hit for hit in whole if is_part(_title(hit))]
     return [hit for hit in parts if (named := set(stems(_title(hit)))) and named <= words]
 
 
@@ -239,12 +241,11 @@ def _titles(found: Found, of_document: Callable[[str], list[Hit]]) -> list[Hit]:
     return [hit for hit in same if hit.chunk.start < first.start and _RULE.search(hit.chunk.text)][-1:]
 
 
-def _rest(found: Found, of_document: Callable[[str], list[Hit]], room: int) -> list[Hit]:
+def _rest(whole: Sequence[Hit], room: int) -> list[Hit]:
     """All passages of an entry in steps, each below a heading; and, where there is room, of one that parts tell."""
-    whole = _whole(found, of_document)
     titles = [title for title, _ in groupby(map(_title, whole))]
     told = any(map(tells, titles[1:])) or (whole[0].chunk.header != whole[0].chunk.whole and len(titles) > 1)
-    return whole if sum(bool(STEP.match(title)) for title in titles) > 1 or (told and len(whole) <= room) else []
+    return [*whole] if sum(bool(STEP.match(title)) for title in titles) > 1 or (told and len(whole) <= room) else []
 
 
 def _place(hit: Hit) -> tuple[str, str]:
@@ -257,10 +258,11 @@ def _same(name: str) -> str:
     return re.sub(r"[\W_]", "", name).lower()
 
 
-def words_of(name: str) -> list[str]:
-    """Its words in order, without endings, doubled letters before these, and articles."""
+def phrase(name: str) -> str:
+    """Its words in order between blanks, without endings, doubled letters before these, and articles."""
     words = [word.lower() for word in _WORD.findall(name)]
-    return [_DOUBLED.sub(r"\1", _ENDING.sub("", word)) for word in words if word not in ("a", "an", "the")]
+    kept = [_DOUBLED.sub(r"\1", _ENDING.sub("", word)) for word in words if word not in ("a", "an", "the")]
+    return f" {' '.join(kept)} "
 
 
 def stems(text: str) -> list[str]:

@@ -6,7 +6,7 @@
 import re
 from collections.abc import Sequence
 
-from copilot.answering.markup import FENCE
+from copilot.answering.markup import FENCE, coded
 
 _LINK = r"\[[^\]\n]*\]\([^()\s]*\)"
 _READ = r"\d+ min(?:ute)?s? read"
@@ -39,11 +39,9 @@ _LEADER = re.compile(
 def unscraped(text: str) -> str:
     """The text without such lines; code stays as it is."""
     lines, out = text.split("\n"), list[str]()
-    fenced = here = False
-    for at, line in enumerate(lines):
-        fence = line.strip().startswith(FENCE)
-        fenced ^= fence
-        if fenced or fence:
+    here = False
+    for at, (line, code) in enumerate(zip(lines, coded(lines), strict=True)):
+        if code:
             here = False
             out.append(line)
             continue
@@ -68,11 +66,8 @@ def _beside_code(lines: Sequence[str], at: int) -> bool:
 
 def _values(lines: Sequence[str]) -> list[str]:
     """Dotted lines, "Buckets . . . . 100", as items with a value; those of a table of contents stay."""
-    fenced, found = False, dict[int, re.Match[str]]()
-    for at, line in enumerate(lines):
-        fenced ^= line.strip().startswith(FENCE)
-        if not fenced and (match := _LEADER.match(line)) and re.match(r"\W*[A-Z]", line):
-            found[at] = match
+    texts = ((at, lines[at]) for at, code in enumerate(coded(lines)) if not code and re.match(r"\W*[A-Z]", lines[at]))
+    found = {at: match for at, line in texts if (match := _LEADER.match(line))}
     plain = [match["value"] for match in found.values() if not match["mark"]]
     contents = all(value.strip().isdecimal() for value in plain)
     out = list(lines)

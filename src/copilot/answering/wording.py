@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from copilot.answering.entry import Entry
 from copilot.answering.identifiers import is_pair, nameable, supported
-from copilot.answering.ranking import SHAPED, Asked, Found, rival, stems, words_of
+from copilot.answering.ranking import SHAPED, Asked, Found, phrase, rival, stems
 from copilot.answering.rows import name_of
 from copilot.knowledge.table import bare
 from copilot.prompt.grammar import VERBS
@@ -192,10 +192,10 @@ def asked_for(rows: Mapping[tuple[str, str], str], asked: Asked, fit: Mapping[st
 
 def compared(rows: Mapping[tuple[str, str], str], asked: Asked) -> list[str]:
     """The rows called as the two that are compared, else one that tells of both; [] without."""
-    named = [text for (name, _), text in rows.items() if f" {' '.join(words_of(name))} " in asked.pair]
+    named = [text for (name, _), text in rows.items() if phrase(name) in asked.pair]
     if len(named) > 1:
         return named[:2]
-    both = [text for text in rows.values() if all(one in f" {' '.join(words_of(text))} " for one in asked.pair)]
+    both = [text for text in rows.values() if all(one in phrase(text) for one in asked.pair)]
     return both[:1] if asked.pair else []
 
 

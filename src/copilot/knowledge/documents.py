@@ -113,14 +113,13 @@ def load_document(name: str, file: Path) -> Document:
 
 def _title(text: str, headings: Sequence[Heading]) -> str:
     """The first heading, if it is the document's, not that of one of its parts such as "Method: tasks.get"; else ""."""
-    highest = [heading for heading in headings if heading.level == 1]
-    if not highest or headings[0] is not highest[0]:
+    if not headings or headings[0].level != 1:
         return ""
-    first = highest[0]
+    first, *others = (heading for heading in headings if heading.level == 1)
     begins = not re.search(r"\w", _UNSEEN.sub("", text[: first.start]))
     kind = re.match(r"(\w+)(?::| \d)", first.title)
-    among = kind and any(re.match(rf"{kind[1]}(?::| \d)", other.title) for other in highest[1:])
-    return "" if among or not (begins or len(highest) == 1) else first.title
+    among = kind and any(re.match(rf"{kind[1]}(?::| \d)", other.title) for other in others)
+    return "" if among or not (begins or not others) else first.title
 
 
 def _decode(data: bytes, file: Path) -> str:

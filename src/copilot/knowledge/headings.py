@@ -164,7 +164,7 @@ def _in_bold(bold: Sequence[tuple[int, str, Heading | None]], text: str, few: bo
     count = Counter(title for _, title, _ in bold)
     told = [one for one in bold if count[one[1]] == 1 and not (_NO_TITLE.match(one[1]) or STEP.match(one[1]))]
     told = [one for one in told if not _SAYS.match(one[1]) or _troubled(one, told)]
-    told = [] if not told else told if few else _without_ways(told, text)
+    told = told if few else _without_ways(told, text)
     begins, ends = len(text) - len(text.lstrip()), len(text.rstrip())
     beside = Counter(above for _, title, above in told if not is_part(title))
     found, labels = [], []
@@ -191,10 +191,9 @@ def _troubled(one: tuple[int, str, Heading | None], told: Sequence[tuple[int, st
 def _without_ways(told: Sequence[tuple[int, str, Heading | None]], text: str) -> list[tuple[int, str, Heading | None]]:
     """Titles without those of the ways to do one thing: the text before them names all, and steps stand below one."""
     ways: list[tuple[int, str, Heading | None]] = []
-    for above in {one[2]: None for one in told if one[2]}:
+    for above in dict.fromkeys(above for _, _, above in told if above):
         same = [one for one in told if one[2] == above]
-        begins = text.find("\n", above.start if above else 0)
-        before = text[begins : same[0][0]].lower()
+        before = text[text.find("\n", above.start) : same[0][0]].lower()
         named = all(re.search(rf"(?<!\w){re.escape(title.lower())}(?!\w)", before) for _, title, _ in same)
         steps = any((below := _BELOW.search(text, at)) and re.match(r"1[.)] ", below[1]) for at, _, _ in same)
         ways += same if len(same) > 1 and named and steps and "\n#" not in before else []

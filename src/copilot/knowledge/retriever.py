@@ -107,7 +107,7 @@ class IndexRetriever:
         name = re.escape(alone[0])
         row = re.compile(rf"^[^\w\n]*?{name}[`*\"]*\s*(?:[|:–—]|-\s|$)", re.M | re.I)
         held = re.compile(rf"(?<![\w-]){name}(?![\w-])" if is_name(alone[0]) else "(?!)")
-        texts = [chunk.passage for chunk in self.index.chunks]
+        texts = self.index.passages()
         return np.array([bool(row.search(text)) + bool(held.search(text)) for text in texts], dtype=np.float32)
 
     def _reranked(self, question: str, hits: list[Hit]) -> list[Hit]:
