@@ -15,7 +15,6 @@ from copilot.abstention import labelled, open_doubt, open_floor
 from copilot.answering.abstained import abstained
 from copilot.answering.check import check
 from copilot.answering.floor import FEWEST, WRONGLY, Floor, learn
-from copilot.answering.glossary import Term
 from copilot.answering.identifiers import in_text
 from copilot.answering.refusal import refusal, shaped
 from copilot.config import SECTIONS, AnswerPart
@@ -24,6 +23,7 @@ from copilot.errors import CopilotError
 from copilot.opened import open_retriever
 from copilot.pipeline import run_index
 from copilot.prompt.sections import parse
+from copilot.reading.glossary import Term
 from copilot.types import Abstention
 from copilot.work import Work
 

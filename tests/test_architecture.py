@@ -18,6 +18,7 @@ LAYERS = (
     ("copilot.config_errors", "copilot.config_file", "copilot.hub", "copilot.provider", "copilot.runs"),
     ("copilot.knowledge",),
     ("copilot.prompt",),
+    ("copilot.reading",),
     ("copilot.model",),
     ("copilot.answering",),
     ("copilot.evaluation",),

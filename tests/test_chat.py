@@ -19,8 +19,8 @@ from test_answer import Scripted, answerer
 from tiny_lm import response
 
 from copilot.answering.answer import Answerer
-from copilot.answering.glossary import Term
 from copilot.errors import CopilotError
+from copilot.reading.glossary import Term
 from copilot.serving.chat import run_chat
 from copilot.terminal import Terminal
 from copilot.types import Message

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from copilot.answering.entries import read_entry
 from copilot.config import Chunks, Documents
 from copilot.errors import CopilotError
 from copilot.knowledge.chunks import split
 from copilot.knowledge.documents import find_files, load_document, load_documents
 from copilot.knowledge.headings import markdown_headings, text_headings
+from copilot.reading.entries import read_entry
 from copilot.types import Heading
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from copilot.answering.calls import endpoints, function
-from copilot.answering.entries import read_entry
+from copilot.reading.calls import endpoints, function
+from copilot.reading.entries import read_entry
 
 HEADER = "Depot API › Crates › Seal a crate"
 SEAL, SHOW = "POST /crates/{id}/seal", "GET /crates/{id}"

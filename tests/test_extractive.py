@@ -12,18 +12,18 @@ from tiny_lm import hit
 from tiny_project import make_project
 from typer.testing import CliRunner
 
-from copilot.answering.entries import read_entry
 from copilot.answering.extractive import NAME, compose, extractive
 from copilot.answering.identifiers import in_text, supported
-from copilot.answering.prose import SENTENCE
 from copilot.answering.ranking import best_entry, read_question
-from copilot.answering.rows import Row, item
 from copilot.cli import app
 from copilot.config import SECTIONS, AnswerPart, Chunks
 from copilot.errors import CopilotError, Exit
 from copilot.evaluation.metrics import abstained, repeats, structure
 from copilot.knowledge.chunks import split
 from copilot.knowledge.documents import load_document
+from copilot.reading.entries import read_entry
+from copilot.reading.prose import SENTENCE
+from copilot.reading.rows import Row, item
 from copilot.types import Chunk, Hit
 
 ROOT = Path(__file__).parent.parent

@@ -4,11 +4,11 @@ import random
 
 import pytest
 
-from copilot.answering.cells import continued, from_html
-from copilot.answering.comments import explained
-from copilot.answering.entries import read_entry
-from copilot.answering.entry import Entry
-from copilot.answering.grids import gridded
+from copilot.reading.cells import continued, from_html
+from copilot.reading.comments import explained
+from copilot.reading.entries import read_entry
+from copilot.reading.entry import Entry
+from copilot.reading.grids import gridded
 
 Pairs = tuple[tuple[str, str], ...]
 

@@ -13,7 +13,6 @@ from rich.console import Console
 from test_answer import Scripted
 
 from copilot.answering.answer import Answerer
-from copilot.answering.glossary import Term, read_glossary
 from copilot.answering.marks import aside
 from copilot.config import SECTIONS, AnswerPart, Documents, Prompt
 from copilot.evaluation.report import demo_markdown
@@ -25,6 +24,7 @@ from copilot.model.tokens import Tokens
 from copilot.plain import clean, escaped, inert
 from copilot.prompt.render import render
 from copilot.prompt.sections import parse
+from copilot.reading.glossary import Term, read_glossary
 from copilot.terminal import Terminal
 from copilot.types import Answer, Chunk, Explanation, Finding, Source, Usage
 

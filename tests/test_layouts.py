@@ -4,9 +4,9 @@ import random
 
 import pytest
 
-from copilot.answering.entries import read_entry
-from copilot.answering.entry import Entry
-from copilot.answering.layouts import usual
+from copilot.reading.entries import read_entry
+from copilot.reading.entry import Entry
+from copilot.reading.layouts import usual
 
 WARNED = "It must stay dry."
 

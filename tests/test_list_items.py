@@ -2,9 +2,9 @@
 
 import pytest
 
-from copilot.answering.entries import read_entry
-from copilot.answering.entry import Entry
 from copilot.knowledge.headings import markdown_headings
+from copilot.reading.entries import read_entry
+from copilot.reading.entry import Entry
 
 Pairs = tuple[tuple[str, str], ...]
 

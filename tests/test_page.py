@@ -9,7 +9,7 @@ from test_answer import HITS, Scripted
 from test_serve import Running, Slow, running
 from tiny_lm import response
 
-from copilot.answering.glossary import Term
+from copilot.reading.glossary import Term
 
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")

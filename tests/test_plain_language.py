@@ -9,8 +9,8 @@ from tiny_lm import hit, response
 from tiny_project import make_project
 
 from copilot.answering.abstained import SAID
+from copilot.answering.explaining import Explaining, explained
 from copilot.answering.extractive import extractive
-from copilot.answering.glossary import LONGEST, Explaining, Term, explained, is_glossary, read_glossary
 from copilot.config import SECTIONS, SYSTEM, AnswerPart, Chunks, Documents, Prompt
 from copilot.config_file import load_config
 from copilot.errors import CopilotError
@@ -22,6 +22,7 @@ from copilot.model.dataset import read_examples
 from copilot.opened import open_answerer
 from copilot.pipeline import run_index
 from copilot.prompt.render import prompt_fingerprint, render
+from copilot.reading.glossary import LONGEST, Term, is_glossary, read_glossary
 from copilot.terminal import Terminal
 from copilot.types import Chunk, Citation, Explanation, Hit
 

@@ -15,9 +15,9 @@ import pytest
 from test_answer import Scripted, answerer
 from tiny_lm import response
 
-from copilot.answering.glossary import Term
 from copilot.config import SECTIONS, Config
 from copilot.errors import CopilotError
+from copilot.reading.glossary import Term
 from copilot.serving.api import BODY, Api
 from copilot.serving.conversation import reply
 from copilot.serving.desk import Desk

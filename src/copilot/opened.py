@@ -7,7 +7,6 @@ from copilot.abstention import open_doubt
 from copilot.answering.answer import Answerer
 from copilot.answering.extractive import extractive
 from copilot.answering.filling import Filling
-from copilot.answering.glossary import read_glossary
 from copilot.answering.ranking import focused
 from copilot.config import Config
 from copilot.errors import ConfigError, StaleError
@@ -22,6 +21,7 @@ from copilot.model.load import quiet_libraries
 from copilot.model.remote import RemoteGenerator
 from copilot.model.runtime import open_generator
 from copilot.prompt.render import prompt_fingerprint
+from copilot.reading.glossary import read_glossary
 from copilot.work import Work
 
 

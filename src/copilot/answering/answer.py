@@ -8,7 +8,7 @@ from pathlib import Path
 from copilot.answering.abstained import abstained
 from copilot.answering.check import check
 from copilot.answering.citations import Citing
-from copilot.answering.glossary import Explaining, Term
+from copilot.answering.explaining import Explaining
 from copilot.answering.identifiers import quotable, sayable
 from copilot.answering.marks import FENCE, Marker, Unnumbered, marked
 from copilot.answering.quoting import offered
@@ -23,6 +23,7 @@ from copilot.prompt.grammar import answer_grammar
 from copilot.prompt.quotes import quoting_grammar
 from copilot.prompt.render import render
 from copilot.prompt.sections import MARK, parse
+from copilot.reading.glossary import Term
 from copilot.types import Abstention, Answer, Explanation, Finding, Hit, Message, Section, Usage
 
 BY_MODEL = Abstention("model", None, None, "the answer opens by saying that the documents do not say")

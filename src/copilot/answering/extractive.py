@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from copilot.answering.answer import Answerer
-from copilot.answering.glossary import Term
 from copilot.answering.quoting import MORE, OTHERS
 from copilot.answering.ranking import best_entry, read_question
 from copilot.answering.refusal import refusal
@@ -30,6 +29,7 @@ from copilot.answering.wording import (
 from copilot.config import AnswerPart, Prompt
 from copilot.model.generator import Generated
 from copilot.prompt.sections import MARK
+from copilot.reading.glossary import Term
 from copilot.types import Abstention, Hit, Message
 
 NAME = "extractive"  # what `Answer.model` says

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from copilot.answering.check import passes
-from copilot.answering.glossary import is_glossary
 from copilot.answering.ranking import Asked, Found, best_entry, read_question
 from copilot.answering.wording import (
     ALARM,
@@ -35,6 +34,7 @@ from copilot.answering.wording import (
 )
 from copilot.config import AnswerPart
 from copilot.prompt.quotes import Part
+from copilot.reading.glossary import is_glossary
 from copilot.types import Hit
 
 _WARNED = re.compile(  # a question for all of the last section

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby, pairwise
 
-from copilot.answering.entries import read_entry
-from copilot.answering.entry import Entry, join
-from copilot.answering.glossary import is_glossary
 from copilot.answering.identifiers import in_text, nameable, supported
 from copilot.knowledge.asking import is_name, plain, subject
 from copilot.knowledge.lexical import COMMON
 from copilot.knowledge.parts import STEP, bare, is_part, tells
+from copilot.reading.entries import read_entry
+from copilot.reading.entry import Entry, join
+from copilot.reading.glossary import is_glossary
 from copilot.types import Chunk, Hit
 
 SHAPED = re.compile(r"(?!(?:[A-Z][a-z]+|[a-z]+|[A-Z]+|\d+)$)\S+(?: /\S+)?$")  # a name that no plain word looks like

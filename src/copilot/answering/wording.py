@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from copilot.answering.entry import Entry
 from copilot.answering.identifiers import is_pair, nameable, supported
 from copilot.answering.ranking import SHAPED, Asked, Found, phrase, rival, stems
-from copilot.answering.rows import name_of
 from copilot.knowledge.table import bare
 from copilot.prompt.grammar import VERBS
+from copilot.reading.entry import Entry
+from copilot.reading.rows import name_of
 from copilot.types import Hit
 
 _WARNING = (

@@ -8,12 +8,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from copilot.answering.blocks import OTHER
-from copilot.answering.lists import ITEM
-from copilot.answering.markup import FENCE, coded
-from copilot.answering.prose import ACTS, ALERT, NOTE, SENTENCE, closed, ends
-from copilot.answering.rows import TYPE, name_of
 from copilot.plain import pipe_row
+from copilot.reading.blocks import OTHER
+from copilot.reading.lists import ITEM
+from copilot.reading.markup import FENCE, coded
+from copilot.reading.prose import ACTS, ALERT, NOTE, SENTENCE, closed, ends
+from copilot.reading.rows import TYPE, name_of
 
 _BULLET = re.compile(  # "- **Row with headers** (optional): The range"
     r"[-*+•] +(?P<name>(\*\*|__)[^\W\d][^*\n:`]{1,48}\2)(?P<about> \((?P<kind>[^()\n]{2,60})\))?"

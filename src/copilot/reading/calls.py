@@ -3,8 +3,8 @@
 import re
 from itertools import pairwise
 
-from copilot.answering.prose import ALERT
 from copilot.prompt.grammar import VERBS
+from copilot.reading.prose import ALERT
 
 _HOST = r"(?:https?://[\w.{}<>$-]+(?::\d+)?|\{[\w-]*(?:url|host|server|endpoint)\})"
 _PATH = r"/(?:[\w/{}<>.:%+~$*@-]|\[[\w-]+\])*[\w}>*/]"

@@ -11,17 +11,17 @@ import re
 from collections.abc import Sequence
 from itertools import groupby
 
-from copilot.answering.blocks import together
-from copilot.answering.cells import continued, from_html
-from copilot.answering.commands import in_sentences
-from copilot.answering.comments import explained
-from copilot.answering.grids import gridded
-from copilot.answering.lists import folded
-from copilot.answering.markup import FENCE, plain
-from copilot.answering.named import items, terms
-from copilot.answering.procedures import procedures
-from copilot.answering.scraped import unscraped
 from copilot.plain import pipe_table
+from copilot.reading.blocks import together
+from copilot.reading.cells import continued, from_html
+from copilot.reading.commands import in_sentences
+from copilot.reading.comments import explained
+from copilot.reading.grids import gridded
+from copilot.reading.lists import folded
+from copilot.reading.markup import FENCE, plain
+from copilot.reading.named import items, terms
+from copilot.reading.procedures import procedures
+from copilot.reading.scraped import unscraped
 
 _STEP = re.compile(
     r"(?:[-*+] +)?(?:\*\*|__)?step (\d{1,2})\b(?:[.:)]|(?= [–—-] ))?(?:\*\*|__)?[:.]? *(?:[–—-] +)?(?=\S)", re.I

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from copilot.answering.prose import small
 from copilot.plain import pipe_table
+from copilot.reading.prose import small
 
 FENCE = ("```", "~~~")  # what a line of code begins or ends with
 _NOTES, _WARNINGS = r"note|info|tip|hint|abstract|important|seealso", r"warning|caution|danger|attention|error|alert"

@@ -9,9 +9,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from copilot.answering.markup import FENCE
-from copilot.answering.prose import NOTE, balanced
 from copilot.plain import pipe_table
+from copilot.reading.markup import FENCE
+from copilot.reading.prose import NOTE, balanced
 
 _SECTION = re.compile(
     r"(?:Other |Keyword )?(?:Parameters|Arguments|Args|Attributes)|(?P<back>Returns|Yields)|(?P<errs>Raises|Warns)"

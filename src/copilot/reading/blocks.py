@@ -7,11 +7,11 @@ below it, or after a dash, and a parameter whose type stands on the line below i
 import re
 from collections.abc import Iterable, Sequence
 
-from copilot.answering.lists import ITEM
-from copilot.answering.markup import FENCE
-from copilot.answering.prose import ACTS, ALERT, NOTE
-from copilot.answering.rows import TYPE, label
 from copilot.plain import pipe_row, pipe_table
+from copilot.reading.lists import ITEM
+from copilot.reading.markup import FENCE
+from copilot.reading.prose import ACTS, ALERT, NOTE
+from copilot.reading.rows import TYPE, label
 
 _KEY = re.compile(r"(?:[-*+•] +)?(?:\*\*|__)?([A-Z][\w/ ]{1,24}?)(?:\*\*|__)?:(?:\*\*|__)? +(\S.*)$")
 _FIRST = re.compile(  # the key that a block begins with

@@ -7,8 +7,8 @@ listed below it keeps them. Letters and "(1)" become usual marks.
 import re
 from collections.abc import Sequence
 
-from copilot.answering.markup import FENCE
-from copilot.answering.prose import ACTS, NOTE, SENTENCE, closed, small
+from copilot.reading.markup import FENCE
+from copilot.reading.prose import ACTS, NOTE, SENTENCE, closed, small
 
 ITEM = re.compile(r"\s*(?:[-*+•▪◦]|\d{1,2}[.)]) +(?=\S)")
 _NUMBER = re.compile(r"\s*\d")

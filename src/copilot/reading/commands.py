@@ -7,10 +7,10 @@ run.
 import re
 from collections.abc import Sequence
 
-from copilot.answering.markup import FENCE
-from copilot.answering.prose import ACTS
-from copilot.answering.rows import label
 from copilot.prompt.grammar import VERBS
+from copilot.reading.markup import FENCE
+from copilot.reading.prose import ACTS
+from copilot.reading.rows import label
 
 _LEADS = re.compile(  # leads over to a command, in few words
     r"(?:\*\*)?(?:(?:(?:then|now|next),? )?(?:run|type|enter|execute|use|call|start|install|add|build|write|try)\b.*|"

@@ -8,10 +8,10 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from copilot.answering.lists import ITEM
-from copilot.answering.markup import FENCE
-from copilot.answering.prose import MISTAKES, small
-from copilot.answering.rows import label as label_of
+from copilot.reading.lists import ITEM
+from copilot.reading.markup import FENCE
+from copilot.reading.prose import MISTAKES, small
+from copilot.reading.rows import label as label_of
 
 _NEVER = re.compile(  # what a line ends with that forbids what stands below it
     r"(?!(?:if|when|where|in case|unless|why|what if)\b)(?:.*\b)?(?:do not|don['’]ts?|never|cannot|can['’]t|avoid|"

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 
-from copilot.answering.markup import coded
 from copilot.plain import pipe_row, pipe_table
+from copilot.reading.markup import coded
 
 Cell = tuple[str, int, int]  # its text, and over how many columns and rows it stands
 

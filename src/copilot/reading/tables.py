@@ -4,10 +4,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from copilot.answering.lists import ITEM
-from copilot.answering.markup import cell
-from copilot.answering.prose import unique
-from copilot.answering.rows import CODE, SHORT, TYPE, Kind, Row, bare, label, needing, untyped
+from copilot.reading.lists import ITEM
+from copilot.reading.markup import cell
+from copilot.reading.prose import unique
+from copilot.reading.rows import CODE, SHORT, TYPE, Kind, Row, bare, label, needing, untyped
 
 _CAPITAL = re.compile(r"[A-Z][a-z][\w ]{0,38}$|[A-Z]/[A-Z]$")
 _NAME = re.compile(

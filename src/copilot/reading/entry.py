@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from copilot.answering.prose import unique
-from copilot.answering.rows import Row
+from copilot.reading.prose import unique
+from copilot.reading.rows import Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@
 import re
 from collections.abc import Sequence
 
-from copilot.answering.markup import FENCE, coded
+from copilot.reading.markup import FENCE, coded
 
 _LINK = r"\[[^\]\n]*\]\([^()\s]*\)"
 _READ = r"\d+ min(?:ute)?s? read"

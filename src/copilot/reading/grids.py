@@ -8,8 +8,8 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from itertools import dropwhile, groupby, pairwise
 
-from copilot.answering.cells import Cell, placed, wraps, written
-from copilot.answering.markup import FENCE
+from copilot.reading.cells import Cell, placed, wraps, written
+from copilot.reading.markup import FENCE
 
 _BORDER = re.compile(r"\+(?:-{3,}\+)+$|\+(?:={3,}\+)+$")  # of a grid; that of a diagram has narrower columns
 _LINE = re.compile(r"[|+].*[|+]$")  # of a grid

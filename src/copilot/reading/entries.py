@@ -4,13 +4,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from copilot.answering.calls import endpoints, function
-from copilot.answering.entry import Entry, once
-from copilot.answering.glossary import terms
-from copilot.answering.layouts import usual
-from copilot.answering.lists import ITEM
-from copilot.answering.markup import FENCE
-from copilot.answering.prose import (
+from copilot.prompt.grammar import VERBS
+from copilot.reading.calls import endpoints, function
+from copilot.reading.entry import Entry, once
+from copilot.reading.glossary import terms
+from copilot.reading.layouts import usual
+from copilot.reading.lists import ITEM
+from copilot.reading.markup import FENCE
+from copilot.reading.prose import (
     ADVICE,
     ALERT,
     CUT,
@@ -28,7 +29,7 @@ from copilot.answering.prose import (
     unique,
     whole_note,
 )
-from copilot.answering.rows import (
+from copilot.reading.rows import (
     SHORT,
     Kind,
     Row,
@@ -41,8 +42,7 @@ from copilot.answering.rows import (
     several,
     typed,
 )
-from copilot.answering.tables import table
-from copilot.prompt.grammar import VERBS
+from copilot.reading.tables import table
 
 _TITLE = re.compile(r"#{1,6} |[-=~^]{3,}$")
 _PAGE = re.compile(r"\n*^[^\n|]{0,80}\bpage \d+(?: of \d+)?$\n?", re.I | re.M)  # a page's header or footer
