@@ -106,21 +106,21 @@ def test_a_question_that_compares_is_answered_from_both_entries() -> None:
 
 def test_where_another_entry_fits_nearly_as_well_its_call_is_told_last() -> None:
     nearly = [replace(HITS[3], score=0.5), replace(HITS[0], score=0.52), *HITS[1:3]]
-    _, how, _, _ = offered("What about contacts?", nearly, QUOTED) or []
+    _, how, _, _ = offered("Anything on contacts today?", nearly, QUOTED) or []
     told = "A deleted contact is gone at once. Nobody can bring a deleted contact back."
     assert how.opening == f"Call `DELETE /v2/contacts/{{contactId}}`. {told}"
     assert how.closing == " Or is it “Restore a contact”? Call `POST /v2/contacts/{contactId}/restore`."
-    assert (compose("What about contacts?", nearly) or [])[1].endswith(how.closing), "by rule alone too"
+    assert (compose("Anything on contacts today?", nearly) or [])[1].endswith(how.closing), "by rule alone too"
     stepped = [hit(f"{STEPS}\nUse `POST /v2/imports`.", "Import contacts", score=0.55), nearly[0]]
-    parts = offered("What about contacts?", stepped, QUOTED) or []
+    parts = offered("Anything on contacts today?", stepped, QUOTED) or []
     assert "\n1. Save the sheet" in parts[1].opening, "the steps are written whole"
     assert parts[1].closing.startswith("\n\nOr is it “Delete a contact”?"), "apart"
-    assert "\n\nOr is it “Delete a contact”?" in (compose("What about contacts?", stepped) or [])[1]
+    assert "\n\nOr is it “Delete a contact”?" in (compose("Anything on contacts today?", stepped) or [])[1]
     bare = [hit(STEPS, "Import contacts", score=0.55), nearly[0]]
-    told = (compose("What about contacts?", bare) or [])[1]
+    told = (compose("Anything on contacts today?", bare) or [])[1]
     assert told.startswith("1. Save the sheet") and "\n\nOr is it “Delete a contact”?" in told, "steps alone come first"
     far = [nearly[0], replace(nearly[1], score=0.3), *nearly[2:]]
-    assert (offered("What about contacts?", far, QUOTED) or [])[1].closing == "", "the other is clearly worse"
+    assert (offered("Anything on contacts today?", far, QUOTED) or [])[1].closing == "", "the other is clearly worse"
 
 
 def test_what_is_offered_is_the_entrys_own() -> None:
@@ -449,7 +449,7 @@ def test_two_rows_that_are_compared_are_the_summary() -> None:
     )
     for question in ("What is the difference between Hot and Cool?", "hot vs cool"):
         summary, how, fields, _ = offered(question, [hit(text, "Classes")], QUOTED) or []
-        assert summary.opening == f"Classes. Hot: {about} Cool: {about}"
+        assert summary.opening == f"Hot: {about} Cool: {about}"
         assert fields.opening == f"- Frozen: {about}"
         assert how.opening == "Each bucket has one of these."
     rows = "- `mode`: `RAW` keeps text; `USER_ENTERED` works it out.\n- `range`: Where.\n"

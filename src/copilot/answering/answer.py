@@ -12,7 +12,7 @@ from copilot.answering.explaining import Explaining
 from copilot.answering.identifiers import quotable, sayable
 from copilot.answering.marks import FENCE, Marker, Unnumbered, marked
 from copilot.answering.quoting import offered
-from copilot.answering.ranking import read_question
+from copilot.answering.ranking import Judge, read_question
 from copilot.answering.refusal import refusal, shaped
 from copilot.answering.repair import Repaired, ask_again, repair_messages, to_repair
 from copilot.answering.said import Fill, Once
@@ -44,6 +44,7 @@ class Answerer:
     repair: bool = False  # whether findings go back once: for a model that no grammar can hold
     doubt: Callable[[str], Abstention | None] | None = None  # what is refused before the model writes; None: nothing
     fill: Callable[[str, Sequence[Hit], AnswerPart], Fill] | None = None  # what a held text leaves empty; None: nothing
+    judge: Judge | None = None  # how likely a sentence answers; None: by shared words
 
     def ask(self, question: str, on_text: Callable[[str], None] = lambda piece: None) -> Answer:
         """One answer; `on_text` gets it piece by piece as it is written, with its markers and explanations.
@@ -197,7 +198,7 @@ class Answerer:
         may_refuse = self.config.refuse or not self.retrieve
         if not self.retrieve or self.config.enforce == "structure":
             return answer_grammar(self.config.sections, None, may_refuse)
-        if self.config.enforce == "quotes" and (parts := offered(question, hits, self.config)):
+        if self.config.enforce == "quotes" and (parts := offered(question, hits, self.config, self.judge)):
             return quoting_grammar(self.config.sections, parts)
         context = _context(question, hits)
         names: Sequence[str] = quotable(context)

@@ -11,18 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from copilot.answering.check import passes
-from copilot.answering.ranking import Asked, Found, best_entry, read_question
+from copilot.answering.choosing import READ, answering_row, answering_sentence, asked_for, compared, judged, read_by
+from copilot.answering.ranking import Asked, Found, Judge, best_entry, read_question
 from copilot.answering.wording import (
     ALARM,
     WARNS,
     Said,
-    answering_row,
-    answering_sentence,
-    asked_for,
     beside,
     calling,
     can_stand,
-    compared,
     described,
     leaning,
     listed,
@@ -39,7 +36,8 @@ from copilot.types import Hit
 
 _WARNED = re.compile(  # a question for all of the last section
     r"\b(?:pitfalls?|mistakes?|tips?|avoid|limitations?|best practices?|problems?|troubleshoot\w*|goe?s? wrong|"
-    r"warnings?|risks?|disadvantages?|cons|drawbacks?|watch out|careful)\b",
+    r"warnings?|risks?|disadvantages?|cons|drawbacks?|watch out|careful|should(?:n['’]t| (?:i|we|one|you) not)|"
+    r"not (?:to )?do|don['’]ts)\b",
     re.I,
 )
 LONGEST = 240  # characters of a quote
@@ -51,12 +49,13 @@ BOTH = 720  # of the two
 NOTHING = ("", "", "- No field is listed for this.", "The documents name no special warning for this.")
 
 
-def offered(question: str, hits: Sequence[Hit], config: AnswerPart) -> list[Part] | None:
+def offered(question: str, hits: Sequence[Hit], config: AnswerPart, judge: Judge | None = None) -> list[Part] | None:
     """What each section may hold, in the order of the document; None where the hits hold no entry.
 
-    An entry that has nothing to quote, such as a heading alone, is passed over where another has.
+    `judge` tells which sentence answers. An entry that has nothing to quote, such as a heading alone, is passed over
+    where another has.
     """
-    asked, left, first = read_question(question, hits), list(hits), None
+    asked, left, first = read_question(question, hits, judge), list(hits), None
     everything = "\n".join(hit.chunk.passage for hit in hits)
     while found := best_entry(asked, left):
         parts = _offered(found, asked, everything, question, hits, config)
@@ -93,10 +92,13 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     first, *prose = leaning(entry) or [""]
     rows = {pair: shortened(row(pair), LONGEST, asked) for pair in (*entry.fields, *entry.codes)}
     texts = [first, *prose, *entry.notes, *entry.steps, *entry.points, *rows.values()]
+    odds = read_by(found, first, [text for text in texts if text not in entry.steps], asked)
     fit = {text: asked.likeness(text) for text in texts}
+    for text in odds if asked.direct else set(odds).difference(rows.values()):
+        fit[text] += READ * max(odds[text], 0.0)
     if is_glossary(found.heading):
         rows = {pair: text for pair, text in rows.items() if fit[text]}
-    first, told, prose, rows = _opening(found, asked, call, first, prose, rows, fit)
+    first, told, prose, rows = _opening(found, asked, call, first, prose, rows, fit, odds)
     first = shortened(first, LONGEST, asked) if told else first
     points = [text for text in entry.points if text not in told]
     notes = [text for text in entry.notes if text not in told]
@@ -132,6 +134,7 @@ def _opening(
     prose: list[str],
     rows: dict[tuple[str, str], str],
     fit: Mapping[str, float],
+    odds: Mapping[str, float],
 ) -> tuple[str, list[str], list[str], dict[tuple[str, str], str]]:
     """What the summary opens with, what it tells beside that, and the prose and the rows that are left.
 
@@ -139,7 +142,9 @@ def _opening(
     question.
     """
     entry, explains, two = found.entry, is_glossary(found.heading), compared(rows, asked)
-    best = max(rows.values(), key=lambda text: fit[text], default="")
+    if entry.trails and not call and not explains and not entry.steps and len(rows) > 2:
+        first, prose = "", [*[first] * bool(first), *prose]
+    best = rows[max(rows, key=lambda pair: (asked.is_for(pair[0]), fit[rows[pair]]))] if rows else ""
     if not first and not call and not explains and not two:
         first = overview(found, rows, best, asked)
     if not first and not call and not two and len(rows) > 1 - explains and fit.get(best):
@@ -154,8 +159,12 @@ def _opening(
     if not two:
         said_best = max([first, *told], key=lambda text: fit.get(text, 0.0))
         points = [text for text in entry.points if not text.endswith(":")]
-        free = [text for text in (*prose, *entry.notes, *points, *rows.values()) if text not in told]
-        told += filter(None, [answering_sentence(said_best, free, asked, fit)])
+        free = [text for text in (*prose, *entry.notes, *points) if text not in told]
+        others = [text for text in rows.values() if text not in told]
+        answer, alone = judged(said_best, free, others, odds, asked)
+        if alone and said_best == first and not call:
+            first, prose = "", [*[first] * bool(first), *prose]
+        told += filter(None, [answer or answering_sentence(said_best, [*free, *others], asked, fit)])
     if not first and not told and not call and entry.steps:
         first = f"“{found.heading}” is done in the steps below."
     prose = [text for text in prose if text not in told]

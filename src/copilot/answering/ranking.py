@@ -3,9 +3,9 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby, pairwise
 
 from copilot.answering.identifiers import in_text, nameable, supported
@@ -17,6 +17,7 @@ from copilot.reading.entry import Entry, join
 from copilot.reading.glossary import is_glossary
 from copilot.types import Chunk, Hit
 
+Judge = Callable[[str, Sequence[str]], Iterable[float]]  # question, texts → log odds that each answers it
 SHAPED = re.compile(r"(?!(?:[A-Z][a-z]+|[a-z]+|[A-Z]+|\d+)$)\S+(?: /\S+)?$")  # a name that no plain word looks like
 _WORD = re.compile(r"[A-Za-z][a-z]+|[A-Z]+(?![a-z])|\d+")
 _ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e|ly)$")
@@ -36,9 +37,12 @@ _DIRECT = re.compile(  # what one sentence answers
     r"^\W*(?:(?:and|but|so|then|ok|hi|hello)\W+)*(?:can|could|do|does|did|is|are|was|were|will|would|should|must|may|has|"
     r"have|how (?:many|much|long|often|big|large|fast|far|old|soon|late)|what happens|what if|why|when|where|who|whom|"
     r"until when|at what|(?:at |for )?which (?:day|time|size|age))\b|"
+    r"^\W*(?:which|what) (?!(?:can|could|do|did|will|would|should|must|may|if|about|to|for|an?|the|i|we|you|it|kind|"
+    r"sort|type|other|all|endpoint|call|method|request|url|path|http|api)\b)[a-z-]*[^s\W](?= \w)|"  # one of several
     r"\b(?:limits?|defaults?|max(?:imum)?|min(?:imum)?|costs?|price|quotas?|allowed)\b",
     re.I,
 )
+_HOW = re.compile(r"\bhow (?:do|does|can|could|should|would|to|is|are)\b", re.I)
 _PAIR = re.compile(
     r"\bbetween (.+?) and (.+?)[?.! ]*$|^\W*(?:(?:what|which) (?:is|are) (?:the )?(?:better|differences?),? )?"
     r"(.+?) (?:vs\.?|versus) (.+?)[?.! ]*$",
@@ -56,6 +60,15 @@ _KIND = re.compile(  # what a heading may call a thing before it names it
     r"(?:topic|chapter|section|part) \d+ ?[:.)–-]) *",
     re.I,
 )
+_SHORT = re.compile(r"(\w[^()]{3,}) \(([A-Z][\w-]{1,7})\)")  # "Retrieval-augmented generation (RAG)"
+_DEFINES = re.compile(  # "A flow is a chain of modules."
+    r"\W*(?:(?:an?|the)\b\W*)?(?P<name>\w[\w /-]{1,40}?)\W*?(?: \([^()]{2,40}\)\W*)? "
+    r"(?:(?:is|are) (?:an?|the|any|one|what|how|when|where|like)|means?|refers? to|stands? for|describes?|lets?)\b",
+    re.I,
+)
+_REFERS = re.compile(
+    r"(?:see|refer to)(?: also)?(?: the)?(?: (?:chapter|section|topic|page))? \W?(.{1,60}?)\W?\.", re.I
+)
 _QUOTED = re.compile(r"[\"“'`]([\w.-]+)[\"”'`]|\b([1-5]\d\d)\b")
 
 
@@ -70,6 +83,9 @@ class Asked:
     pair: tuple[str, ...] = ()  # the words of the two that are compared, between blanks
     direct: bool = False  # whether one sentence may answer it: "Can I ...?", "How many ...?"
     row: str = ""  # what stands first in the row that answers it, by the reranker
+    how: bool = False  # whether it asks how something is done
+    question: str = ""  # without the words of asking
+    judge: Callable[[Sequence[str]], Iterable[float]] | None = None  # log odds that each text answers it
 
     def likeness(self, text: str) -> float:
         """How much of what is asked `text` says, for its length; at least 2 for each name."""
@@ -83,8 +99,9 @@ class Asked:
             parts = {part.strip("`").lower() for part in re.split(r"[\s,|]+", name)}
             same = _same(self.alone) == _same(name) and not self.alone.startswith("-")
             return same or self.alone.lower() in parts
-        own = set(stems(name))
-        return bool(own) and own in (self.weight.keys(), set(stems(self.alone)))
+        short = _SHORT.fullmatch(name)
+        wanted = (self.weight.keys(), set(stems(self.alone)))
+        return any(own and own in wanted for own in map(set, map(stems, (name, *(short.groups() if short else ())))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +125,7 @@ class Found:
         return "\n".join(hit.chunk.passage for hit in self.hits)
 
 
-def read_question(question: str, hits: Sequence[Hit]) -> Asked:
+def read_question(question: str, hits: Sequence[Hit], judge: Judge | None = None) -> Asked:
     """What is asked, its words weighed by log(1 + n / hits that hold it) (Sparck Jones 1972); no words of asking."""
     question = plain(question)
     df = Counter(word for hit in hits for word in stems(hit.chunk.passage))
@@ -122,8 +139,10 @@ def read_question(question: str, hits: Sequence[Hit]) -> Asked:
     two = _PAIR.search(question)
     pair = tuple(phrase(one) for one in two.groups() if one) if two else ()
     row = next((hit.row for hit in hits if hit.row), "")
-    direct = bool(_DIRECT.search(question))
-    return Asked(weight, tuple(dict.fromkeys([*names, *quoted])), compares, " ".join(alone), pair, direct, row)
+    direct, how = bool(_DIRECT.search(question)), bool(_HOW.search(question))
+    judged = partial(judge, question) if judge else None
+    once = tuple(dict.fromkeys([*names, *quoted]))
+    return Asked(weight, once, compares, " ".join(alone), pair, direct, row, how, question, judged)
 
 
 def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
@@ -146,6 +165,7 @@ def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
         score += 0.05 * bool(entry.calls) + 0.2 * bool(entry.sentences or entry.fields or entry.steps)
         score += _BOTH * (bool(asked.pair) and all(one in phrase(title) for one in asked.pair))
         score += _explains(entry, title, asked) * (2 if is_glossary(title) else 1)
+        score -= 2 * any(other != key and refers_to(entry, other[1]) for other in entries)
         below = any(path == key[0] and header.startswith(f"{key[1]} › ") for path, header in entries)
         score -= 0.2 * (below and len({call.rpartition(" ")[2] for call in entry.calls}) != 1)  # it leads over to them
         found.append(Found(entry, title, own, min(1.0, shares[1] + named), score))
@@ -172,7 +192,17 @@ def _explains(entry: Entry, title: str, asked: Asked) -> float:
     if asked.alone and (same or (phrase(title) == phrase(asked.alone) and phrase(title).strip())):
         return 1.0
     named = any(asked.is_for(name) for name, _ in (*entry.fields, *entry.codes))
+    named = named or any((told := _DEFINES.match(text)) and asked.is_for(told["name"]) for text in entry.sentences)
     return (1.0 if is_name(asked.alone) else 0.8) * named
+
+
+def refers_to(entry: Entry, header: str) -> bool:
+    """Whether an entry says nothing but that another one is to be read: by its heading, or the number of that."""
+    if len(entry.sentences) != 1 or entry.steps or entry.fields or not (to := _REFERS.fullmatch(entry.sentences[0])):
+        return False
+    title = header.rpartition(" › ")[2]
+    number = re.match(r"[\d.]*\d", title)
+    return to[1] == (number[0] if number else "") or phrase(bare(title)) == phrase(bare(to[1]))
 
 
 def rival(asked: Asked, found: Found, hits: Sequence[Hit]) -> Found | None:
@@ -200,6 +230,9 @@ def focused(question: str, hits: Sequence[Hit], of_document: Callable[[str], lis
         return list(hits)
     other = rival(asked, found, hits)
     of_document = lru_cache(of_document)  # which looks through the whole index
+    to = [hit for hit in of_document(found.hits[0].chunk.document) if refers_to(found.entry, hit.chunk.whole)]
+    if to and to[0] not in hits:
+        return [*to[:1], *hits][: len(hits)]
     whole = _whole(found, of_document)
     first = [*_opening(found, whole), *_titles(found, of_document), *_rest(whole, len(hits)), *_asked(question, whole)]
     own = [*dict.fromkeys([*first, *found.hits]), *(_opening(other, _whole(other, of_document)) if other else ())]

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from copilot.answering.identifiers import is_pair, nameable, supported
-from copilot.answering.ranking import SHAPED, Asked, Found, phrase, rival, stems
-from copilot.knowledge.table import bare
+from copilot.answering.ranking import SHAPED, Asked, Found, rival, stems
 from copilot.prompt.grammar import VERBS
 from copilot.reading.entry import Entry
 from copilot.reading.rows import name_of
@@ -18,14 +17,13 @@ _WARNING = (
 )
 WARNS = re.compile(rf"\b(?:{_WARNING})\b", re.I)
 ALARM = re.compile(rf"\b(?:{_WARNING}|before|deprecated)\b", re.I)  # what the baseline takes for a warning besides
-_LEANS = re.compile(
+LEANS = re.compile(
     r"(?:It|They|These|Those|That|Such|Otherwise|Then|Both|He|She|In that case|However|Therefore|So|Thus|In this case|"
     r"Also|For example|For instance|As such|Instead|But|And|Or|This (?:is|was|can|will|may|might|has|lets|allows|makes|"
     r"means|must|should|would|could|does|also|gives|helps|happens|applies|works|includes|requires|causes|only|way|"
     r"behaviou?r|case|approach|example|error|one|information|list|value|in turn))\b",
     re.I,
 )
-_BETTER = 0.25  # of likeness, about half of one rare word in a sentence
 _HEADED = re.compile(r"(?:It|They|These|Both|This (?:is(?! why)|lets|allows|makes|means|gives|helps|works))\b")
 _ARTICLE = re.compile(r"^\W*(?:(?:an?|the)\b)?\W*", re.I)
 LONG = 6  # words of a sentence that must not stand twice
@@ -37,6 +35,7 @@ _ASIDE = re.compile(
     r"There (?:is|are)\b|\{|(?:Answers|Returns) `\d{3}`|The (?:answer|body|repl(?:y|ies)|response|result)s? ?\b|Type\b|"
     r"(?:An?|Each|Every) [\w ]+ (?:can|may) (?:have|hold|make)\b|`[^`/ ]*` (?:is|are|holds|has|lists)\b|No\b"
 )
+_PLAINLY = re.compile(r"https?|html?|json|xml|ya?ml|csv|true|false|null|none", re.I)  # ticked, and no field's name
 _TICKED = re.compile(r"`([^`]+)`")
 _BEGINS = re.compile(
     r"(?:The )?(?:(?:field|parameter|option|header|flag|value) )?`([^`/ ]+)` (?!and |or )[a-z]+ .*\w \w"
@@ -92,7 +91,8 @@ class Said:
         """
         taken = {name for text in fields for name in _TICKED.findall(text.partition(": ")[0])}
         begun = {text: match[1] for text in prose if (match := _BEGINS.match(self.ticked(text)))}
-        others = {text: name for text in prose if text not in begun and (name := self.naming(text))}
+        single = [text for text in prose if text not in begun and len(_PIECE.split(text)) == 1]
+        others = {text: name for text in single if (name := self.naming(text)) and not _PLAINLY.fullmatch(name)}
         likely = sorted(others, key=lambda text: -fit[text])[:4] if not fields else []
         found: list[str] = []
         for text in [text for text in prose if text in begun or text in likely]:
@@ -147,11 +147,16 @@ def shortened(text: str, longest: int, asked: Asked | None = None) -> str:
 
 
 def described(heading: str, first: str, more: Sequence[str]) -> str:
-    """The summary: the heading where the entry does not begin by saying what it is, then what is said."""
+    """The summary: the heading where the entry does not begin by saying what it is, then what is said.
+
+    What answers without a beginning, `more` alone, stands for itself.
+    """
     heading = _COUNTED.sub("", heading)
     told = [text if text.endswith((".", "!", "?")) else f"{text}." for text in ([first] * bool(first)) + [*more]]
     if is_pair(heading):
         return " ".join(told if first else [f"This is about `{heading}`.", *told])
+    if more and not first:
+        return " ".join(told)
     if told and (name := name_of(heading)) and name not in " ".join(told):
         return f"`{name}`: {' '.join(told)}"
     if told and _key(_ARTICLE.sub("", first)).startswith(f"{_key(_ARTICLE.sub('', heading))} "):
@@ -169,9 +174,9 @@ def leaning(entry: Entry) -> list[str]:
     """
     found: list[str] = []
     for n, sentence in enumerate(entry.sentences):
-        if found and _LEANS.match(sentence):
+        if found and LEANS.match(sentence):
             found[-1] += " " + sentence
-        elif not _LEANS.match(sentence) or (n == 0 and entry.opens and _HEADED.match(sentence)):
+        elif not LEANS.match(sentence) or (n == 0 and entry.opens and _HEADED.match(sentence)):
             found.append(sentence)
     return found
 
@@ -181,47 +186,6 @@ def listed(rows: Sequence[str], fit: Mapping[str, float], most: int) -> list[str
     if len(rows) <= most:
         return list(rows)
     return sorted(rows, key=lambda text: -fit[text] - 0.1 * bool(_NEEDED.search(text.partition(": ")[2])))
-
-
-def asked_for(rows: Mapping[tuple[str, str], str], asked: Asked, fit: Mapping[str, float]) -> tuple[str, bool]:
-    """(the row whose name the question has, whether it asks for nothing else); "" without one."""
-    alone = [text for (name, _), text in rows.items() if asked.is_for(name)]
-    named = [text for (name, _), text in rows.items() if any(supported(one, name) for one in asked.names)]
-    return max(alone or named, key=lambda text: fit[text], default=""), bool(alone)
-
-
-def compared(rows: Mapping[tuple[str, str], str], asked: Asked) -> list[str]:
-    """The rows called as the two that are compared, else one that tells of both; [] without."""
-    named = [text for (name, _), text in rows.items() if phrase(name) in asked.pair]
-    if len(named) > 1:
-        return named[:2]
-    both = [text for text in rows.values() if all(one in phrase(text) for one in asked.pair)]
-    return both[:1] if asked.pair else []
-
-
-def answering_row(found: Found, rows: Mapping[tuple[str, str], str], asked: Asked) -> str:
-    """The row that answers, by the reranker, which needs no word of it to be in the question; "" without one.
-
-    Of a call's own fields it has to hold a word of the question that the heading does not, unless that is direct: "How
-    do I delete a contact?" does not ask for `contactId`.
-    """
-    text = next((text for (name, _), text in rows.items() if asked.row and bare(name) == asked.row), "")
-    known = set(stems(found.hits[0].chunk.header))
-    shared = any(word in asked.weight and word not in known for word in stems(text))
-    return text if shared or asked.direct or not found.entry.calls else ""
-
-
-def answering_sentence(first: str, telling: Sequence[str], asked: Asked, fit: Mapping[str, float]) -> str:
-    """The sentence of `telling` that answers a direct question clearly better than `first` does; "" without one.
-
-    Where two things are compared, the one that says most of them beside `first`.
-    """
-    if not asked.direct and not asked.compares:
-        return ""
-    others = [text for text in telling if text != first and not _LEANS.match(text)]
-    best = max(others, key=lambda text: fit[text], default="")
-    least = 0.0 if asked.compares else fit.get(first, 0.0) + _BETTER
-    return best if best and fit[best] > least else ""
 
 
 def overview(found: Found, rows: Mapping[tuple[str, str], str], best: str, asked: Asked) -> str:

@@ -27,6 +27,9 @@ _POINTED = re.compile(r"^([-*+•] +)?(\*\*[^*\n:]{1,48}\*\*|`[^`\n]{1,48}`)(?: 
 _BULLET = re.compile(
     r"[-*+•] +(?P<name>\*\*[^\W\d][^*\n:`]{1,40}\*\*)(?::| [–—-]+| (?:→|->|⇒|=>)) +(?P<said>\S.*?)\s*$"
 )
+_COUNTED = re.compile(
+    r"\d{1,2}[.)] +(?P<name>\*\*[^\W\d][^*\n:`]{1,60}\*\*)(?::| [–—-]+| (?:→|->|⇒|=>)) +(?P<said>\S.*?)\s*$"
+)
 _MARKED = re.compile(
     r"[-*+•] +[`*]*([A-Za-z][\w.\[\]-]*)[`*]* [*_(]{1,3}(required|optional)[*_)]{1,3}:? +(\S.*)$", re.I
 )
@@ -42,6 +45,7 @@ _PHRASE = re.compile(
     r"unprocessable (?:entity|content)|internal server error|bad gateway|service unavailable|gateway time-?out",
     re.I,
 )
+_DOES = re.compile(r"[A-Z][a-z]+ (?:the|an?|your|this|that|it|them|all|each)\b")
 OTHER = re.compile(r"\s*(?:[#|>*+-]|\d+[.)] |`{3}|~{3}|$)")  # begins something else than text
 
 
@@ -53,6 +57,7 @@ def together(lines: Sequence[str], title: str = "") -> list[str]:
     terms = _several(lines[n] for n in range(len(lines)) if _term(lines, n) > n)
     dashed = _several(line for line in lines if _DASHED.match(line))
     bullets = _several(line for line in lines if _bullet(line))
+    counted = _concepts(lines)
     while at < len(lines):
         fenced ^= lines[at].strip().startswith(FENCE)
         end, told = at + 1, [lines[at]]
@@ -66,7 +71,7 @@ def together(lines: Sequence[str], title: str = "") -> list[str]:
                 line = _POINTED.sub(r"\1\2: ", lines[at]) if arrows == 1 else lines[at]
                 below = _term(lines, at)
                 named = _DASHED.match(lines[at]) if dashed and not NOTE.match(line) else None
-                named = named or (_bullet(line) if bullets else None)
+                named = named or (_bullet(line) if bullets else None) or (_COUNTED.match(line) if counted else None)
                 if below > at and (terms or (_SHAPED.search(line) and not ACTS.match(line))):
                     end, told = below, [pipe_row([line.strip(), _text(lines[at + 1 : below])])]
                 elif named:
@@ -97,6 +102,14 @@ def _several(lines: Iterable[str]) -> bool:
     """Whether two and more lines begin with a term, and none of them tells what to do."""
     found = list(lines)
     return len(found) > 1 and not any(map(ACTS.match, found))
+
+
+def _concepts(lines: Sequence[str]) -> bool:
+    """Whether all that is numbered, two and more, is a term in bold with what it is, and none tells what to do."""
+    items = [line for line in lines if re.match(r"\d{1,2}[.)] +\S", line)]
+    found = [match for line in items if (match := _COUNTED.match(line))]
+    acts = any(ACTS.match(m["name"]) or ACTS.match(m["said"]) or _DOES.match(m["said"]) for m in found)
+    return 1 < len(found) == len(items) and not acts
 
 
 def _bullet(line: str) -> "re.Match[str] | None":

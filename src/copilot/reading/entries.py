@@ -11,16 +11,17 @@ from copilot.reading.glossary import terms
 from copilot.reading.layouts import usual
 from copilot.reading.lists import ITEM
 from copilot.reading.markup import FENCE
+from copilot.reading.paragraphs import DO, kinds, named, stopped, warned
 from copilot.reading.prose import (
     ADVICE,
     ALERT,
     CUT,
+    MISTAKEN,
     MISTAKES,
     NOTE,
     PAST,
     SENTENCE,
     balanced,
-    closed,
     done,
     ends,
     one,
@@ -37,9 +38,7 @@ from copilot.reading.rows import (
     item,
     label,
     name_of,
-    sentence,
     settled,
-    several,
     typed,
 )
 from copilot.reading.tables import table
@@ -61,20 +60,12 @@ _OWNING = re.compile(
 _DEFINED = re.compile(
     r"(?:`[^`\n]+`(?: \([^()\n]*\))?|--?[a-z][\w-]*(?:[ =][<\[]?[\w|]+[>\]]?)?(?:, --?[\w-]+(?:[ =]\S+)?)*)$"
 )
+_RUN = re.compile(r"(?:`{3}|~{3})\s*(?:bash|sh|shell|console|zsh|cmd|powershell)\b", re.I)
+_FETCHES = re.compile(r"curl|wget|http\b|https?:|#")  # a sample of a call, or a remark
 _SHELL = re.compile(  # a fence with a command
     r"(?:`{3}|~{3})\s*(?:(?:bash|sh|shell|console|zsh|cmd|powershell)\s+[a-z]|\s*(?:npm|npx|pip3?|docker|kubectl|git|"
     r"python3?|make|brew|apt|sudo|systemctl|aws|az|gcloud|terraform|helm|ssh|java|mvn|go|cargo|dotnet|php|composer) )"
     r"[\w./-]*(?: ?[\w./<>{}$=:\"'@-]++)++$"
-)
-_WITHIN = re.compile(r"(?<=[.!?])\s+((?:\*\*|__)?(?:warning|caution|danger|important|note)\b(?:\*\*|__)?:\S* +)", re.I)
-_NEGATED = re.compile(r"(?:Do not|Don['’]t|Never) \w")
-_TOLD = re.compile(
-    r"\b(?:is|are|was|were|has|have|may|can|cannot|will|must|should|does|do|get|gets|goes|means?|shows?)\b|^[`\d]| = "
-)
-_DO = re.compile(
-    r"(?!(?:The|An?|All|Any|Each|Every|No|If|When|For|In|On|At|By|With|To|It|This|That|These|Some|Only|Both|As|"
-    r"\w+ing|\w+[^s]s)\b)[A-Z][a-z]+ (?:in |out |up |on |off )?"
-    r"(?:(?:the|an?|your|this|that|it|them|if|with|to|all|each|any|both|every|one)\b|[A-Z`])"
 )
 
 
@@ -91,10 +82,12 @@ class _Parts:
         self.fenced = False
         self.alert = False  # the next paragraph is a note
         self.owned = False  # what follows belongs to the last row
+        self.trails = False  # rows came before any sentence
         self.warns = self.tips = False  # below the last label or heading stands what goes wrong, or advice
 
     def add(self, *rows: Row) -> None:
         """Rows below the last label."""
+        self.trails = self.trails or not any(kind == "prose" for kind, _ in self.texts)
         for row in (replace(settled(row, self.kind), place=self.label) for row in rows):
             self.rows.append(replace(row, kind="error") if self.warns else row)
 
@@ -126,12 +119,13 @@ def read_entry(text: str, whole: bool = True, header: str = "", ended: bool = Fa
         texts[0] = (texts[0][0], SENTENCE.sub("\0", texts[0][1], count=1).partition("\0")[2])
     left: list[tuple[str, str]] = []
     for kind, paragraph in texts:
-        found = [] if kind == "note" else _told(paragraph, kind == "item")
+        found = [] if kind == "note" else named(paragraph, kind == "item")
         parts.rows += found
         left += [] if found else [(kind, paragraph)]
-    left = [part for kind, paragraph in left for part in _warned(kind, paragraph)]
+    left = [part for kind, paragraph in left for part in warned(kind, paragraph)]
     last = len(left) if ended else len(left) - 1  # the paragraph from which on the text may be cut
-    left = [(_sort(k, p), _stopped(k, p) if n < last else p) for n, (k, p) in enumerate(left)]
+    told = [stopped(k, p) if n < last else p for n, (k, p) in enumerate(left)]
+    left = list(zip(kinds(left), told, strict=True))
     prose = sentences((p for k, p in left if k in ("prose", "told")), header.endswith("?"))
     facts = [p for k, p in left if k == "fact"]
     if (name := name_of(title)) and facts:
@@ -151,7 +145,8 @@ def read_entry(text: str, whole: bool = True, header: str = "", ended: bool = Fa
     given = [row for row in good if row.kind in ("", "request")] + [row for row in good if row.kind == "response"]
     codes = [row for row in good if row.kind == "error"]
     first = next((int(mark[1]) for line in lines if (mark := re.match(r"\s*(\d{1,2})[.)] +\S", line))), 1)
-    return Entry(prose, steps, notes, once(given), once(sorted(codes, key=fine)), points, calls, first)
+    errors, trails = once(sorted(codes, key=fine)), parts.trails
+    return Entry(prose, steps, notes, once(given), errors, points, calls, first, trails=trails)
 
 
 def _line(lines: Sequence[str], at: int, parts: _Parts) -> int:
@@ -216,6 +211,8 @@ def _shown(lines: Sequence[str], at: int, parts: _Parts) -> None:
         parts.texts.append(("prose", f"Run `{code[0]}`."))
     if parts.texts and parts.texts[-1][0] in ("prose", "item", "step") and parts.texts[-1][1].endswith(":"):
         parts.texts[-1] = (parts.texts[-1][0], f"{parts.texts[-1][1]} `{code[0]}`.")
+    elif parts.texts and parts.texts[-1][0] == "prose" and ends(parts.texts[-1][1]) and _RUN.match(lines[at].strip()):
+        parts.texts += [("prose", f"Run `{code[0]}`.")] * (not _FETCHES.match(code[0]))
 
 
 def _definition(lines: Sequence[str], at: int, parts: _Parts) -> int:
@@ -265,12 +262,12 @@ def _item(lines: Sequence[str], at: int, parts: _Parts) -> int:
     if row is None:
         numbered = re.match(r"\s*\d", lines[at])
         told = "step" if numbered else "tip" if parts.tips else "item"
-        told = "note" if parts.warns and not (numbered and _DO.match(text)) else told
+        told = "note" if parts.warns and not (numbered and DO.match(text)) else told
         if told == "item" and parts.texts and parts.texts[-1][0] == "prose" and parts.texts[-1][1].endswith(":"):
             lead = SENTENCE.split(parts.texts[-1][1])[-1]
             parts.texts[-1] = ("prose", parts.texts[-1][1].removesuffix(lead))
             parts.texts.append(("lead", lead))
-        parts.texts.append(("note" if NOTE.match(text) else told, text))
+        parts.texts.append(("note" if NOTE.match(text) or MISTAKEN.match(text) else told, text))
     elif row.said:
         parts.add(row)
     elif at + taken + 1 < len(lines) and not lines[at + taken].strip() and lines[at + taken + 1][:1].strip():
@@ -287,52 +284,13 @@ def _prose(lines: Sequence[str], at: int, parts: _Parts) -> None:
     if parts.owned and parts.rows and not parts.alert:
         parts.rows[-1] = replace(parts.rows[-1], said=f"{parts.rows[-1].said} {line.strip()}")
         return
-    note, broken = parts.alert or NOTE.match(line), at > 0 and _fragment(lines[at - 1])
+    note, broken = parts.alert or NOTE.match(line) or MISTAKEN.match(line), at > 0 and _fragment(lines[at - 1])
     kind = "note" if note else "cell" if broken and len(line) < SHORT and not ends(line) else "prose"
     if parts.open and kind != "note" and not broken and parts.texts[-1][0] not in ("cell", "item"):
         parts.texts[-1] = (parts.texts[-1][0], f"{parts.texts[-1][1]} {line.strip()}")
     else:
         parts.texts.append((kind, line.strip()))
     parts.open, parts.alert = True, False
-
-
-def _warned(kind: str, paragraph: str) -> list[tuple[str, str]]:
-    """A paragraph; where a sentence within begins with "Warning:", what stands before it, and it with all after it."""
-    found = _WITHIN.search(paragraph) if kind == "prose" else None
-    if found is None:
-        return [(kind, paragraph)]
-    return [(kind, paragraph[: found.start()]), ("note", paragraph[found.end() - len(found[1]) :])]
-
-
-def _sort(kind: str, paragraph: str) -> str:
-    """The kind of a paragraph; of an item of a list what it is: a note, something to do, a sentence, or an item."""
-    if kind not in ("item", "tip"):
-        return kind
-    if _NEGATED.match(paragraph) or kind == "tip":
-        return "note"
-    return "do" if _DO.match(paragraph) else "told" if _says(paragraph) else "item"
-
-
-def _stopped(kind: str, paragraph: str) -> str:
-    """A paragraph without a full stop that is a sentence all the same, or a warning: with one."""
-    tells = kind == "note" or (kind == "prose" and len(paragraph.split()) > 3 and re.match("[A-Z`\"]", paragraph))
-    cut = paragraph.endswith((":", "?")) or CUT.search(paragraph) or not balanced(paragraph)
-    return closed(paragraph) if tells and not cut else paragraph
-
-
-def _told(paragraph: str, listed: bool) -> list[Row]:
-    """The rows of a paragraph that names fields or errors in sentences."""
-    if rows := several(paragraph):
-        return rows
-    if listed:
-        return []
-    found = [sentence(text) for text in re.split(r"(?<=[.!?]) (?=(?:The |Use |Give |Set )[\w ]{0,24}`)", paragraph)]
-    return [row for row in found if row is not None] if all(found) else []
-
-
-def _says(item: str) -> bool:
-    """Whether an item of a list is a sentence of its own, not something to do or a part of a whole."""
-    return ends(item) and _TOLD.search(" ".join(item.split()[:5])) is not None
 
 
 def _points(texts: Sequence[tuple[str, str]]) -> tuple[str, ...]:

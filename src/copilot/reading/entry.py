@@ -20,6 +20,7 @@ class Entry:
     calls: tuple[str, ...] = ()  # endpoints, or the function or module; the first is the likeliest
     begin: int = 1  # number of the first step
     opens: bool = False  # whether its text begins where its section does, so that "It" is what the heading names
+    trails: bool = False  # whether its rows stand before all of its sentences, which say something beside these
 
 
 def join(entries: Sequence[Entry]) -> Entry:
@@ -34,6 +35,7 @@ def join(entries: Sequence[Entry]) -> Entry:
         next((e.calls for e in entries if e.calls), ()),
         next((e.begin for e in entries if e.steps), 1),
         entries[0].opens,
+        entries[0].trails,
     )
 
 

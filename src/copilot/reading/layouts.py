@@ -17,10 +17,12 @@ from copilot.reading.cells import continued, from_html
 from copilot.reading.commands import in_sentences
 from copilot.reading.comments import explained
 from copilot.reading.grids import gridded
+from copilot.reading.grouped import grouped
 from copilot.reading.lists import folded
 from copilot.reading.markup import FENCE, plain
 from copilot.reading.named import items, terms
 from copilot.reading.procedures import procedures
+from copilot.reading.prose import MISTAKEN
 from copilot.reading.scraped import unscraped
 
 _STEP = re.compile(
@@ -69,7 +71,7 @@ def usual(text: str, title: str = "") -> list[str]:
             elif begins := _BACK.match(line):
                 line = f"Returns: {line[begins.end() :]}"
         lines.append(line)
-    lines = _columns(_named(_listed(together(terms(in_sentences(lines, title), title), title))))
+    lines = _columns(_named(_listed(together(terms(grouped(in_sentences(lines, title)), title), title))))
     return items(folded(procedures(_defined(lines), title)), title)
 
 
@@ -82,7 +84,9 @@ def _listed(lines: Sequence[str]) -> list[str]:
     def kind(line: str) -> str:
         nonlocal fenced
         fenced ^= line.strip().startswith(FENCE)
-        return "" if fenced else "ticked" if _TICKED.match(line) else "key" if _KEY.match(line) else ""
+        if fenced or MISTAKEN.match(line):
+            return ""
+        return "ticked" if _TICKED.match(line) else "key" if _KEY.match(line) else ""
 
     for told, group in groupby(lines, kind):
         part = list(group)

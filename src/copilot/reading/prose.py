@@ -25,6 +25,11 @@ MISTAKES = re.compile(  # headings of what goes wrong
 ADVICE = re.compile(
     rf"(?:(?:best|good) practices?|tips|troubleshooting(?: tips)?|known issues|good to know){_OF}", re.I
 )
+MISTAKEN = re.compile(  # what tells of one, and is told with these words
+    r"\W{0,3}(?:(?:common|typical|frequent|usual) (?:mistakes?|errors?|pitfalls?|problems?)|pitfalls?|gotchas?|"
+    r"caveats?|(?:be )?careful|watch out)\W{0,3}:\W{0,3} *(?=\S)",
+    re.I,
+)
 LONG_NOTE = 240  # characters of a note that is told whole
 PAST = re.compile(
     r"\W*(?:(?:added|changed|new|deprecated) in\b|history$|see also\W*$|examples?(?:\W*$|: )|©|copyright\b|"

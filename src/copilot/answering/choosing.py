@@ -1,0 +1,99 @@
+"""What an entry says in; which of it answers the question out: by the reranker, or by the words they share."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from copilot.answering.identifiers import supported
+from copilot.answering.ranking import Asked, Found, phrase, stems
+from copilot.answering.wording import LEANS
+from copilot.knowledge.table import bare
+
+SURE = 1.0  # log odds that a text answers, and by how much more than the first one, from where it is told
+JUDGED = 12  # texts that are read one by one
+READ = 0.1  # what one of the log odds weighs beside a likeness
+_BETTER = 0.25  # of likeness, about half of one rare word in a sentence
+_MANY = r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|once|twice|unlimited|no limit)\b"
+_AMOUNTS = tuple(  # what asks for an amount, and what tells one
+    (re.compile(asks, re.I), re.compile(tells, re.I))
+    for asks, tells in (
+        (
+            r"\bhow (?:long|often|soon|old)\b",
+            rf"(?:{_MANY}).{{0,12}}\b(?:ms|milli\w+|seconds?|minutes?|hours?|days?|weeks?|months?|years?|times)\b",
+        ),
+        (r"\b(?:costs?|price|how expensive)\b", r"[$€£¥%]|\bfree\b|\bno (?:extra )?cost"),
+        (r"\bhow (?:many|much|big|large|fast)\b|\b(?:limits?|max\w*|min\w*|quotas?)\b", _MANY),
+    )
+)
+
+
+def asked_for(rows: Mapping[tuple[str, str], str], asked: Asked, fit: Mapping[str, float]) -> tuple[str, bool]:
+    """(the row whose name the question has, whether it asks for nothing else); "" without one."""
+    alone = [text for (name, _), text in rows.items() if asked.is_for(name)]
+    named = [text for (name, _), text in rows.items() if any(supported(one, name) for one in asked.names)]
+    return max(alone or named, key=lambda text: fit[text], default=""), bool(alone)
+
+
+def compared(rows: Mapping[tuple[str, str], str], asked: Asked) -> list[str]:
+    """The rows called as the two that are compared, else one that tells of both; [] without."""
+    named = [text for (name, _), text in rows.items() if phrase(name) in asked.pair]
+    if len(named) > 1:
+        return named[:2]
+    both = [text for text in rows.values() if all(one in phrase(text) for one in asked.pair)]
+    return both[:1] if asked.pair else []
+
+
+def answering_row(found: Found, rows: Mapping[tuple[str, str], str], asked: Asked) -> str:
+    """The row that answers, by the reranker, which needs no word of it to be in the question; "" without one.
+
+    Of a call's own fields it has to hold a word of the question that the heading does not, unless that is direct: "How
+    do I delete a contact?" does not ask for `contactId`.
+    """
+    text = next((text for (name, _), text in rows.items() if asked.row and bare(name) == asked.row), "")
+    known = set(stems(found.hits[0].chunk.header))
+    shared = any(word in asked.weight and word not in known for word in stems(text))
+    return text if shared or asked.direct or not found.entry.calls else ""
+
+
+def answering_sentence(first: str, telling: Sequence[str], asked: Asked, fit: Mapping[str, float]) -> str:
+    """The sentence of `telling` that answers a direct question clearly better than `first` does; "" without one.
+
+    Where two things are compared, the one that says most of them beside `first`.
+    """
+    if not asked.direct and not asked.compares:
+        return ""
+    counts = next((found for kind, found in _AMOUNTS if kind.search(asked.question)), None)
+    worth = {text: fit.get(text, 0.0) + _BETTER * bool(counts and counts.search(text)) for text in (first, *telling)}
+    others = [text for text in telling if text != first and not LEANS.match(text)]
+    best = max(others, key=lambda text: worth[text], default="")
+    least = 0.0 if asked.compares else worth[first] + _BETTER
+    return best if best and worth[best] > least else ""
+
+
+def read_by(found: Found, first: str, texts: Sequence[str], asked: Asked) -> dict[str, float]:
+    """Text → log odds that it answers, by the reranker: of `first` and of those that say most of what is asked.
+
+    Nothing without a reranker; nor, unless the question is direct, of how something is done or of a call.
+    """
+    if asked.judge is None or len(texts) < 2 or ((asked.how or found.entry.calls) and not asked.direct):
+        return {}
+    likely = sorted(dict.fromkeys(texts), key=lambda text: (text != first, -asked.likeness(text)))[:JUDGED]
+    header = found.hits[0].chunk.header
+    return dict(zip(likely, asked.judge([f"{header}\n{text}" for text in likely]), strict=True))
+
+
+def judged(
+    first: str, sentences: Sequence[str], rows: Sequence[str], odds: Mapping[str, float], asked: Asked
+) -> tuple[str, bool]:
+    """(the text that clearly answers better than `first` by `odds`, whether it is a sentence and `first` no answer).
+
+    Of several that do about as well, the one that says most of what is asked. A row only to a direct question: who asks
+    what there is wants them all. ("", False) where none does.
+    """
+    if asked.compares or (first and first not in odds and not asked.direct):  # an overview, for who asks what there is
+        return "", False
+    own, telling = odds.get(first, 0.0), [*sentences, *(rows if asked.direct else ())]
+    clear = [text for text in telling if odds.get(text, 0.0) >= max(SURE, own + SURE) and not LEANS.match(text)]
+    least = max((odds[text] for text in clear if text != first), default=0.0) - SURE / 2
+    alike = [text for text in clear if text != first and odds[text] > least]
+    best = max(alike, key=asked.likeness, default="")
+    return best, own < 0 and best in sentences
