@@ -107,3 +107,33 @@ def test_codes_in_capitals_below_errors_are_errors_and_what_stands_below_tips_is
     assert [name for name, _ in entry.fields] == ["`text`", "`MAX_PARTS`"] and entry.steps == ()
     assert entry.codes == (("`NO_PHONE`", "there is no number."),)
     assert entry.notes == ("Place a check after it.", "Each part is billed.")
+
+
+def test_a_list_in_which_most_items_tell_what_to_do_is_one_of_steps() -> None:
+    text = "* Update the app to the newest version.\n* Restart your phone.\n* Free some storage: 200 MB at least.\n"
+    text += "* If nothing helps, write to us.\n"
+    assert len(read_entry(text, ended=True).steps) == 4
+    mixed = "- Red paint.\n- Blue paint.\n- Mix the two.\n"
+    assert read_entry(mixed, ended=True).points == ("Red paint.", "Blue paint.")
+
+
+def test_a_command_below_a_sentence_is_told() -> None:
+    fence = "If visitors see an old file: purge the cache.\n\n```{}\n{}\n```\n"
+    told = read_entry(fence.format("bash", "$ cloud cdn purge --all"), ended=True).sentences
+    assert told == ("If visitors see an old file: purge the cache.", "Run `cloud cdn purge --all`.")
+    for tag, code in (("bash", "curl https://x.io"), ("bash", "# nothing"), ("json", '{"a": 1}'), ("bash", "a\nb")):
+        assert len(read_entry(fence.format(tag, code), ended=True).sentences) == 1
+
+
+def test_what_is_called_a_common_mistake_is_a_note_and_says_so() -> None:
+    text = "Typical jobs: routing, logging.\nCommon mistake: putting logic into the gateway.\n"
+    assert read_entry(text, ended=True).notes == ("Common mistake: putting logic into the gateway.",)
+    text = "It grows.\n\n- Fast: yes.\n- **Watch out:** it takes minutes to start.\n"
+    assert read_entry(text, ended=True).notes == ("Watch out: it takes minutes to start.",)
+
+
+def test_numbered_terms_with_their_meaning_are_rows() -> None:
+    text = "Two ways:\n\n1. **Prompting** – you write better text.\n2. **Lookup (RAG)** – it looks things up.\n"
+    assert [name for name, _ in read_entry(text, ended=True).fields] == ["Prompting", "Lookup (RAG)"]
+    steps = "1. **Open** – the menu opens.\n2. **Account** – enter your address.\n"
+    assert len(read_entry(steps, ended=True).steps) == 2

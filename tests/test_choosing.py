@@ -1,0 +1,121 @@
+"""What an entry says and a judge of sentences in; which of them answers out."""
+
+from collections.abc import Sequence
+
+from copilot.answering.quoting import offered
+from copilot.answering.ranking import best_entry, read_question, refers_to
+from copilot.config import AnswerPart
+from copilot.prompt.quotes import Part
+from copilot.reading.entries import read_entry
+from copilot.types import Chunk, Hit
+
+QUOTED = AnswerPart(enforce="quotes", refuse=False)
+RETRIES = (
+    "## Delivery\n\nYour server has five seconds to answer. The setting is called `maxRequests`, 10 by default. "
+    "After the tenth failed attempt the message is dropped. A message that comes twice has the same number."
+)
+TABLE = (
+    "## Patterns\n\nA pattern says how a number looks.\n\n| Pattern | Shows |\n|---|---|\n| Short | Two places |\n"
+    "| Long | Two places and groups |\n| Plain | Whole numbers |\n"
+)
+
+
+class Judge:
+    """Log odds of 4 for each text that holds one of the words, and -4 for the others; it keeps what it was asked."""
+
+    def __init__(self, *words: str) -> None:
+        self.words, self.read = words, list[str]()
+
+    def __call__(self, question: str, texts: Sequence[str]) -> list[float]:
+        self.read += texts
+        return [4.0 if any(word in text for word in self.words) else -4.0 for text in texts]
+
+
+def hit(text: str, title: str, document: str = "doc.md", start: int = 0) -> Hit:
+    return Hit(Chunk(document, "Doc", f"Doc › {title}", None, start, start + len(text), text), 0.5)
+
+
+def parts(question: str, text: str, title: str, judge: Judge | None) -> list[Part]:
+    return offered(question, [hit(text, title)], QUOTED, judge) or []
+
+
+def test_the_sentence_that_answers_is_the_summary_and_the_first_one_is_told_below() -> None:
+    judge = Judge("tenth failed")
+    summary, how, _, _ = parts("When is a message lost?", RETRIES, "Delivery", judge)
+    assert summary.opening == "After the tenth failed attempt the message is dropped."
+    assert how.opening.startswith("Your server has five seconds to answer.")
+    assert all(text.startswith("Doc › Delivery\n") for text in judge.read), "each with its heading path"
+    assert parts("When is a message lost?", RETRIES, "Delivery", None)[0].opening != summary.opening
+
+
+def test_beside_a_first_sentence_that_answers_too_nothing_is_told() -> None:
+    summary, *_ = parts("When is a message lost?", RETRIES, "Delivery", Judge("tenth failed", "five seconds"))
+    assert summary.opening.startswith("Your server has five seconds to answer.")
+
+
+def test_where_the_judge_is_not_sure_shared_words_decide() -> None:
+    none = Judge("nothing of it")
+    assert parts("When is a message lost?", RETRIES, "Delivery", none) == parts(
+        "When is a message lost?", RETRIES, "Delivery", None
+    )
+
+
+def test_how_something_is_done_is_left_to_the_part_below() -> None:
+    judge = Judge("tenth failed")
+    parts("How do I lose a message?", RETRIES, "Delivery", judge)
+    assert judge.read == []
+    call = f"{RETRIES}\n\n`POST /messages` sends one.\n"
+    parts("Which endpoint sends a message?", call, "Delivery", judge)
+    assert judge.read == [], "nor is a call, unless the question is direct"
+
+
+def test_a_row_answers_which_of_several_it_is_and_not_what_there_is() -> None:
+    judge = Judge("Long")
+    summary, _, fields, _ = parts("Which pattern shows groups?", TABLE, "Patterns", judge)
+    assert summary.opening == "A pattern says how a number looks. Long: Two places and groups."
+    assert "Long" not in fields.opening
+    summary, _, fields, _ = parts("What patterns are there?", TABLE, "Patterns", judge)
+    assert summary.opening == "A pattern says how a number looks." and "Long" in fields.opening
+
+
+def test_an_amount_is_told_to_who_asks_for_one() -> None:
+    text = "Each message is sent. You can limit how a message is retried. A message is retried up to ten times."
+    summary, *_ = parts("How many times is it retried?", f"## Retries\n\n{text}", "Retries", None)
+    assert summary.opening.endswith("A message is retried up to ten times.")
+
+
+def test_what_is_said_below_rows_is_not_what_they_are() -> None:
+    text = "**Free**\n- 5 people\n\n**Team**\n- 50 people\n\n**Large**\n- 500 people\n\nGuests are not counted.\n"
+    summary, *_, tips = parts("Which plans are there?", text, "Plans", None)
+    assert summary.opening == "“Plans” tells of Free, Team and Large." and tips.opening == "- Guests are not counted."
+
+
+def test_a_sentence_that_says_what_a_thing_is_is_what_was_asked_for() -> None:
+    opening = hit("# Post\n\nPost sends letters. A **flow** is a chain of modules.\n", "Post")
+    first = "Building your first flow"
+    steps = hit(f"## {first}\n\n1. Open Flows.\n2. Press New flow.\n", first, start=90)
+    for question in ("What is a flow?", "what's a flow"):
+        hits = [steps, opening]
+        found = best_entry(read_question(question, hits), hits)
+        assert found is not None and found.hits == (opening,)
+    found = best_entry(read_question("How do I build my first flow?", [steps, opening]), [steps, opening])
+    assert found is not None and found.hits == (steps,)
+
+
+def test_a_term_is_asked_for_by_its_short_form_too() -> None:
+    asked = read_question("What is RAG?", ())
+    assert asked.is_for("Retrieval-augmented generation (RAG)") and not asked.is_for("Retrieval-augmented generation")
+    assert read_question("What is retrieval-augmented generation?", ()).is_for("Retrieval-augmented generation (RAG)")
+
+
+def test_what_only_refers_to_another_entry_gives_way_to_it() -> None:
+    blob = hit("## Blob storage\n\nSee *Object storage*.\n", "Blob storage")
+    objects = hit("## 2.1 Object storage\n\nFiles with a name and no folder.\n", "2.1 Object storage", start=60)
+    for hits in ([blob, objects], [objects, blob]):
+        found = best_entry(read_question("What is blob storage?", hits), hits)
+        assert found is not None and found.hits == (objects,)
+    alone = best_entry(read_question("What is blob storage?", [blob]), [blob])
+    assert alone is not None and alone.hits == (blob,), "better than nothing"
+    assert refers_to(read_entry("See chapter 2.1."), "Doc › 2.1 Object storage")
+    assert not refers_to(read_entry("See chapter 2."), "Doc › 2.1 Object storage")
+    assert not refers_to(read_entry("See chapter 2.1. It is long."), "Doc › 2.1 Object storage")
