@@ -44,6 +44,7 @@ NONE_T, NONE_U = "Nothing further is said under “T”.", "Nothing further is s
             "### S\n- `a`: the first. Never change it. Never change it.\n- `b`: two. Never change it.",
             "### S\n- `a`: the first. Never change it.\n- `b`: two. Never change it.",
         ),
+        (f"### S\n{A}\n\n### T\n- {B}\n- `", f"### S\n{A}\n\n### T\n- {B}"),  # nothing of the item was said
         ("plain", "plain"),
         ("", ""),
     ],

@@ -92,7 +92,8 @@ def judged(
     if asked.compares or (first and first not in odds and not asked.direct):  # an overview, for who asks what there is
         return "", False
     own, telling = odds.get(first, 0.0), [*sentences, *(rows if asked.direct else ())]
-    clear = [text for text in telling if odds.get(text, 0.0) >= max(SURE, own + SURE) and not LEANS.match(text)]
+    more = own + (SURE if asked.direct else 2 * SURE)
+    clear = [text for text in telling if odds.get(text, 0.0) >= max(SURE, more) and not LEANS.match(text)]
     least = max((odds[text] for text in clear if text != first), default=0.0) - SURE / 2
     alike = [text for text in clear if text != first and odds[text] > least]
     best = max(alike, key=asked.likeness, default="")

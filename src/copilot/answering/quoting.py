@@ -117,7 +117,8 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     tips = warned([*notes, *alarms], [rows[pair] for pair in entry.codes if pair in rows], fit, TIPS)
     if not fields and (fields := said.named([text for text in prose if text not in tips], [], 3, fit)):
         how = [text for text in how if not any(said.ticked(text) in one for one in fields)]
-    summary = [text for text in telling if text in summary]
+    alone = how[:1] if len(how) == 1 and not (call or steps) else []  # nothing else is left for the part below
+    summary = [text for text in telling if text in summary and text not in alone]
     return [
         Part(described(found.heading, said.ticked(first), _ticked(said, told)), _ticked(said, summary)),
         Part(call, tuple(steps), "\n") if steps else Part(call, _ticked(said, _within(how, fit, ROOM - len(call)))),

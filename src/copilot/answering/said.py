@@ -19,6 +19,7 @@ _MARKER = re.compile(r" *+(?:[-*] |\d{1,2}[.)] )?+")
 _UNSURE = re.compile(r"#.*| *[-*\d.)]* *")  # may begin a heading or be a marker
 _PART = re.compile(rf"\n|{_MARKER.pattern}[^\n]*?[.!?](?=[ \n])|[^\n]+(?=\n)")  # a line's end, or a sentence
 _ITEM = re.compile(r" *[-*] ")
+_BEGUN = re.compile(r" *(?:[-*]|\d{1,2}[.)]) *[`*\"'(\[]*")  # an item that was broken off before its first word
 _LISTS = re.compile(r" *(?:[-*] |\d{1,2}[.)] )")
 _DEFINES = re.compile(r" *(?:[-*] )?`([^`\n]+)`(?: \([^()\n]*\))?(?::| [-–—] )")  # a line that says what a name is
 _MAY_DEFINE = re.compile(r" *(?:[-*] ?)?(?:`[^`\n]*(?:`(?: ?\([^()\n]*\)?)? ?[-–—]?)?)?")
@@ -100,7 +101,7 @@ class Once:
             self.here, self.defined, self.shown, self.left_out, self.passed = set(), set(), False, False, ""
             self.place, self.title = self.place + 1, whole.removeprefix(MARK).strip()
             return out
-        if not self.passed and self._again(whole):
+        if not self.passed and (self._again(whole) or (self.leads and _BEGUN.fullmatch(whole))):
             return self._leave_out(whole)
         defines = self.leads and _DEFINES.match(whole)
         self.row = set() if defines else self.row
