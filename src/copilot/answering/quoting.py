@@ -92,10 +92,12 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     first, *prose = leaning(entry) or [""]
     rows = {pair: shortened(row(pair), LONGEST, asked) for pair in (*entry.fields, *entry.codes)}
     texts = [first, *prose, *entry.notes, *entry.steps, *entry.points, *rows.values()]
-    odds = read_by(found, first, [text for text in texts if text not in entry.steps], asked)
     fit = {text: asked.likeness(text) for text in texts}
-    for text in odds if asked.direct else set(odds).difference(rows.values()):
-        fit[text] += READ * max(odds[text], 0.0)
+    free = [text for text in texts if text not in entry.steps]
+    odds = [read_by(found, first, free, one) for one in (asked, asked.second) if one]
+    for one, read in zip((asked, asked.second), odds, strict=False):
+        for text in read if one and one.direct else set(read).difference(rows.values()):
+            fit[text] += READ * max(read[text], 0.0)
     if is_glossary(found.heading):
         rows = {pair: text for pair, text in rows.items() if fit[text]}
     first, told, prose, rows = _opening(found, asked, call, first, prose, rows, fit, odds)
@@ -135,7 +137,7 @@ def _opening(
     prose: list[str],
     rows: dict[tuple[str, str], str],
     fit: Mapping[str, float],
-    odds: Mapping[str, float],
+    odds: Sequence[Mapping[str, float]],
 ) -> tuple[str, list[str], list[str], dict[tuple[str, str], str]]:
     """What the summary opens with, what it tells beside that, and the prose and the rows that are left.
 
@@ -162,10 +164,13 @@ def _opening(
         points = [text for text in entry.points if not text.endswith(":")]
         free = [text for text in (*prose, *entry.notes, *points) if text not in told]
         others = [text for text in rows.values() if text not in told]
-        answer, alone = judged(said_best, free, others, odds, asked)
+        answer, alone = judged(said_best, free, others, odds[0], asked)
         if alone and said_best == first and not call:
             first, prose = "", [*[first] * bool(first), *prose]
         told += filter(None, [answer or answering_sentence(said_best, [*free, *others], asked, fit)])
+        if asked.second:
+            besides, _ = judged(said_best, free, others, odds[1], asked.second)
+            told += [besides] * bool(besides and besides not in told)
     if not first and not told and not call and entry.steps:
         first = f"“{found.heading}” is done in the steps below."
     prose = [text for text in prose if text not in told]

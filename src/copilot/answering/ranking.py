@@ -43,6 +43,11 @@ _DIRECT = re.compile(  # what one sentence answers, or one of several rows: "Whi
     re.I,
 )
 _HOW = re.compile(r"\bhow (?:do|does|can|could|should|would|to|is|are)\b", re.I)
+_SECOND = re.compile(  # two questions in one
+    r"(.{12,}?)(?:,? and |[.?!] )"
+    r"((?:how|what|which|when|where|who|why|can|could|do|does|is|are|will|must|should|may)\b.{8,})$",
+    re.I | re.S,
+)
 _PAIR = re.compile(
     r"\bbetween (.+?) and (.+?)[?.! ]*$|^\W*(?:(?:what|which) (?:is|are) (?:the )?(?:better|differences?),? )?"
     r"(.+?) (?:vs\.?|versus) (.+?)[?.! ]*$",
@@ -86,6 +91,7 @@ class Asked:
     how: bool = False  # whether it asks how something is done
     question: str = ""  # without the words of asking
     judge: Callable[[Sequence[str]], Iterable[float]] | None = None  # log odds that each text answers it
+    second: "Asked | None" = None  # what is asked besides, of the same thing: "..., and how big may it be?"
 
     def likeness(self, text: str) -> float:
         """How much of what is asked `text` says, for its length; at least 2 for each name."""
@@ -139,10 +145,19 @@ def read_question(question: str, hits: Sequence[Hit], judge: Judge | None = None
     two = _PAIR.search(question)
     pair = tuple(phrase(one) for one in two.groups() if one) if two else ()
     row = next((hit.row for hit in hits if hit.row), "")
-    direct, how = bool(_DIRECT.search(question)), bool(_HOW.search(question))
-    judged = partial(judge, question) if judge else None
-    once = tuple(dict.fromkeys([*names, *quoted]))
-    return Asked(weight, once, compares, " ".join(alone), pair, direct, row, how, question, judged)
+    asked = Asked(weight, tuple(dict.fromkeys([*names, *quoted])), compares, " ".join(alone), pair, row=row)
+    apart = None if compares else _SECOND.match(question)
+    one, *others = [
+        replace(
+            asked,
+            direct=bool(_DIRECT.search(text)),
+            how=bool(_HOW.search(text)),
+            question=text,
+            judge=partial(judge, text) if judge else None,
+        )
+        for text in (apart.groups() if apart else (question,))
+    ]
+    return replace(one, direct=bool(_DIRECT.search(question)), second=others[0] if others else None)
 
 
 def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
