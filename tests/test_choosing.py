@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from copilot.answering.asked import read_question
 from copilot.answering.quoting import offered
-from copilot.answering.ranking import best_entry, read_question, refers_to
+from copilot.answering.ranking import best_entry, refers_to
 from copilot.config import AnswerPart
 from copilot.prompt.quotes import Part
 from copilot.reading.entries import read_entry

@@ -12,9 +12,10 @@ from tiny_lm import hit
 from tiny_project import make_project
 from typer.testing import CliRunner
 
+from copilot.answering.asked import read_question
 from copilot.answering.extractive import NAME, compose, extractive
 from copilot.answering.identifiers import in_text, supported
-from copilot.answering.ranking import best_entry, read_question
+from copilot.answering.ranking import best_entry
 from copilot.cli import app
 from copilot.config import SECTIONS, AnswerPart, Chunks
 from copilot.errors import CopilotError, Exit

@@ -1,6 +1,7 @@
 """Headings in; which of them are parts of the topic above them, and how a topic is answered from all its parts, out."""
 
-from copilot.answering.ranking import best_entry, focused, read_question
+from copilot.answering.asked import read_question
+from copilot.answering.ranking import best_entry, focused
 from copilot.config import Chunks
 from copilot.knowledge.chunks import split
 from copilot.knowledge.headings import markdown_headings

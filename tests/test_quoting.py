@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from copilot.answering.answer import Answerer
 from copilot.answering.extractive import compose
-from copilot.answering.quoting import ROOM, offered
+from copilot.answering.quoting import BOTH, ROOM, offered
 from copilot.answering.ranking import focused
 from copilot.answering.wording import Said
 from copilot.config import SECTIONS, AnswerPart, Chunks, Prompt
@@ -145,7 +145,7 @@ def test_steps_come_with_their_numbers_and_what_is_missing_is_said() -> None:
     assert (offered("Find by name", [rows, *HITS], QUOTED) or [])[2] == Part("- `name`: What to look for.")
     many = "".join(f"{n}. Turn the wheel by {n * 10} degrees and wait for the lamp.\n" for n in range(1, 30))
     told = (offered("How do I turn?", [hit(f"## Turn\n\nIt turns.\n\n{many}", "Turn")], QUOTED) or [])[1].opening
-    assert told.startswith("1. Turn the wheel by 10 degrees") and 300 < len(told) <= 480, "as far as there is room"
+    assert told.startswith("1. Turn the wheel by 10 degrees") and 480 < len(told) <= BOTH, "as far as there is room"
     long = "".join(f"| `field{n}` | {'What it is for. ' * 6}|\n" for n in range(9))
     many = hit(f"## Find\n\n| Field | Description |\n|---|---|\n{long}", "Find", 2000, 0.9)
     listed = (offered("Find by name", [many], QUOTED) or [])[2].opening
@@ -307,7 +307,7 @@ def test_rows_in_the_middle_of_a_table_come_with_its_titles() -> None:
 def test_a_long_procedure_says_that_there_is_more() -> None:
     steps = "\n".join(f"{n}. Do the part number {n} of this long procedure with great care." for n in range(1, 31))
     part = (offered("How?", [hit(f"## Do it\n\n{steps}\n", "Do it", 5000)], QUOTED) or [])[1]
-    assert part.opening.endswith("care.\nMore steps follow in the sources.") and len(part.opening) < ROOM + 50
+    assert part.opening.endswith("care.\nMore steps follow in the sources.") and len(part.opening) <= BOTH
 
 
 def test_steps_with_headings_of_their_own_are_one_procedure() -> None:

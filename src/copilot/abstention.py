@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from copilot.answering.abstained import abstained
+from copilot.answering.asked import Judge, read_question
+from copilot.answering.choosing import SURE, surest
 from copilot.answering.floor import Floor, learn
 from copilot.answering.identifiers import mentions, supported
-from copilot.answering.ranking import best_entry, explained, read_question
+from copilot.answering.ranking import best_entry, explained
 from copilot.knowledge.asking import is_name, subject
 from copilot.knowledge.documents import find_files
 from copilot.knowledge.index import Index
@@ -30,6 +32,7 @@ from copilot.types import Abstention, Hit
 from copilot.work import Work
 
 NEAR = 0.45  # `Hit.fit` of the best passage, from where a question whose every word one entry holds is answered
+APART = 3.0  # log odds between what answers and all else of its entry, from where that alone is an answer
 ALIKE = 0.9  # of two names, from 0 to 1, from where one is the other with a slip
 
 Doubt = Callable[[str], Abstention | None]
@@ -47,7 +50,7 @@ def open_doubt(work: Work, retrieve: IndexRetriever, say: Callable[[str], None])
             told = ", ".join(f"“{name}”" for name in missing)
             return Abstention("evidence", None, None, f"it asks for {told} alone, and no passage holds it", missing)
         found = floor.judge(retrieve.evidence(question))
-        if found is None or _named(question, retrieve(question)):
+        if found is None or _named(question, retrieve(question), retrieve.judge):
             return None
         return replace(found, unknown=tuple(retrieve.index.lexical.unknown(question)))
 
@@ -73,19 +76,25 @@ def _missing(question: str, index: Index) -> tuple[str, ...]:
     return () if any(mentions(whole, name) for name in names) else names
 
 
-def _named(question: str, hits: Sequence[Hit]) -> bool:
+def _named(question: str, hits: Sequence[Hit], judge: Judge | None = None) -> bool:
     """Whether it asks for a name alone, and that is explained in a hit, or stands there as no plain word does.
 
-    Or all that it asks for, two words and more, stands in the entry that fits best, and the evidence is not far off.
+    Or all that it asks for, two words and more, stands in the entry that fits best, and the evidence is not far off. Or
+    one sentence of that entry, or of the next one, answers by `judge`, and no other one nearly as well: what is asked
+    is a small part of a passage, which is not about it as a whole.
     """
-    asked = read_question(question, hits)
+    asked = read_question(question, hits, judge)
     if is_name(asked.alone) and any(supported(asked.alone, hit.chunk.passage) for hit in hits):
         return True
     found = best_entry(asked, hits)
     if found is None:
         return False
     near = any(hit.logit is not None for hit in hits) and max(hit.fit for hit in hits) >= NEAR
-    return explained(asked, found) or (near and found.whole and len(asked.weight) > 1)
+    if explained(asked, found) or (near and found.whole and len(asked.weight) > 1):
+        return True
+    other = best_entry(asked, [hit for hit in hits if hit not in found.hits])
+    sure = [surest(one, asked) for one in (found, other) if one]
+    return any(odds >= SURE and apart >= APART for odds, apart in sure)
 
 
 def open_floor(work: Work, retrieve: IndexRetriever, say: Callable[[str], None]) -> Floor:

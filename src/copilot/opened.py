@@ -113,7 +113,7 @@ def open_answerer(
         repair=bool(config.model.provider) and config.answer.enforce != "off",
         doubt=doubt,
         fill=Filling,
-        judge=retrieve.reranker.logits if retrieve and retrieve.reranker else None,
+        judge=retrieve.judge if retrieve else None,
     )
 
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from copilot.answering.abstained import abstained
+from copilot.answering.asked import Judge, read_question
 from copilot.answering.check import check
 from copilot.answering.citations import Citing
 from copilot.answering.explaining import Explaining
 from copilot.answering.identifiers import quotable, sayable
 from copilot.answering.marks import FENCE, Marker, Unnumbered, marked
 from copilot.answering.quoting import offered
-from copilot.answering.ranking import Judge, read_question
 from copilot.answering.refusal import refusal, shaped
 from copilot.answering.repair import Repaired, ask_again, repair_messages, to_repair
 from copilot.answering.said import Fill, Once

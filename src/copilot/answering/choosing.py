@@ -2,14 +2,20 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from copilot.answering.asked import Asked, phrase, stems
 from copilot.answering.identifiers import supported
-from copilot.answering.ranking import Asked, Found, phrase, stems
-from copilot.answering.wording import LEANS
+from copilot.answering.ranking import Found, best_entry
+from copilot.answering.wording import LEANS, leaning, row
+from copilot.knowledge.asking import is_name
 from copilot.knowledge.table import bare
+from copilot.types import Hit
 
 SURE = 1.0  # log odds that a text answers, and by how much more than the first one, from where it is told
 JUDGED = 12  # texts that are read one by one
+UNSURE = 9.0  # less than any log odds
+RIVALS, ALIKE = 2, 0.1  # entries that are read beside the best one, and how much less they may fit
 READ = 0.1  # what one of the log odds weighs beside a likeness
 _BETTER = 0.25  # of likeness, about half of one rare word in a sentence
 _MANY = r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|once|twice|unlimited|no limit)\b"
@@ -79,6 +85,34 @@ def read_by(found: Found, first: str, texts: Sequence[str], asked: Asked) -> dic
     likely = sorted(dict.fromkeys(texts), key=lambda text: (text != first, -asked.likeness(text)))[:JUDGED]
     header = found.hits[0].chunk.header
     return dict(zip(likely, asked.judge([f"{header}\n{text}" for text in likely]), strict=True))
+
+
+def surest(found: Found, asked: Asked) -> tuple[float, float]:
+    """(log odds of what of an entry answers best, how much more that is than of the next); none without a reranker."""
+    entry = found.entry
+    rows = [row(pair) for pair in (*entry.fields, *entry.codes)]
+    texts = [*leaning(entry), *entry.notes, *entry.steps, *entry.points, *rows]
+    odds = sorted(read_by(found, "", texts, replace(asked, direct=True)).values(), reverse=True)
+    return (odds[0], odds[0] - odds[1]) if odds else (-UNSURE, 0.0)
+
+
+def likeliest(found: Found, asked: Asked, hits: Sequence[Hit]) -> Found:
+    """`found`, or of the entries that fit about as well the one that holds what clearly answers better.
+
+    Not where something is compared, or a name alone is asked for; nor of calls: what they are stands in their names.
+    """
+    left, best = list(hits), found
+    if asked.judge is None or asked.compares or is_name(asked.alone) or found.entry.calls:
+        return found
+    for _ in range(RIVALS):
+        left = [hit for hit in left if hit not in best.hits]
+        other = best_entry(asked, left)
+        if other is None or other.score < found.score - ALIKE:
+            break
+        if not other.entry.calls and surest(other, asked)[0] > max(SURE, surest(found, asked)[0] + SURE):
+            return other
+        best = other
+    return found
 
 
 def judged(

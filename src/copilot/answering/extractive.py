@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from copilot.answering.answer import Answerer
+from copilot.answering.asked import read_question
 from copilot.answering.choosing import answering_row, asked_for
 from copilot.answering.quoting import MORE, OTHERS
-from copilot.answering.ranking import best_entry, read_question
+from copilot.answering.ranking import best_entry
 from copilot.answering.refusal import refusal
 from copilot.answering.wording import (
     ALARM,

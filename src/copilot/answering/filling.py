@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from copilot.answering.abstained import abstained
+from copilot.answering.asked import Asked, read_question
 from copilot.answering.check import passes
 from copilot.answering.citations import best_hit
 from copilot.answering.identifiers import in_text, is_pair
-from copilot.answering.ranking import Asked, Found, best_entry, read_question
+from copilot.answering.ranking import Found, best_entry
 from copilot.answering.wording import WARNS, Said, can_stand, leaning, row
 from copilot.config import AnswerPart
 from copilot.prompt.sections import MARK

@@ -10,9 +10,19 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from copilot.answering.asked import Asked, Judge, read_question
 from copilot.answering.check import passes
-from copilot.answering.choosing import READ, answering_row, answering_sentence, asked_for, compared, judged, read_by
-from copilot.answering.ranking import Asked, Found, Judge, best_entry, read_question
+from copilot.answering.choosing import (
+    READ,
+    answering_row,
+    answering_sentence,
+    asked_for,
+    compared,
+    judged,
+    likeliest,
+    read_by,
+)
+from copilot.answering.ranking import Found, best_entry
 from copilot.answering.wording import (
     ALARM,
     WARNS,
@@ -58,6 +68,7 @@ def offered(question: str, hits: Sequence[Hit], config: AnswerPart, judge: Judge
     asked, left, first = read_question(question, hits, judge), list(hits), None
     everything = "\n".join(hit.chunk.passage for hit in hits)
     while found := best_entry(asked, left):
+        found = likeliest(found, asked, left) if first is None else found
         parts = _offered(found, asked, everything, question, hits, config)
         if any(part.quotes for part in parts) or parts[0].opening != described(found.heading, "", ()):
             whole = 4 if _WARNED.search(question) else 3
@@ -109,7 +120,8 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     how = [text for text in prose if not WARNS.search(text)] or prose
     done = [shortened(text, LONGEST - 10) for text in entry.steps]
     every = [f"{n}. {said.ticked(text)}" for n, text in enumerate(done, entry.begin)]
-    steps = every if len("\n".join(every)) <= ROOM else _first(every, ROOM - len(MORE) - 1)
+    wide = ROOM if rows else BOTH
+    steps = every if len("\n".join(every)) <= wide else _first(every, wide - len(MORE) - 1)
     steps += [MORE] * (len(steps) < len(every))
     steps = steps or [said.ticked(text) for text in pointed(points)]
     room = min(ROOM, BOTH - len("\n".join(steps))) - len(OTHERS) - 3
@@ -145,7 +157,7 @@ def _opening(
     question.
     """
     entry, explains, two = found.entry, is_glossary(found.heading), compared(rows, asked)
-    if entry.trails and not call and not explains and not entry.steps and len(rows) > 2:
+    if entry.trails and not call and not explains and (entry.steps or len(rows) > 2):
         first, prose = "", [*[first] * bool(first), *prose]
     best = rows[max(rows, key=lambda pair: (asked.is_for(pair[0]), fit[rows[pair]]))] if rows else ""
     if not first and not call and not explains and not two:
@@ -219,7 +231,7 @@ def _kept(part: Part, kept: set[str], none: str) -> Part:
 
 def _written(part: Part) -> Part:
     """A part that is written whole, as far as there is room: where a small model chooses, most of it is left out."""
-    texts = _first(part.quotes, ROOM) if part.joint == "\n" else part.quotes
+    texts = _first(part.quotes, BOTH) if part.joint == "\n" else part.quotes
     return Part(part.joint.join([part.opening] * bool(part.opening) + [*texts]), closing=part.closing)
 
 

@@ -1,59 +1,26 @@
-"""A question and its hits in; what is asked, and the entry among the hits that fits it best, out. No language model."""
+"""What is asked and hits in; the entry among the hits that fits it best, out. No language model."""
 
-import math
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import groupby, pairwise
 
-from copilot.answering.identifiers import in_text, nameable, supported
-from copilot.knowledge.asking import is_name, plain, subject
-from copilot.knowledge.lexical import COMMON
+from copilot.answering.asked import Asked, joined, phrase, read_question, stems
+from copilot.answering.identifiers import supported
+from copilot.knowledge.asking import is_name
 from copilot.knowledge.parts import STEP, bare, is_part, tells
 from copilot.reading.entries import read_entry
 from copilot.reading.entry import Entry, join
 from copilot.reading.glossary import is_glossary
 from copilot.types import Chunk, Hit
 
-Judge = Callable[[str, Sequence[str]], Iterable[float]]  # question, texts → log odds that each answers it
-SHAPED = re.compile(r"(?!(?:[A-Z][a-z]+|[a-z]+|[A-Z]+|\d+)$)\S+(?: /\S+)?$")  # a name that no plain word looks like
-_WORD = re.compile(r"[A-Za-z][a-z]+|[A-Z]+(?![a-z])|\d+")
-_ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e|ly)$")
-_DOUBLED = re.compile(r"([^aeiou\d])\1$")  # cancell, of cancelling
 _BEFORE = re.compile(r"(?:</?\w+[^<>]*>|\?\?\?\+? \w+ \"|[#*=\s])*")  # the title of a section
 _ASKED = re.compile(r"(?:Q|Question)(?: ?\d+)?[:.][*_]* *")  # before the title of a question
 _AFTER = re.compile(r"\A(?:\*\*|__|[ \t]+[#=]+|[ \t]*\{[^{}\n]*\}|</\w+>|\")*[ \t]*(?=\n|$)")  # the title of a section
 _FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*).*$", re.M)
 _RULE = re.compile(r"^\|(?: ?:?-+:? ?\|)+[ \t]*$", re.M)  # below the titles of a table
 _TITLES = re.compile(r"^\|.*\|[ \t]*\n\|(?: ?:?-+:? ?\|)+[ \t]*\n", re.M)
-_COMPARES = re.compile(
-    r"\bwhich (?:one )?of (?:the|these|those) two\b|\bwhat differs\b|\bdifferences? between\b|\bversus\b|\bvs\b|"
-    r"\bcompared? (?:to|with)\b|\bdiffers? from\b|\bthe same as\b|^[^,.:]+ or [^,.:]+: ",
-    re.I,
-)
-_DIRECT = re.compile(  # what one sentence answers, or one of several rows: "Which plan ...?"
-    r"^\W*(?:(?:and|but|so|then|ok|hi|hello)\W+)*(?:can|could|do|does|did|is|are|was|were|will|would|should|must|may|has|"
-    r"have|how (?:many|much|long|often|big|large|fast|far|old|soon|late)|what happens|what if|why|when|where|who|whom|"
-    r"until when|at what|(?:at |for )?which (?:day|time|size|age))\b|"
-    r"^\W*(?:which|what) (?!.*\bare\b)(?!(?:can|could|do|did|will|would|should|must|may|have|if|about|to|for|an?|the|"
-    r"i|we|you|it|kind|sort|type|other|all|endpoint|call|method|request|url|path|http|api)\b)[a-z-]*[^s\W](?= \w)|"
-    r"\b(?:limits?|defaults?|max(?:imum)?|min(?:imum)?|costs?|price|quotas?|allowed)\b",
-    re.I,
-)
-_HOW = re.compile(r"\bhow (?:do|does|can|could|should|would|to|is|are)\b", re.I)
-_SECOND = re.compile(  # two questions in one
-    r"(.{12,}?)(?:,? and |[.?!] )"
-    r"((?:how|what|which|when|where|who|why|can|could|do|does|is|are|will|must|should|may)\b.{8,})$",
-    re.I | re.S,
-)
-_PAIR = re.compile(
-    r"\bbetween (.+?) and (.+?)[?.! ]*$|^\W*(?:(?:what|which) (?:is|are) (?:the )?(?:better|differences?),? )?"
-    r"(.+?) (?:vs\.?|versus) (.+?)[?.! ]*$",
-    re.I,
-)
-_COMPARING = ("differenc", "between", "differ", "compar")
 _CLOSE = 0.15  # how much less an entry may fit to be what another is compared with
 _BOTH = 0.3  # what it weighs that a heading has all that is compared
 _ALL = 0.99  # share of what is asked that is all of it
@@ -65,7 +32,6 @@ _KIND = re.compile(  # what a heading may call a thing before it names it
     r"(?:topic|chapter|section|part) \d+ ?[:.)–-]) *",
     re.I,
 )
-_SHORT = re.compile(r"(\w[^()]{3,}) \(([A-Z][\w-]{1,7})\)")  # "Retrieval-augmented generation (RAG)"
 _DEFINES = re.compile(  # "A flow is a chain of modules."
     r"\W*(?:(?:an?|the)\b\W*)?(?P<name>\w[\w /-]{1,40}?)\W*?(?: \([^()]{2,40}\)\W*)? "
     r"(?:(?:is|are) (?:an?|the|any|one|what|how|when|where|like)|means?|refers? to|stands? for|describes?|lets?)\b",
@@ -74,40 +40,6 @@ _DEFINES = re.compile(  # "A flow is a chain of modules."
 _REFERS = re.compile(
     r"(?:see|refer to)(?: also)?(?: the)?(?: (?:chapter|section|topic|page))? \W?(.{1,60}?)\W?\.", re.I
 )
-_QUOTED = re.compile(r"[\"“'`]([\w.-]+)[\"”'`]|\b([1-5]\d\d)\b")
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a question asks for."""
-
-    weight: dict[str, float]  # its content words' stems; a word counts more, the fewer hits hold it
-    names: tuple[str, ...]  # identifiers, what it quotes, and numbers
-    compares: bool  # two things
-    alone: str = ""  # the name, in its own shape or plain, where it asks for nothing else
-    pair: tuple[str, ...] = ()  # the words of the two that are compared, between blanks
-    direct: bool = False  # whether one sentence may answer it: "Can I ...?", "How many ...?"
-    row: str = ""  # what stands first in the row that answers it, by the reranker
-    how: bool = False  # whether it asks how something is done
-    question: str = ""  # without the words of asking
-    judge: Callable[[Sequence[str]], Iterable[float]] | None = None  # log odds that each text answers it
-    second: "Asked | None" = None  # what is asked besides, of the same thing: "..., and how big may it be?"
-
-    def likeness(self, text: str) -> float:
-        """How much of what is asked `text` says, for its length; at least 2 for each name."""
-        own = stems(text)
-        shared = sum(self.weight.get(word, 0.0) for word in own)
-        return shared / math.sqrt(4 + len(own)) + 2 * sum(supported(name, text) for name in self.names)
-
-    def is_for(self, name: str) -> bool:
-        """Whether it asks for nothing but `name`: "What is a manifest?"."""
-        if is_name(self.alone):
-            parts = {part.strip("`").lower() for part in re.split(r"[\s,|]+", name)}
-            same = _same(self.alone) == _same(name) and not self.alone.startswith("-")
-            return same or self.alone.lower() in parts
-        short = _SHORT.fullmatch(name)
-        wanted = (self.weight.keys(), set(stems(self.alone)))
-        return any(own and own in wanted for own in map(set, map(stems, (name, *(short.groups() if short else ())))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,35 +61,6 @@ class Found:
     def context(self) -> str:
         """Its passages as they were found."""
         return "\n".join(hit.chunk.passage for hit in self.hits)
-
-
-def read_question(question: str, hits: Sequence[Hit], judge: Judge | None = None) -> Asked:
-    """What is asked, its words weighed by log(1 + n / hits that hold it) (Sparck Jones 1972); no words of asking."""
-    question = plain(question)
-    df = Counter(word for hit in hits for word in stems(hit.chunk.passage))
-    quoted = [match[1] or match[2] for match in _QUOTED.finditer(question)]
-    names = [name for name in (*nameable(question), *in_text(question)) if SHAPED.match(name)]
-    compares = bool(_COMPARES.search(question))
-    words = [word for word in stems(question) if not (compares and word in _COMPARING)]
-    weight = {word: math.log(1 + len(hits) / (df[word] or 0.5)) for word in words}
-    alone = subject(question, COMMON)
-    names += alone if all(map(is_name, alone)) else ()
-    two = _PAIR.search(question)
-    pair = tuple(phrase(one) for one in two.groups() if one) if two else ()
-    row = next((hit.row for hit in hits if hit.row), "")
-    asked = Asked(weight, tuple(dict.fromkeys([*names, *quoted])), compares, " ".join(alone), pair, row=row)
-    apart = None if compares else _SECOND.match(question)
-    one, *others = [
-        replace(
-            asked,
-            direct=bool(_DIRECT.search(text)),
-            how=bool(_HOW.search(text)),
-            question=text,
-            judge=partial(judge, text) if judge else None,
-        )
-        for text in (apart.groups() if apart else (question,))
-    ]
-    return replace(one, direct=bool(_DIRECT.search(question)), second=others[0] if others else None)
 
 
 def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
@@ -203,7 +106,7 @@ def _explains(entry: Entry, title: str, asked: Asked) -> float:
     contacts?" asks for none that is called "About contacts".
     """
     title = bare(_KIND.sub("", title))
-    same = _same(title).rstrip("s") == _same(asked.alone).rstrip("s")
+    same = joined(title).rstrip("s") == joined(asked.alone).rstrip("s")
     if asked.alone and (same or (phrase(title) == phrase(asked.alone) and phrase(title).strip())):
         return 1.0
     named = any(asked.is_for(name) for name, _ in (*entry.fields, *entry.codes))
@@ -223,13 +126,22 @@ def refers_to(entry: Entry, header: str) -> bool:
 def rival(asked: Asked, found: Found, hits: Sequence[Hit]) -> Found | None:
     """The entry that fits next, if it fits nearly as well: what `found` is compared with, or what is meant instead.
 
-    None where two things are compared and `found` holds all of it.
+    None where two things are compared and `found` holds all of it, unless the other is the heading of an entry too.
     """
+    if asked.pair and phrase(found.heading) in asked.pair:
+        own = [hit for hit in hits if hit not in found.hits and _headed(hit) in asked.pair]
+        if own:
+            return best_entry(asked, own)
     if asked.compares and found.whole:
         return None
     other = best_entry(asked, [hit for hit in hits if hit not in found.hits])
     near = (_CLOSE if asked.compares else _DOUBT) * (_READ if any(hit.logit is not None for hit in hits) else 1)
     return other if other and other.score > found.score - near else None
+
+
+def _headed(hit: Hit) -> str:
+    """The words of the heading of a hit's entry."""
+    return phrase(_place(hit)[1].rpartition(" › ")[2])
 
 
 def focused(question: str, hits: Sequence[Hit], of_document: Callable[[str], list[Hit]]) -> list[Hit]:
@@ -299,27 +211,6 @@ def _rest(whole: Sequence[Hit], room: int) -> list[Hit]:
 def _place(hit: Hit) -> tuple[str, str]:
     """The entry of a hit: its document, and the header of the whole that a part such as "Request body" is of."""
     return hit.chunk.document, hit.chunk.whole
-
-
-def _same(name: str) -> str:
-    """A name, whatever parts its words."""
-    return re.sub(r"[\W_]", "", name).lower()
-
-
-def phrase(name: str) -> str:
-    """Its words in order between blanks, without endings, doubled letters before these, and articles."""
-    words = [word.lower() for word in _WORD.findall(name)]
-    kept = [_DOUBLED.sub(r"\1", _ENDING.sub("", word)) for word in words if word not in ("a", "an", "the")]
-    return f" {' '.join(kept)} "
-
-
-def stems(text: str) -> list[str]:
-    """The content words of `text` without their endings, each once; the parts of a name are words of their own.
-
-    Not those of `knowledge.lexical`, with which the entry of the training questions is right a little less often.
-    """
-    words = [word.lower() for word in _WORD.findall(text)]
-    return list(dict.fromkeys(_ENDING.sub("", word) for word in words if word not in COMMON))
 
 
 @lru_cache(maxsize=64)  # hits are put in order, then quoted from, then filled from

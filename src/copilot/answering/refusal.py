@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from copilot.answering.abstained import SAID, abstained
+from copilot.answering.asked import Asked, read_question
 from copilot.answering.identifiers import in_text
-from copilot.answering.ranking import Asked, best_entry, read_question
+from copilot.answering.ranking import best_entry
 from copilot.answering.wording import can_stand, leaning, row, shortened
 from copilot.prompt.sections import MARK
 from copilot.types import Hit

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from copilot.answering.asked import SHAPED, Asked, stems
 from copilot.answering.identifiers import is_pair, nameable, supported
-from copilot.answering.ranking import SHAPED, Asked, Found, rival, stems
+from copilot.answering.ranking import Found, rival
 from copilot.prompt.grammar import VERBS
 from copilot.reading.entry import Entry
 from copilot.reading.rows import name_of
@@ -18,13 +19,16 @@ _WARNING = (
 WARNS = re.compile(rf"\b(?:{_WARNING})\b", re.I)
 ALARM = re.compile(rf"\b(?:{_WARNING}|before|deprecated)\b", re.I)  # what the baseline takes for a warning besides
 LEANS = re.compile(
-    r"(?:It|They|These|Those|That|Such|Otherwise|Then|Both|He|She|In that case|However|Therefore|So|Thus|In this case|"
+    r"(?:It|They|After (?:that|this)|Afterwards|The rest|These|Those|That|Such|Otherwise|Then|Both|He|She|"
+    r"In that case|However|Therefore|So|Thus|In this case|"
     r"Also|For example|For instance|As such|Instead|But|And|Or|This (?:is|was|can|will|may|might|has|lets|allows|makes|"
     r"means|must|should|would|could|does|also|gives|helps|happens|applies|works|includes|requires|causes|only|way|"
     r"behaviou?r|case|approach|example|error|one|information|list|value|in turn))\b",
     re.I,
 )
-_HEADED = re.compile(r"(?:It|They|These|Both|This (?:is(?! why)|lets|allows|makes|means|gives|helps|works))\b")
+_HEADED = re.compile(
+    r"(?:It|They|These|Both|This (?:is(?! why)|lets|allows|makes|means|gives|helps|works|happens|occurs))\b"
+)
 _ARTICLE = re.compile(r"^\W*(?:(?:an?|the)\b)?\W*", re.I)
 LONG = 6  # words of a sentence that must not stand twice
 _FINE = re.compile(r"`?[1-3]\d\d\b")
@@ -192,6 +196,7 @@ def overview(found: Found, rows: Mapping[tuple[str, str], str], best: str, asked
     """What an entry of rows alone tells of; "" where the `best` of them says something of the question itself."""
     known = set(stems(found.hits[0].chunk.header))
     names = [text.partition(": ")[0] for text in rows.values()]
+    known |= set.intersection(*(set(stems(text)) for text in rows.values())) if rows else set()  # titles of columns
     if len(names) < 3 or any(word in asked.weight and word not in known for word in stems(best)):
         return ""
     told = ", ".join(names[:4]) + " and others" if len(names) > 4 else f"{', '.join(names[:-1])} and {names[-1]}"

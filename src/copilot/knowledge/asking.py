@@ -71,7 +71,7 @@ _WORDING = tuple(
             r"(?=(?:(?:error|status|http)[ -]?)+(?:codes? )?\d)",
             "What is ",
         ),
-        (r"^\s*(?:list|name|enumerate)(?: me| out)? all(?: of)?(?: the)? (.+?)[.?!\s]*$", r"What \1 are there?"),
+        (r"^\s*(?:list|name|enumerate)(?: me| out)?(?: all)?(?: of)?(?: the)? (.+?)[.?!\s]*$", r"What \1 are there?"),
         (r"^\s*(?:which|what) endpoint (?:do|should|can|must) (?:i|we|you) (?:use|call) (?:to|for) ", "How do I "),
         (rf"\b(?:the )?{_SORT} (?:(?:called|named) )?(?={_QUOTE}{_SHAPED})", ""),
         (rf"\b(?:the )({_QUOTE}{_SHAPED}{_QUOTE}) {_SORT}\b", r"\1"),

@@ -86,10 +86,25 @@ def markdown_headings(text: str) -> tuple[Heading, ...]:
             paragraph = at, line.strip()
         before = "" if heading else line
     few = not main or (len(main) == 1 and main[0].level == 1)
-    found += main + _in_bold(bold, text, few)
+    found += main + _in_bold(bold, text, few) + ([] if few else _counted(lines, main))
     if few:
         found += _loose(lines, found, short=len(bold) < 2, markdown=True)
     return _without_calls(lines, found)
+
+
+def _counted(lines: Sequence[str], main: Sequence[Heading]) -> list[Heading]:
+    """Lines that stand alone, such as "4.1 Laptops", below a marked heading with the number before: "4 Devices"."""
+    out: list[Heading] = []
+    above: Heading | None = None
+    start, marked = 0, {heading.start: heading for heading in main}
+    for n, line in enumerate(lines):
+        at, start = start, start + len(line) + 1
+        above = marked.get(at, above)
+        number = _NUMBERED.match(line) if above and at not in marked and _alone(lines, n) else None
+        whole = re.match(r"(\d+(?:\.\d+)*)", above.title) if number and above else None
+        if above and number and whole and number[1].rpartition(".")[0] == whole[1]:
+            out.append(Heading(at, min(6, above.level + 1), line.strip()))
+    return out if len(out) > 1 else []
 
 
 def _marked(line: str, at: int) -> Heading | None:

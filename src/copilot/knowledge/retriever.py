@@ -5,7 +5,7 @@ reranker where there is one.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,11 @@ class IndexRetriever:
         found = ((wording, *self._found(wording)) for wording in self.wordings(question))
         wording, hits, of_document = max(found, key=lambda one: _fit(one[1]))
         return self.order(question, self._row_told(wording, hits), of_document)
+
+    @property
+    def judge(self) -> "Callable[[str, Sequence[str]], Iterable[float]] | None":
+        """Log odds that each text answers a question; None without a reranker."""
+        return self.reranker.logits if self.reranker else None
 
     def _row_told(self, question: str, hits: list[Hit]) -> list[Hit]:
         """The hits, the first one with the row of its table that answers, where the reranker says so of one alone."""

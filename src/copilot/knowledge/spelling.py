@@ -71,6 +71,12 @@ class Spelling:
     def _words(self) -> Counter[str]:
         return Counter(word.lower() for word in _WORD.findall(self._text) if not _HUMP.search(word))
 
+    @cached_property
+    def _hyphened(self) -> dict[str, str]:
+        """Words with a hyphen by what they are without it: "wifi" for "Wi-Fi"."""
+        found = Counter(re.findall(r"(?<![\w-])[A-Za-z]+-[A-Za-z]+(?![\w-])", self._text))
+        return {word.replace("-", "").lower(): word for word, _ in reversed(found.most_common())}
+
     def mended(self, question: str) -> str | None:
         """`question` in words of the documents; None where none of its words is theirs written otherwise."""
         asked = plain(question)
@@ -98,7 +104,8 @@ class Spelling:
     def _mended(self, word: str) -> str:
         if self._held(word):
             return word
-        return self._parted(word) or self._spelt_out(word) or self._slip(word.lower()) or word
+        written = self._hyphened.get(word.lower(), "") or self._parted(word) or self._spelt_out(word)
+        return written or self._slip(word.lower()) or word
 
     def _parted(self, word: str) -> str:
         """One word for two that stand side by side in the documents."""

@@ -22,10 +22,18 @@ _STATUS = re.compile(  # "429 - Too many requests", "**Error 409:** There is one
     r"((?: [A-Z][\w' -]{2,40}?| [a-z]\w*_\w+)?)(?:\*\*|`)?(?::|:\*\*| [–—-]+| (?:→|->))(?:\*\*)? +(\S.*)$"
 )
 _TERM = re.compile(r"(?P<name>\*\*[^*\n]{2,48}\*\*|`[^`\n]{2,48}`)$")
-_DASHED = re.compile(r"(?P<name>\*\*[^*\n:]{2,48}\*\*|`[^`\n]{2,48}`) (?:[–—-]+|→|->|⇒|=>) (?P<said>\S.*?)\s*$")
+_DASHED = re.compile(  # a code needs no mark: "E05 - Sensor of another account."
+    r"(?P<name>\*\*[^*\n:]{2,48}\*\*|`[^`\n]{2,48}`|[A-Z]{1,5}-?\d{2,5}(?= [–—-]+ [A-Z])) (?:[–—-]+|→|->|⇒|=>) "
+    r"(?P<said>\S.*?)\s*$"
+)
+_LEAD = re.compile(  # "**Factory reset.** Press the button for ten seconds."
+    r"\*\*(?!(?:definition|analogy|example|remember|note|important|tip|warning|step|goal|result|problem|cause|solution|"
+    r"question|answer|in short|summary)\b)(?P<name>[^*\n:.]{3,48})\.\*\* +(?P<said>\S.*?)\s*$",
+    re.I,
+)
 _POINTED = re.compile(r"^([-*+•] +)?(\*\*[^*\n:]{1,48}\*\*|`[^`\n]{1,48}`)(?: ·[^→\n]*)? (?:→|->|⇒|=>) +(?=\S)")
 _BULLET = re.compile(
-    r"[-*+•] +(?P<name>\*\*[^\W\d][^*\n:`]{1,40}\*\*)(?::| [–—-]+| (?:→|->|⇒|=>)) +(?P<said>\S.*?)\s*$"
+    r"[-*+•] +(?P<name>\*\*?[^\W\d][^*\n:`]{1,40}\*\*?)(?::| [–—-]+| (?:→|->|⇒|=>)) +(?P<said>\S.*?)\s*$"
 )
 _COUNTED = re.compile(
     r"\d{1,2}[.)] +(?P<name>\*\*[^\W\d][^*\n:`]{1,60}\*\*)(?::| [–—-]+| (?:→|->|⇒|=>)) +(?P<said>\S.*?)\s*$"
@@ -58,6 +66,7 @@ def together(lines: Sequence[str], title: str = "") -> list[str]:
     dashed = _several(line for line in lines if _DASHED.match(line))
     bullets = _several(line for line in lines if _bullet(line))
     counted = _concepts(lines)
+    leads = sum(_LEAD.match(line) is not None for line in lines) > 1
     while at < len(lines):
         fenced ^= lines[at].strip().startswith(FENCE)
         end, told = at + 1, [lines[at]]
@@ -72,7 +81,10 @@ def together(lines: Sequence[str], title: str = "") -> list[str]:
                 below = _term(lines, at)
                 named = _DASHED.match(lines[at]) if dashed and not NOTE.match(line) else None
                 named = named or (_bullet(line) if bullets else None) or (_COUNTED.match(line) if counted else None)
-                if below > at and (terms or (_SHAPED.search(line) and not ACTS.match(line))):
+                if leads and (lead := _LEAD.match(lines[at])):
+                    end = _paragraph(lines, at)
+                    told = ["", pipe_row([f"**{lead['name']}**", _text([lead["said"], *lines[at + 1 : end]])])]
+                elif below > at and (terms or (_SHAPED.search(line) and not ACTS.match(line))):
                     end, told = below, [pipe_row([line.strip(), _text(lines[at + 1 : below])])]
                 elif named:
                     end = _paragraph(lines, at)
@@ -99,9 +111,9 @@ def _told_of_errors(line: str) -> bool:
 
 
 def _several(lines: Iterable[str]) -> bool:
-    """Whether two and more lines begin with a term, and none of them tells what to do."""
+    """Whether two and more lines begin with a term, and fewer than half of them tell what to do."""
     found = list(lines)
-    return len(found) > 1 and not any(map(ACTS.match, found))
+    return len(found) > 1 and 2 * sum(ACTS.match(line) is not None for line in found) < len(found)
 
 
 def _concepts(lines: Sequence[str]) -> bool:
@@ -147,7 +159,7 @@ def _term(lines: Sequence[str], at: int) -> int:
     before = lines[at - 1].strip() if at else ""
     if not name or before or at + 1 >= len(lines) or lines[at + 1].startswith(":"):
         return at
-    if ALERT.match(name) or label(name) or name.endswith((".", "?", ":", "!")):
+    if ALERT.match(name) or (label(name) and not re.search(r"\d", name)) or name.endswith((".", "?", ":", "!")):
         return at
     end = at + 1
     while end < len(lines) and not OTHER.match(lines[end]):

@@ -145,7 +145,8 @@ def read_entry(text: str, whole: bool = True, header: str = "", ended: bool = Fa
     given = [row for row in good if row.kind in ("", "request")] + [row for row in good if row.kind == "response"]
     codes = [row for row in good if row.kind == "error"]
     first = next((int(mark[1]) for line in lines if (mark := re.match(r"\s*(\d{1,2})[.)] +\S", line))), 1)
-    errors, trails = once(sorted(codes, key=fine)), parts.trails
+    before = [k for k, _ in left][: next((n for n, (k, _) in enumerate(left) if k == "prose"), 0)]
+    errors, trails = once(sorted(codes, key=fine)), parts.trails or sum(k in ("step", "do") for k in before) > 1
     return Entry(prose, steps, notes, once(given), errors, points, calls, first, trails=trails)
 
 

@@ -20,7 +20,7 @@ class Entry:
     calls: tuple[str, ...] = ()  # endpoints, or the function or module; the first is the likeliest
     begin: int = 1  # number of the first step
     opens: bool = False  # whether its text begins where its section does, so that "It" is what the heading names
-    trails: bool = False  # whether its rows stand before all of its sentences, which say something beside these
+    trails: bool = False  # whether its rows or steps stand before all of its sentences, which say something besides
 
 
 def join(entries: Sequence[Entry]) -> Entry:

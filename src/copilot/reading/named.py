@@ -41,7 +41,7 @@ _SAYS = re.compile(r"\b(?:is|are|was|were|can|may|must|will|should|has|have)\b",
 _PROS = re.compile(r"[*_#]*\s*(?:pros|advantages|benefits|strengths)\s*:?[*_]*:?\s*$", re.I)
 _CONS = re.compile(r"[*_#]*\s*(?:cons|disadvantages|drawbacks|weaknesses)\s*:?[*_]*:?\s*$|Warning: Cons", re.I)
 _DOES = re.compile(r"[A-Z][a-z]+ (?:the|an?|your|this|that|it|them|all|each)\b")
-_TERM = re.compile(r"(?:\*\*|__)(?P<name>\w[^*\n:`]{1,40})(?:\*\*:|__:|:\*\*|:__)[ \t]+(?P<said>\S.*?)\s*$")
+_TERM = re.compile(r"(\*\*?|__?)(?P<name>\w[^*_\n:`]{1,40})(?:\1:|:\1)[ \t]+(?P<said>\S.*?)\s*$")
 _PART = re.compile(  # what such lines begin with that are no terms
     r"(?:problem|symptom|issue|cause|reason|solution|fix|remedy|answer|question|q|a|example|analogy|pro|con|purpose|"
     r"description|output|input|return|limitation|type|required|default|author|owner|date|status|version|updated?|"

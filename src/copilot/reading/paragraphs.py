@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from itertools import groupby
 
-from copilot.reading.prose import CUT, balanced, closed, ends
+from copilot.reading.prose import ACTS, CUT, balanced, closed, ends
 from copilot.reading.rows import Row, sentence, several
 
 _WITHIN = re.compile(r"(?<=[.!?])\s+((?:\*\*|__)?(?:warning|caution|danger|important|note)\b(?:\*\*|__)?:\S* +)", re.I)
@@ -12,6 +12,7 @@ _NEGATED = re.compile(r"(?:Do not|Don['’]t|Never) \w")
 _TOLD = re.compile(
     r"\b(?:is|are|was|were|has|have|may|can|cannot|will|must|should|does|do|get|gets|goes|means?|shows?)\b|^[`\d]| = "
 )
+_STATES = re.compile(r"\b(?:is|are|was|were|has|cannot|will)\b")
 DO = re.compile(
     r"(?!(?:The|An?|All|Any|Each|Every|No|If|When|For|In|On|At|By|With|To|It|This|That|These|Some|Only|Both|As|"
     r"\w+ing|\w+[^s]s)\b)[A-Z][a-z]+ (?:in |out |up |on |off )?"
@@ -33,7 +34,8 @@ def _sort(kind: str, paragraph: str) -> str:
         return kind
     if _NEGATED.match(paragraph) or kind == "tip":
         return "note"
-    return "do" if DO.match(paragraph) else "told" if _says(paragraph) else "item"
+    told = _STATES.search(" ".join(paragraph.split()[:8])) and not ACTS.match(paragraph)  # "Text that is left out ..."
+    return "do" if DO.match(paragraph) and not told else "told" if _says(paragraph) else "item"
 
 
 def kinds(texts: Sequence[tuple[str, str]]) -> list[str]:

@@ -56,7 +56,7 @@ SENTENCE = re.compile(  # no end of one is the stop of the first, nor that of th
 _LINK = re.compile(r"!?\[((?:`[^`]*`|[^\[\]`])+)\]\((?:[^()\s]|\([^()\s]*\))*(?: \"[^\"]*\")?\)")
 _POWER = re.compile(r"<sup>([^<]*)</sup>")
 _MARKUP = re.compile(r"\*\*|</?(?:kbd|br|b|i|em|strong|p|a|span|sub|code|tt|u)\b[^<>]*>")
-_ITALIC = re.compile(r"(?<![^\s(\"“])\*(?=[\w\"“'])([^*\n]+)(?<=[\w\"”'.!?])\*(?![\w*])")
+_ITALIC = re.compile(r"(?<![^\s(\"“])\*(?=[\w\"“'])([^*\n]+)(?<=[\w\"”'.!?:])\*(?![\w*])")
 LONG = 900  # characters of what is said of a name, beyond which whole sentences are left out
 
 
