@@ -230,3 +230,43 @@ def test_a_table_of_calls_and_a_download_are_no_call_of_the_entry() -> None:
     assert endpoints("Widget › Install", "```\ncurl -O https://dl.example/agent\n```\n") == ()
     assert endpoints("Widget › Install", "```\ncurl https://dl.example/agent | sh\n```\n") == ()
     assert endpoints("Widget › List", "```\ncurl https://dl.example/agents\n```\n") == ("GET /agents",)
+
+
+def test_errors_with_numbers_are_terms_and_labels_of_errors_are_not() -> None:
+    text = "**Error 691 – access denied**\nYou have no permission.\n\n**Error 809**\nThe network blocks it.\n"
+    entry = read_entry(text, header="VPN › Trouble", ended=True)
+    assert [name for name, _ in (*entry.codes, *entry.fields)] == ["Error 691 – access denied", "Error 809"]
+    label = "**Error codes**\nThey are shown on the display.\n\n**Status codes**\nThey are shown in the log.\n"
+    assert read_entry(label, header="VPN › Trouble", ended=True).fields == ()
+
+
+def test_codes_and_leads_in_bold_are_rows() -> None:
+    text = "E04 - Battery is low.\nChange it.\nE05 - Sensor of another account.\nThe owner must remove it.\n"
+    entry = read_entry(text, header="Lamp › Codes", ended=True)
+    assert dict([*entry.fields, *entry.codes])["E05"] == "Sensor of another account. The owner must remove it."
+    text = "**Factory reset.** Press the button for ten seconds.\n\n**Another network.** Open the app and pick it.\n"
+    assert read_entry(text, header="Lamp › Care", ended=True).fields == (
+        ("Factory reset", "Press the button for ten seconds."),
+        ("Another network", "Open the app and pick it."),
+    )
+    likened = "**Definition.** A lamp gives light.\n\n**Analogy.** It is like a small sun in a box.\n"
+    assert read_entry(likened, header="Lamp › What", ended=True).fields == ()
+
+
+def test_one_term_that_is_a_verb_does_not_hide_the_others() -> None:
+    text = "**Run** – one load of a pipeline.\n\n**Source** – where rows come from.\n\n**Sink** – where they go.\n"
+    assert len(read_entry(text, header="Data › Terms here", ended=True).fields) == 3
+    steps = "**Open** – the menu opens.\n\n**Save** – the file is kept.\n"
+    assert read_entry(steps, header="Data › How", ended=True).fields == ()
+
+
+def test_terms_in_italics_are_rows_and_lose_their_stars() -> None:
+    text = "- *By size*: a fixed number.\n- *By heading*: each heading is a chunk.\n- *By meaning*: where it changes.\n"
+    assert [name for name, _ in read_entry(text, header="Chunks › Ways", ended=True).fields] == [
+        "By size",
+        "By heading",
+        "By meaning",
+    ]
+    assert read_entry("It is reserved.\n\n*Analogy:* like a table in a restaurant.\n", ended=True).sentences[-1] == (
+        "Analogy: like a table in a restaurant."
+    )

@@ -596,3 +596,15 @@ def test_a_document_is_not_called_as_one_of_its_parts(text: str, title: str, tmp
     file = tmp_path / "rag_doc.md"
     file.write_text(text, encoding="utf-8")
     assert load_document("rag_doc.md", file).title == title
+
+
+def test_numbered_lines_below_a_marked_chapter_are_headings() -> None:
+    text = "# 4 Devices\n\n4.1 Laptops\n\nFour years.\n\n4.2 Lost or stolen\n\nCall 4900.\n\n# 5 Badges\n\nText.\n"
+    assert [(h.level, h.title) for h in markdown_headings(text)] == [
+        (1, "4 Devices"),
+        (2, "4.1 Laptops"),
+        (2, "4.2 Lost or stolen"),
+        (1, "5 Badges"),
+    ]
+    other = "# 4 Devices\n\n1 Laptop\n\nText.\n\n2 Screens\n\nText.\n\n# 5 Badges\n"
+    assert len(markdown_headings(other)) == 2, "things that are counted"
