@@ -26,7 +26,10 @@ _AMOUNTS = tuple(  # what asks for an amount, and what tells one
             r"\bhow (?:long|often|soon|old)\b",
             rf"(?:{_MANY}).{{0,12}}\b(?:ms|milli\w+|seconds?|minutes?|hours?|days?|weeks?|months?|years?|times)\b",
         ),
-        (r"\b(?:costs?|price|how expensive)\b", r"[$€£¥%]|\bfree\b|\bno (?:extra )?cost"),
+        (
+            r"\b(?:costs?|prices?|how expensive)\b|\bhow much (?:is|are|does|do|would|will)\b",
+            r"[$€£¥]|\bprices?\b|\bfree\b|\bcosts?\b",
+        ),
         (r"\bhow (?:many|much|big|large|fast)\b|\b(?:limits?|max\w*|min\w*|quotas?)\b", _MANY),
     )
 )
@@ -118,7 +121,7 @@ def likeliest(found: Found, asked: Asked, hits: Sequence[Hit]) -> Found:
 def judged(
     first: str, sentences: Sequence[str], rows: Sequence[str], odds: Mapping[str, float], asked: Asked
 ) -> tuple[str, bool]:
-    """(the text that clearly answers better than `first` by `odds`, whether it is a sentence and `first` no answer).
+    """(the text that clearly answers better than `first` by `odds`, whether it stands alone as `first` is no answer).
 
     Of several that do about as well, the one that says most of what is asked. A row only to a direct question: who asks
     what there is wants them all. ("", False) where none does.
@@ -131,4 +134,4 @@ def judged(
     least = max((odds[text] for text in clear if text != first), default=0.0) - SURE / 2
     alike = [text for text in clear if text != first and odds[text] > least]
     best = max(alike, key=asked.likeness, default="")
-    return best, own < 0 and best in sentences
+    return best, (own < 0 or (first != "" and first not in odds)) and best in sentences

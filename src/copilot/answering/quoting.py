@@ -14,6 +14,7 @@ from copilot.answering.asked import Asked, Judge, read_question
 from copilot.answering.check import passes
 from copilot.answering.choosing import (
     READ,
+    SURE,
     answering_row,
     answering_sentence,
     asked_for,
@@ -21,6 +22,7 @@ from copilot.answering.choosing import (
     judged,
     likeliest,
     read_by,
+    surest,
 )
 from copilot.answering.ranking import Found, best_entry
 from copilot.answering.wording import (
@@ -37,6 +39,7 @@ from copilot.answering.wording import (
     pointed,
     row,
     shortened,
+    uncounted,
     warned,
 )
 from copilot.config import AnswerPart
@@ -83,7 +86,8 @@ def _offered(
     """The same of one entry; `everything` is all passages."""
     call = " ".join(calling(found.entry, asked, found.context, everything))
     parts = _parts(found, asked, call)
-    other = beside(asked, found, hits, everything)
+    answered = asked.direct and not asked.compares and not call and surest(found, asked)[0] >= 3 * SURE
+    other = "" if answered else beside(asked, found, hits, everything)
     kept = _sound([other, *(text for part in parts for text in part.quotes)], question, hits, config)
     if not _sound([parts[0].opening], question, hits, config, 2 * LONGEST):
         parts[0] = replace(parts[0], opening=described(found.heading, "", ()))
@@ -178,13 +182,13 @@ def _opening(
         others = [text for text in rows.values() if text not in told]
         answer, alone = judged(said_best, free, others, odds[0], asked)
         if alone and said_best == first and not call:
-            first, prose = "", [*[first] * bool(first), *prose]
+            first, prose = "", [*[first] * (first in fit), *prose]
         told += filter(None, [answer or answering_sentence(said_best, [*free, *others], asked, fit)])
         if asked.second:
             besides, _ = judged(said_best, free, others, odds[1], asked.second)
             told += [besides] * bool(besides and besides not in told)
     if not first and not told and not call and entry.steps:
-        first = f"“{found.heading}” is done in the steps below."
+        first = f"“{uncounted(found.heading)}” is done in the steps below."
     prose = [text for text in prose if text not in told]
     return first, told, prose, {pair: text for pair, text in rows.items() if text not in told}
 

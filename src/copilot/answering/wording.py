@@ -34,7 +34,9 @@ LONG = 6  # words of a sentence that must not stand twice
 _FINE = re.compile(r"`?[1-3]\d\d\b")
 _NEEDED = re.compile(r"^Required[.:]|(?<= )Required\.$")
 _DOES = re.compile(r"(?:This \w+ )?[A-Z]?[a-z]+s\b|`")
-_COUNTED = re.compile(r"^\d{1,2}(?:\.\d+)*[.)]? +(?=[^\W\d])")  # the number of a chapter
+_COUNTED = re.compile(  # the number of a chapter
+    r"^(?:\d{1,2}(?:\.\d+)*[.)]? +|(?:topic|chapter|section|part|module|unit|lesson) \d+ ?[:.)–—-] *)(?=[^\W\d])", re.I
+)
 _ASIDE = re.compile(
     r"There (?:is|are)\b|\{|(?:Answers|Returns) `\d{3}`|The (?:answer|body|repl(?:y|ies)|response|result)s? ?\b|Type\b|"
     r"(?:An?|Each|Every) [\w ]+ (?:can|may) (?:have|hold|make)\b|`[^`/ ]*` (?:is|are|holds|has|lists)\b|No\b"
@@ -45,6 +47,7 @@ _BEGINS = re.compile(
     r"(?:The )?(?:(?:field|parameter|option|header|flag|value) )?`([^`/ ]+)` (?!and |or )[a-z]+ .*\w \w"
 )
 _TITLED = re.compile(r"[A-Z][a-z]+(?:-[A-Z][a-z]+)+")  # may be a header, or words: "Retrieval-Augmented Generation"
+_WIRELESS = re.compile(r"[A-Z][a-z](?:-[A-Z][a-z]+)+")  # "Wi-Fi"
 _PRODUCT = re.compile(r"[A-Z][a-z]+(?:[A-Z][a-z]+)+")
 _CODE = re.compile(r"^[ \t]*```.*?(?:^[ \t]*```|\Z)", re.S | re.M)
 _PIECE = re.compile(r"(?<=[.!?])\s+")
@@ -62,7 +65,8 @@ class Said:
     def over(cls, context: str) -> "Said":
         """Nothing so far, over the passages of an entry."""
         titles = " ".join(line.partition(" › ")[0] for line in context.splitlines() if " › " in line)
-        names = (name for name in nameable(context) if not (_PRODUCT.fullmatch(name) and name in titles))
+        found = [name for name in nameable(context) if not _WIRELESS.fullmatch(name)]
+        names = (name for name in found if not (_PRODUCT.fullmatch(name) and name in titles))
         return cls(tuple(names), "`" in context)
 
     def new(self, sentences: Iterable[str], most: int) -> list[str]:
@@ -155,7 +159,7 @@ def described(heading: str, first: str, more: Sequence[str]) -> str:
 
     What answers without a beginning, `more` alone, stands for itself.
     """
-    heading = _COUNTED.sub("", heading)
+    heading = uncounted(heading)
     told = [text if text.endswith((".", "!", "?")) else f"{text}." for text in ([first] * bool(first)) + [*more]]
     if is_pair(heading):
         return " ".join(told if first else [f"This is about `{heading}`.", *told])
@@ -169,6 +173,11 @@ def described(heading: str, first: str, more: Sequence[str]) -> str:
     aside = _ASIDE.match(first) or _HEADED.match(first) or alarm
     named = heading if heading.endswith((".", "!", "?")) else f"{heading}."
     return " ".join([named, *told] if (aside and not first.startswith(f"“{heading}”")) or not first else told)
+
+
+def uncounted(heading: str) -> str:
+    """A heading without its number: "Topic 6: Plans" is "Plans"."""
+    return _COUNTED.sub("", heading)
 
 
 def leaning(entry: Entry) -> list[str]:
@@ -200,7 +209,7 @@ def overview(found: Found, rows: Mapping[tuple[str, str], str], best: str, asked
     if len(names) < 3 or any(word in asked.weight and word not in known for word in stems(best)):
         return ""
     told = ", ".join(names[:4]) + " and others" if len(names) > 4 else f"{', '.join(names[:-1])} and {names[-1]}"
-    return f"“{_COUNTED.sub('', found.heading)}” tells of {told}." if len(told) < 120 else ""
+    return f"“{uncounted(found.heading)}” tells of {told}." if len(told) < 120 else ""
 
 
 def pointed(points: Sequence[str]) -> list[str]:
