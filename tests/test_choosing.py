@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from copilot.answering.asked import read_question
+from copilot.answering.choosing import elsewhere, likeliest, surest
 from copilot.answering.quoting import offered
 from copilot.answering.ranking import best_entry, refers_to
 from copilot.config import AnswerPart
@@ -120,3 +121,34 @@ def test_what_only_refers_to_another_entry_gives_way_to_it() -> None:
     assert refers_to(read_entry("See chapter 2.1."), "Doc › 2.1 Object storage")
     assert not refers_to(read_entry("See chapter 2."), "Doc › 2.1 Object storage")
     assert not refers_to(read_entry("See chapter 2.1. It is long."), "Doc › 2.1 Object storage")
+
+
+def test_what_another_entry_answers_is_told_below_its_name() -> None:
+    change = hit("## Change it\n\nA shorter interval costs battery life. It is set in the app.\n", "Change it")
+    table = hit("## Topic 9: Data\n\nThe battery lasts up to 18 months. It weighs 80 g.\n", "Topic 9: Data", start=200)
+    hits, question = [change, table], "How long does the battery last?"
+    found = best_entry(read_question(question, hits), [change])
+    assert found is not None
+    asked = read_question(question, hits, Judge("18 months"))
+    assert elsewhere(found, asked, hits, 3.0) == "“Data”: The battery lasts up to 18 months."
+    assert elsewhere(found, asked, hits, 5.0) == "", "it does not answer better"
+    assert elsewhere(found, read_question(question, hits), hits, 0.0) == "", "not without a reranker"
+    assert elsewhere(found, read_question("battery life", hits, Judge("18 months")), hits, 0.0) == "", "nor to others"
+
+
+def test_of_entries_that_fit_alike_the_one_that_answers_is_taken() -> None:
+    one = hit("## Reading data\n\nData is read once a day. Data is kept.\n", "Reading data")
+    two = hit("## Writing data\n\nData is never changed in the source. Data is sent.\n", "Writing data", start=200)
+    asked = read_question("Does it change our data?", [one, two], Judge("never changed"))
+    first = best_entry(asked, [one, two])
+    assert first is not None and likeliest(first, asked, [one, two]).hits == (two,)
+    bare = read_question("Does it change our data?", [one, two])
+    assert likeliest(first, bare, [one, two]) == first, "not without a reranker"
+
+
+def test_how_sure_one_sentence_is_and_how_far_the_next_one() -> None:
+    delivery = hit(RETRIES, "Delivery")
+    asked = read_question("When is a message lost?", [delivery], Judge("tenth failed"))
+    found = best_entry(asked, [delivery])
+    assert found is not None and surest(found, asked) == (4.0, 8.0)
+    assert surest(found, read_question("When is a message lost?", [delivery]))[0] < -8, "not without a reranker"

@@ -7,14 +7,14 @@ from dataclasses import replace
 from copilot.answering.asked import Asked, phrase, stems
 from copilot.answering.identifiers import supported
 from copilot.answering.ranking import Found, best_entry
-from copilot.answering.wording import LEANS, leaning, row
+from copilot.answering.wording import LEANS, leaning, row, uncounted
 from copilot.knowledge.asking import is_name
 from copilot.knowledge.table import bare
 from copilot.types import Hit
 
 SURE = 1.0  # log odds that a text answers, and by how much more than the first one, from where it is told
 JUDGED = 12  # texts that are read one by one
-UNSURE = 9.0  # less than any log odds
+UNSURE = 9.0  # more than any log odds
 RIVALS, ALIKE = 2, 0.1  # entries that are read beside the best one, and how much less they may fit
 READ = 0.1  # what one of the log odds weighs beside a likeness
 _BETTER = 0.25  # of likeness, about half of one rare word in a sentence
@@ -83,7 +83,7 @@ def read_by(found: Found, first: str, texts: Sequence[str], asked: Asked) -> dic
 
     Nothing without a reranker; nor, unless the question is direct, of how something is done or of a call.
     """
-    if asked.judge is None or len(texts) < 2 or ((asked.how or found.entry.calls) and not asked.direct):
+    if asked.judge is None or not texts or ((asked.how or found.entry.calls) and not asked.direct):
         return {}
     likely = sorted(dict.fromkeys(texts), key=lambda text: (text != first, -asked.likeness(text)))[:JUDGED]
     header = found.hits[0].chunk.header
@@ -96,7 +96,7 @@ def surest(found: Found, asked: Asked) -> tuple[float, float]:
     rows = [row(pair) for pair in (*entry.fields, *entry.codes)]
     texts = [*leaning(entry), *entry.notes, *entry.steps, *entry.points, *rows]
     odds = sorted(read_by(found, "", texts, replace(asked, direct=True)).values(), reverse=True)
-    return (odds[0], odds[0] - odds[1]) if odds else (-UNSURE, 0.0)
+    return (odds[0], odds[0] - odds[1] if len(odds) > 1 else UNSURE) if odds else (-UNSURE, 0.0)
 
 
 def likeliest(found: Found, asked: Asked, hits: Sequence[Hit]) -> Found:
@@ -116,6 +116,22 @@ def likeliest(found: Found, asked: Asked, hits: Sequence[Hit]) -> Found:
             return other
         best = other
     return found
+
+
+def elsewhere(found: Found, asked: Asked, hits: Sequence[Hit], least: float) -> str:
+    """What the entry that fits next says, below its name, where that answers a direct question by the reranker.
+
+    Its log odds are twice SURE and `least` at least. Of calls nothing: "Or is it ...?" tells them.
+    """
+    other = best_entry(asked, [hit for hit in hits if hit not in found.hits])
+    if other is None or asked.compares or not asked.direct or found.entry.calls or other.entry.calls:
+        return ""
+    entry = other.entry
+    rows = [row(pair) for pair in (*entry.fields, *entry.codes)]
+    read = read_by(other, "", [*leaning(entry), *entry.notes, *rows], asked)
+    best = max(read, key=lambda text: read[text], default="")
+    sure = best and read[best] >= max(least, 2 * SURE) and not LEANS.match(best)
+    return f"“{uncounted(other.heading)}”: {best}" if sure else ""
 
 
 def judged(

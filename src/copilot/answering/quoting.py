@@ -19,6 +19,7 @@ from copilot.answering.choosing import (
     answering_sentence,
     asked_for,
     compared,
+    elsewhere,
     judged,
     likeliest,
     read_by,
@@ -86,8 +87,9 @@ def _offered(
     """The same of one entry; `everything` is all passages."""
     call = " ".join(calling(found.entry, asked, found.context, everything))
     parts = _parts(found, asked, call)
-    answered = asked.direct and not asked.compares and not call and surest(found, asked)[0] >= 3 * SURE
-    other = "" if answered else beside(asked, found, hits, everything)
+    sure, _ = surest(found, asked) if asked.direct and not asked.compares and not call else (0.0, 0.0)
+    other = elsewhere(found, asked, hits, sure + SURE if parts[1].quotes else 0.0) if not call else ""
+    other = other or ("" if sure >= 3 * SURE else beside(asked, found, hits, everything))
     kept = _sound([other, *(text for part in parts for text in part.quotes)], question, hits, config)
     if not _sound([parts[0].opening], question, hits, config, 2 * LONGEST):
         parts[0] = replace(parts[0], opening=described(found.heading, "", ()))
