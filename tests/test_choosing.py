@@ -125,7 +125,8 @@ def test_what_only_refers_to_another_entry_gives_way_to_it() -> None:
 
 def test_what_another_entry_answers_is_told_below_its_name() -> None:
     change = hit("## Change it\n\nA shorter interval costs battery life. It is set in the app.\n", "Change it")
-    table = hit("## Topic 9: Data\n\nThe battery lasts up to 18 months. A sensor weighs 80 g.\n", "Topic 9: Data", start=200)
+    title = "Topic 9: Data"
+    table = hit(f"## {title}\n\nThe battery lasts up to 18 months. A sensor weighs 80 g.\n", title, start=200)
     hits, question = [change, table], "How long does the battery last?"
     found = best_entry(read_question(question, hits), [change])
     assert found is not None
