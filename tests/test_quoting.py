@@ -270,7 +270,7 @@ def test_the_program_writes_what_says_most_of_what_is_asked() -> None:
     )
     question = "After how many days does an invitation run out, and may it be sent on a holiday?"
     summary, how, _, tips = offered(question, [hit(text, "Send an invitation")], QUOTED) or []
-    assert "After fourteen days an invitation runs out." in how.opening
+    assert "After fourteen days an invitation runs out." in summary.opening
     assert tips.opening == "- An invitation cannot be sent on a holiday."
     written = ("holiday",)
     assert not any(word in quote for part in (summary, how, tips) for quote in part.quotes for word in written)

@@ -144,3 +144,16 @@ def test_however_an_answer_is_broken_it_streams_as_it_stands() -> None:
             out, at = out + said.feed(text[at : at + step]), at + step
             assert whole.startswith(out), seed
         assert out + said.end() == whole, seed
+
+
+def test_a_section_that_the_limit_of_tokens_leaves_no_room_for_is_filled() -> None:
+    titles = ("S", "T", "U")
+    for cut in ("", "\n\n### ", "\n\n##"):
+        text = Once(titles=titles).whole(f"### S\n{A}\n\n### T\n- {B}{cut}")
+        assert text.endswith(f"### T\n- {B}\n\n### U\n{NONE_U}"), cut
+    said = Once(lambda place, shown: f"It is {place}." if A in shown else "", titles=titles)
+    assert said.whole(f"### S\n{A}") == f"### S\n{A}\n\n### T\nIt is 1.\n\n### U\nIt is 2."
+    assert said.filled == ["T", "U"]
+    whole = f"### S\n{A}\n\n### T\n{B}\n\n### U\n- x"
+    assert Once(titles=titles).whole(whole) == whole
+    assert Once(titles=titles).whole("no heading at all") == "no heading at all"

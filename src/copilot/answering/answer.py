@@ -146,7 +146,8 @@ class Answerer:
         if self.config.enforce == "off" or self.repair:
             return None
         context = _context(question, hits)
-        return Once(self.fill(question, hits, self.config), context) if self.fill else Once(context=context)
+        titles = self.config.sections
+        return Once(self.fill(question, hits, self.config), context, titles) if self.fill else Once(context=context)
 
     def _once(
         self, question: str, made: Generated, prompt: tuple[list[Hit], list[Message]]

@@ -57,6 +57,7 @@ _WARNED = re.compile(  # a question for all of the last section
 LONGEST = 240  # characters of a quote
 SENTENCES, FIELDS, TIPS = 5, 8, 6  # quotes of a section to choose from, at most
 ROOM = 480  # characters of the fields, and of steps, so that the section after them arrives whole
+BESIDE = 2  # sentences that stand above a list
 MORE = "More steps follow in the sources."  # below those that there is room for
 OTHERS = "More names follow in the sources."  # below the fields that there is room for
 BOTH = 720  # of the two
@@ -137,6 +138,8 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     tips = warned([*notes, *alarms], [rows[pair] for pair in entry.codes if pair in rows], fit, TIPS)
     if not fields and (fields := said.named([text for text in prose if text not in tips], [], 3, fit)):
         how = [text for text in how if not any(said.ticked(text) in one for one in fields)]
+    above = [] if entry.steps or not steps else sorted(how, key=lambda text: -fit[text])[:BESIDE]
+    call = " ".join([call, *(said.ticked(text) for text in how if text in above and len(text) <= LONGEST)]).strip()
     alone = how[:1] if len(how) == 1 and not (call or steps) else []  # nothing else is left for the part below
     summary = [text for text in telling if text in summary and text not in alone]
     return [

@@ -6,7 +6,7 @@ A sentence that was broken off (`endings.py`) ends in an ellipsis, or is left ou
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from copilot.answering.endings import Endings
 from copilot.prompt.sections import MARK
@@ -30,9 +30,11 @@ Fill = Callable[[int, str], str]  # (place of a section, what is shown before it
 class Once:
     """Passes text on as soon as it differs from every sentence before."""
 
-    def __init__(self, fill: Fill = lambda place, shown: "", context: str = "") -> None:
-        """`context` is what the answer was written from."""
-        self.fill, self.endings = fill, Endings(context)
+    def __init__(
+        self, fill: Fill = lambda place, shown: "", context: str = "", titles: Sequence[str] = ()
+    ) -> None:
+        """`context` is what the answer was written from, `titles` are of the sections that it has to have."""
+        self.fill, self.endings, self.titles = fill, Endings(context), titles
         self.filled: list[str] = []  # titles of the sections that hold no word of the model
         self.text = ""  # all that is shown
         self.waiting, self.passed = "", ""  # of the sentence at hand: what is not shown yet, and what is
@@ -67,8 +69,18 @@ class Once:
     def end(self) -> str:
         """What is left to show; the answer is complete."""
         rest, self.waiting = self.waiting, ""
+        missing = self.titles[self.place + 1 :]
+        if missing and rest.startswith(MARK) and rest != f"{MARK}{missing[0]}":
+            rest = ""  # a heading that the limit of tokens has cut
         out = self._sentence(rest) if self.passed + rest else ""
-        return out + self._filled()
+        out += self._filled()
+        if self.place >= 0:  # what the limit has left no room for
+            for title in self.titles[self.place + 1 :]:
+                out = f"{out.rstrip()}\n\n{MARK}{title}"
+                self.text = f"{self.text.rstrip()}\n\n{MARK}{title}"
+                self.place, self.title, self.shown, self.left_out = self.place + 1, title, False, True
+                out += self._filled()
+        return out
 
     def whole(self, text: str) -> str:
         """A text that is there as a whole."""

@@ -84,6 +84,8 @@ _EVERYDAY = tuple(
     (re.compile(pattern, re.I), instead)
     for pattern, instead in (
         (r"\bundo\b", ("cancel", "withdraw", "bring back")),
+        (r"\bmoney back\b", ("a refund",)),
+        (r"\bget rid of\b", ("delete",)),
         (r"\bkick (?:(\w+(?: \w+)?) )?out\b", (r"remove \1",)),
     )
 )

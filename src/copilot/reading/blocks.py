@@ -23,7 +23,8 @@ _STATUS = re.compile(  # "429 - Too many requests", "**Error 409:** There is one
 )
 _TERM = re.compile(r"(?P<name>\*\*[^*\n]{2,48}\*\*|`[^`\n]{2,48}`)$")
 _DASHED = re.compile(  # a code needs no mark: "E05 - Sensor of another account."
-    r"(?P<name>\*\*[^*\n:]{2,48}\*\*|`[^`\n]{2,48}`|[A-Z]{1,5}-?\d{2,5}(?= [–—-]+ [A-Z])) (?:[–—-]+|→|->|⇒|=>) "
+    r"(?P<name>\*\*[^*\n:]{2,48}\*\*|`[^`\n]{2,48}`|"
+    r"(?:(?i:code|error|fault|alarm|message) )?[A-Z]{1,5}-?\d{2,5}(?= [–—-]+ \S)) (?:[–—-]+|→|->|⇒|=>) "
     r"(?P<said>\S.*?)\s*$"
 )
 _LEAD = re.compile(  # "**Factory reset.** Press the button for ten seconds."

@@ -131,6 +131,7 @@ def done(step: str, numbered: bool = False, last: bool = True) -> str:
 
     A numbered one is told as it is, so that none is missing, but for the `last`, which may be cut.
     """
+    step = step if numbered else step.rstrip(" ;")
     if numbered and step.endswith(":"):
         step = f"{step} see the sources."
     if numbered and (not last or step.endswith((".", "!", "?"))):
