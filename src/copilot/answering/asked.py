@@ -23,8 +23,8 @@ _COMPARES = re.compile(
     re.I,
 )
 _DIRECT = re.compile(  # what one sentence answers, or one of several rows: "Which plan ...?"
-    r"(?:^|[,.:;] )\W*(?:(?:and|but|so|then|ok|hi|hello)\W+)*(?:can|could|do|does|did|is|are|was|were|will|would|"
-    r"should|must|may|has|have|"
+    r"(?:^|^(?!\W*(?:how|what|which)\b).*?[,.:;] )\W*(?:(?:and|but|so|then|ok|hi|hello)\W+)*(?:can|could|do|does|did|"
+    r"is|are|was|were|will|would|should|must|may|has|have|"
     r"how (?:many|much|long|often|big|large|fast|far|old|soon|late)|what happens|what if|why|when|where|who|whom|"
     r"until when|at what|(?:at |for )?which (?:day|time|size|age))\b|"
     r"^\W*(?:which|what) (?!.*\bare\b)(?!(?:can|could|do|did|will|would|should|must|may|have|if|about|to|for|an?|the|"
