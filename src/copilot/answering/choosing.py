@@ -112,7 +112,8 @@ def likeliest(found: Found, asked: Asked, hits: Sequence[Hit]) -> Found:
         other = best_entry(asked, left)
         if other is None or other.score < found.score - ALIKE:
             break
-        if not other.entry.calls and surest(other, asked)[0] > max(SURE, surest(found, asked)[0] + SURE):
+        odds = -UNSURE if other.entry.calls else surest(other, asked)[0]
+        if odds > SURE and odds > surest(found, asked)[0] + SURE:  # what is sure of nothing spares the second reading
             return other
         best = other
     return found

@@ -112,9 +112,10 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     texts = [first, *prose, *entry.notes, *entry.steps, *entry.points, *rows.values()]
     fit = {text: asked.likeness(text) for text in texts}
     free = [text for text in texts if text not in entry.steps]
-    odds = [read_by(found, first, free, one) for one in (asked, asked.second) if one]
-    for one, read in zip((asked, asked.second), odds, strict=False):
-        for text in read if one and one.direct else set(read).difference(rows.values()):
+    both = [asked, *([asked.second] if asked.second else [])]
+    odds = [read_by(found, first, free, one) for one in both]
+    for one, read in zip(both, odds, strict=True):
+        for text in read if one.direct else set(read).difference(rows.values()):
             fit[text] += READ * max(read[text], 0.0)
     if is_glossary(found.heading):
         rows = {pair: text for pair, text in rows.items() if fit[text]}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from copilot.plain import pipe_row, pipe_table
 from copilot.reading.lists import ITEM
 from copilot.reading.markup import FENCE
-from copilot.reading.prose import ACTS, ALERT, NOTE
+from copilot.reading.prose import ACTS, ALERT, DOES, NOTE
 from copilot.reading.rows import TYPE, label
 
 _KEY = re.compile(r"(?:[-*+•] +)?(?:\*\*|__)?([A-Z][\w/ ]{1,24}?)(?:\*\*|__)?:(?:\*\*|__)? +(\S.*)$")
@@ -54,7 +54,6 @@ _PHRASE = re.compile(
     r"unprocessable (?:entity|content)|internal server error|bad gateway|service unavailable|gateway time-?out",
     re.I,
 )
-_DOES = re.compile(r"[A-Z][a-z]+ (?:the|an?|your|this|that|it|them|all|each)\b")
 OTHER = re.compile(r"\s*(?:[#|>*+-]|\d+[.)] |`{3}|~{3}|$)")  # begins something else than text
 
 
@@ -121,7 +120,7 @@ def _concepts(lines: Sequence[str]) -> bool:
     """Whether all that is numbered, two and more, is a term in bold with what it is, and none tells what to do."""
     items = [line for line in lines if re.match(r"\d{1,2}[.)] +\S", line)]
     found = [match for line in items if (match := _COUNTED.match(line))]
-    acts = any(ACTS.match(m["name"]) or ACTS.match(m["said"]) or _DOES.match(m["said"]) for m in found)
+    acts = any(ACTS.match(m["name"]) or ACTS.match(m["said"]) or DOES.match(m["said"]) for m in found)
     return 1 < len(found) == len(items) and not acts
 
 

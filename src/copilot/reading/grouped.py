@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from copilot.plain import pipe_row
 from copilot.reading.lists import ITEM
 from copilot.reading.markup import coded
-from copilot.reading.prose import ACTS, ADVICE, ALERT, MISTAKES, NOTE, closed
+from copilot.reading.prose import ACTS, ADVICE, ALERT, DOES, MISTAKES, NOTE, closed
 from copilot.reading.rows import label
 
 _LABEL = re.compile(r"(?:\*\*|__)(?P<name>\w[^*_\n:`]{0,40}?):?(?:\*\*|__)(?P<about> \([^()\n]{1,60}\))?:?\s*$")
@@ -19,7 +19,6 @@ _OTHERWISE = re.compile(  # labels of what is to be done or not, or when: `proce
     r"requirements?|you need|notes?|see also)\b",
     re.I,
 )
-_DOES = re.compile(r"(?:[-*+•] +)?[A-Z][a-z]+ (?:the|an?|your|this|that|it|them|all|each)\b")
 _NAMED = re.compile(r"[-*+•] +(?:`[^`]+`|\*\*[^*]+\*\*|[\w.]+_\w+)[^.]{0,30}?(?::| [–—-]) ")  # a row of its own
 _ITEM = 100  # characters of an item
 _ALL = 400  # and of those of a label together
@@ -65,5 +64,6 @@ def _group(lines: Sequence[str], at: int) -> tuple[int, str] | None:
 
 def _apart(item: str) -> bool:
     """Whether an item tells what to do, or is a row or the beginning of a list of its own."""
-    acts = item[2:].lstrip()[:1].isupper() and ACTS.match(item)
-    return bool(acts or _DOES.match(item) or _NAMED.match(item) or item.rstrip().endswith(":"))
+    said = ITEM.sub("", item, count=1)
+    acts = said[:1].isupper() and ACTS.match(said)
+    return bool(acts or DOES.match(said) or _NAMED.match(item) or item.rstrip().endswith(":"))

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from copilot.reading.markup import FENCE
-from copilot.reading.prose import ACTS, NOTE, SENTENCE, closed, small
+from copilot.reading.prose import ACTS, DOES, NOTE, SENTENCE, closed, small
 
 ITEM = re.compile(r"\s*(?:[-*+•▪◦]|\d{1,2}[.)]) +(?=\S)")
 _NUMBER = re.compile(r"\s*\d")
@@ -24,7 +24,6 @@ _INNER = re.compile(  # a name of its own
     r"(?:`[^`]+`|\*\*[^*]+\*\*|[a-z]\w*)(?: ?\([^()]*\))?(?::| [–—-]+ )|`[^`]+` [{<]|.{1,40}:\*\*"
 )
 _GOES_ON = re.compile(r"(?:[,;]|[,;]? [*_]{0,2}(?:or|and)[*_]{0,2})\s*$", re.I)
-_DOES = re.compile(r"[-*+•] +[A-Z][a-z]+ (?:the|an?|your|this|that|it|them|all|each)\b")
 _ONE = 220  # characters of items that are one sentence
 COMMANDS, VALUES = 140, 200  # characters of the commands of a step, and of the values of a name, that are written
 
@@ -185,7 +184,7 @@ def _one_sentence(lines: Sequence[str]) -> list[str]:
 
 def _apart(items: Sequence[str]) -> list[str]:
     """Items without what joins each to the next; where some tell what to do, only if all do, which are steps then."""
-    acts = [ACTS.match(item) is not None or _DOES.match(item) is not None for item in items]
+    acts = [ACTS.match(item) is not None or DOES.match(ITEM.sub("", item, count=1)) is not None for item in items]
     if not any(map(_GOES_ON.search, items[:-1])) or (any(acts) and not all(acts)):
         return list(items)
     ended = [*(_GOES_ON.sub("", item) for item in items[:-1]), items[-1]]

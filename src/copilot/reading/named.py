@@ -12,7 +12,7 @@ from copilot.plain import pipe_row
 from copilot.reading.blocks import OTHER
 from copilot.reading.lists import ITEM
 from copilot.reading.markup import FENCE, coded
-from copilot.reading.prose import ACTS, ALERT, NOTE, SENTENCE, closed, ends
+from copilot.reading.prose import ACTS, ALERT, DOES, NOTE, SENTENCE, closed, ends
 from copilot.reading.rows import TYPE, name_of
 
 _BULLET = re.compile(  # "- **Row with headers** (optional): The range"
@@ -40,7 +40,6 @@ _VALUE = re.compile(  # that begins with a number, or says that there is none
 _SAYS = re.compile(r"\b(?:is|are|was|were|can|may|must|will|should|has|have)\b", re.I)
 _PROS = re.compile(r"[*_#]*\s*(?:pros|advantages|benefits|strengths)\s*:?[*_]*:?\s*$", re.I)
 _CONS = re.compile(r"[*_#]*\s*(?:cons|disadvantages|drawbacks|weaknesses)\s*:?[*_]*:?\s*$|Warning: Cons", re.I)
-_DOES = re.compile(r"[A-Z][a-z]+ (?:the|an?|your|this|that|it|them|all|each)\b")
 _TERM = re.compile(r"(\*\*?|__?)(?P<name>\w[^*_\n:`]{1,40})(?:\1:|:\1)[ \t]+(?P<said>\S.*?)\s*$")
 _PART = re.compile(  # what such lines begin with that are no terms
     r"(?:problem|symptom|issue|cause|reason|solution|fix|remedy|answer|question|q|a|example|analogy|pro|con|purpose|"
@@ -161,7 +160,7 @@ def items(lines: Sequence[str], title: str = "") -> list[str]:
     out: list[str] = []
     bullets = {at: match for at, code in enumerate(coded(lines)) if not code and (match := _BULLET.match(lines[at]))}
     apart = [match for match in bullets.values() if match["about"] and not _KIND.fullmatch(match["kind"])]
-    several = len(apart) > 1 and not any(ACTS.match(m[0]) or _DOES.match(m["name"].strip("*_")) for m in apart)
+    several = len(apart) > 1 and not any(ACTS.match(m[0]) or DOES.match(m["name"].strip("*_")) for m in apart)
     valued = _valued(lines)
     fields, good, at = bool(_FIELDS.fullmatch(title)), "", 0
     weighed = any(map(_CONS.match, lines))
@@ -206,7 +205,7 @@ def _name(match: "re.Match[str]", fields: bool, several: bool) -> str:
     if not 1 < words < 6 or ALERT.match(name) or NOTE.match(match[0][2:]):
         return ""
     typed = kind and _KIND.fullmatch(kind) and (fields or not ACTS.match(match["said"]))
-    if typed or (fields and not kind and not _DOES.match(name.strip("*_"))):
+    if typed or (fields and not kind and not DOES.match(name.strip("*_"))):
         return f"{name} (required)" if re.search(r"\b(?:required|mandatory)\b", kind, re.I) else name
     return f"{name}{match['about']}" if kind and several else ""
 
@@ -222,7 +221,7 @@ def _valued(lines: Sequence[str]) -> set[int]:
         told = {at: match for at in run if (match := _VALUED.match(lines[at])) and _plain(match)}
         numbers = [at for at, match in told.items() if _VALUE.match(match["said"])]
         names.update(match["name"].lower() for match in told.values())
-        if any(_DOES.match(match["name"]) for match in told.values()):
+        if any(DOES.match(match["name"]) for match in told.values()):
             continue
         whole = len(told) == len(run) and not any(ACTS.match(m["said"]) or len(m["said"]) > 80 for m in told.values())
         found.update(told if whole and len(numbers) > 1 else numbers if len(numbers) > 1 else ())

@@ -43,6 +43,7 @@ ACTS = re.compile(  # a term that tells what to do, or when
     r"scroll|pick|restart|update|write|read|take)\b",
     re.I,
 )
+DOES = re.compile(r"[A-Z][a-z]+ (?:the|an?|your|this|that|it|them|all|each)\b")  # "Press the button", whatever the verb
 CUT = re.compile(r"\b(?:to|and|the|an?|of|or|with|for|in|is|are|by|from|that)$")
 _PLAIN = re.compile(r"[a-z]+[ ,]")
 _LIKENS = re.compile(r"(?:\w+ )?analogy:|(?:think of|imagine|picture) (?:an?|the|it|this|that|your)\b", re.I)
