@@ -10,6 +10,7 @@ from copilot.answering.asked import Asked, joined, phrase, read_question, stems
 from copilot.answering.identifiers import supported
 from copilot.knowledge.asking import is_name
 from copilot.knowledge.parts import STEP, bare, is_part, tells
+from copilot.knowledge.questions import unasked
 from copilot.reading.entries import read_entry
 from copilot.reading.entry import Entry, join
 from copilot.reading.glossary import is_glossary
@@ -227,8 +228,9 @@ def _section(chunks: Sequence[Chunk]) -> Entry:
     begun = _ASKED.sub("", _BEFORE.sub("", chunks[0].text, count=1), count=1)
     begun = begun if begun.startswith(title) else begun.removeprefix("__")
     below = _AFTER.match(begun.removeprefix(title)) if begun.startswith(title) else None
-    begins = below is not None
-    text = begun[len(title) + below.end() :] if below else _opened(chunks[0].text)
+    answer = unasked(chunks[0].text, title)
+    begins = below is not None or answer != chunks[0].text
+    text = begun[len(title) + below.end() :] if below else _opened(answer)
     for before, chunk in pairwise(chunks):
         apart = chunk.start > before.end
         titles = _TITLES.findall(text) if apart and chunk.text.startswith("|") and not _RULE.search(chunk.text) else []

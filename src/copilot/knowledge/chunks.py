@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 from copilot.config import Chunks
 from copilot.knowledge.parts import entries
+from copilot.knowledge.questions import unasked
 from copilot.types import Chunk, Document
 
 _FIRST, _ROOM = 0x20000, 0xE0000  # code points that stand for positions in `_spans`
@@ -57,6 +58,9 @@ def _sections(document: Document) -> Iterator[tuple[int, int, str, str]]:
 
 def _has_text(body: str, heading: str) -> bool:
     """Whether anything stands there besides the heading's own line and rules."""
+    answer = unasked(body, heading.rpartition(" › ")[2])
+    if answer != body:
+        return any(c.isalnum() for c in answer)
     lines = [line for line in body.splitlines() if line.strip()]
     if heading and lines:
         lines = lines[1:]

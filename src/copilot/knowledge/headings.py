@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from copilot.knowledge.parts import STEP, is_part
+from copilot.knowledge.questions import answered
 from copilot.types import Heading
 
 _ATX = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.+?)[ \t]*$")
@@ -52,9 +53,9 @@ _UNDERLINE = re.compile(r"^(=|-|~)\1{2,}\s*$")
 def markdown_headings(text: str) -> tuple[Heading, ...]:
     """Headings of markdown, HTML and AsciiDoc outside code fences and front matter (CommonMark 4.2, 4.3, 4.5).
 
-    So are questions ("Q: ...", or in bold on a line of their own) and what unfolds (level 6). An underlined heading is
-    taken where it is a paragraph of one line, and so are titles in bold (`_bold`). Where there is none but the title,
-    those of plain text are taken.
+    So are questions ("Q: ...", in bold on a line of their own, or before their answers) and what unfolds (level 6). An
+    underlined heading is taken where it is a paragraph of one line, and so are titles in bold (`_bold`). Where there is
+    none but the title, those of plain text are taken.
     """
     found: list[Heading] = []
     bold: list[tuple[int, str, Heading | None]] = []  # (start, text, heading above) of those in bold
@@ -89,7 +90,7 @@ def markdown_headings(text: str) -> tuple[Heading, ...]:
     found += main + _in_bold(bold, text, few) + ([] if few else _counted(lines, main))
     if few:
         found += _loose(lines, found, short=len(bold) < 2, markdown=True)
-    return _without_calls(lines, found)
+    return _without_calls(lines, found + answered(lines, found))
 
 
 def _counted(lines: Sequence[str], main: Sequence[Heading]) -> list[Heading]:
@@ -147,7 +148,8 @@ def text_headings(text: str) -> tuple[Heading, ...]:
     """Headings of plain text: a line underlined with = (level 1), - or ~ (level 2), or in capitals (level 2).
 
     A word in capitals is one where the text below it is indented, as in a manual page. So are questions ("Q: ...",
-    level 6) and those of AsciiDoc. Where none is underlined, so are lines that stand alone (`_loose`).
+    or before their answers, level 6) and those of AsciiDoc. Where none is underlined, so are lines that stand alone
+    (`_loose`).
     """
     lines = text.split("\n")
     found, start = [], 0
@@ -166,7 +168,7 @@ def text_headings(text: str) -> tuple[Heading, ...]:
         start += len(line) + 1
     if not any(_UNDERLINE.match(line) for line in lines):
         found += _loose(lines, found, short=True, markdown=False)
-    return _without_calls(lines, found)
+    return _without_calls(lines, found + answered(lines, found))
 
 
 def _in_bold(bold: Sequence[tuple[int, str, Heading | None]], text: str, few: bool) -> list[Heading]:
