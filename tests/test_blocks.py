@@ -58,6 +58,50 @@ def test_what_is_said_of_a_name_in_several_lines_is_one_row(text: str, fields: P
     assert read(text).fields == fields
 
 
+DARK, HOT = ("It is dark", "Is it on? Plug it in."), ("It is hot", "No air. Move it.")
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("Problem: It is dark\n  - Is it on?\n  - Plug it in\n\nProblem: It is hot\n  No air. Move it.\n", (DARK, HOT)),
+        (
+            "**Issue:** It is dark\n- Is it on?\n- Plug it in.\n**Issue:** It is hot\n- No air.\n- Move it.\n",
+            (DARK, HOT),
+        ),
+        (
+            "- **Symptom: It is dark**\n  - Is it on?\n  - Fix: Plug it in.\n"
+            "- **Symptom: It is hot**\n  Cause: No air.\n  Solution:\n  1. Move it.\n",
+            (DARK, HOT),
+        ),
+        ("Problem: It is dark\nIs it on?\nPlug it in.\n\nProblem: It is hot\nNo air.\nMove it.\n\nBye.\n", (DARK, HOT)),
+        (
+            "Problem: It is dark\n  - Is it on?\n  - Plug it in.\n\n| Error | Remedy |\n|---|---|\n| E01 | Wait. |\n\n"
+            "Problem: It is hot\n  No air. Move it.\n",
+            (DARK, HOT),
+        ),
+    ],
+)
+def test_problems_above_what_is_to_be_done_are_rows(text: str, fields: Pairs) -> None:
+    assert read(text, "Troubleshooting").fields == fields
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Problem: It is dark\n  - Is it on?\n  - Plug it in.\n",
+        "Problem: It is dark when the\n  lid is shut.\n\nProblem: It is hot when the\n  lid is open.\n",
+        "Problem: It is dark.\n\nThat is bad.\n\nProblem: It is hot.\n\nThat is worse.\n",
+        "Issue: 12\n\nThe lid is shut.\n\nIssue: 13\n\nThe lid is open.\n",
+        f"- Issue 5: {'It is dark and not light. ' * 4}\n  It is.\n- Issue 6: {'It is so hot. ' * 7}\n  It is.\n",
+        "```\nProblem: It is dark\n  Plug it in.\nProblem: It is hot\n  Move it.\n```\n",
+        "The problem: It is dark\n  Plug it in.\nThe problem: It is hot\n  Move it.\n",
+    ],
+)
+def test_other_problems_are_no_rows(text: str) -> None:
+    assert read(text, "Rules").fields == ()
+
+
 @pytest.mark.parametrize(
     ("text", "codes"),
     [

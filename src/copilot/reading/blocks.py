@@ -1,6 +1,7 @@
 """The lines of an entry in; the same with what lines in a row say of one thing put together, out.
 
-Blocks of "Problem: ..." and "Cause: ...", or of "Parameter: ..." and "Type: ...", become a table; a term with its text
+Blocks of "Problem: ..." and "Cause: ...", or of "Parameter: ..." and "Type: ...", become a table, and problems above
+lists or text rows; a term with its text
 below it, or after a dash, and a parameter whose type stands on the line below its name become items.
 """
 
@@ -10,12 +11,20 @@ from collections.abc import Iterable, Sequence
 from copilot.plain import pipe_row, pipe_table
 from copilot.reading.lists import ITEM
 from copilot.reading.markup import FENCE
-from copilot.reading.prose import ACTS, ALERT, DOES, NOTE
+from copilot.reading.prose import ACTS, ALERT, DOES, NOTE, closed
 from copilot.reading.rows import TYPE, label
 
 _KEY = re.compile(r"(?:[-*+•] +)?(?:\*\*|__)?([A-Z][\w/ ]{1,24}?)(?:\*\*|__)?:(?:\*\*|__)? +(\S.*)$")
 _FIRST = re.compile(  # the key that a block begins with
     r"(?:problem|symptom|issue|error|code|parameter|field|name|term|message|setting|option)s?$", re.I
+)
+_PROBLEM = re.compile(  # "**Problem:** It is dark"
+    r"(?P<mark>(?:(?:[-*+•]|\d{1,2}[.)]) +)?)(?:\*\*|__)?(?:Problem|Symptom|Issue)(?: ?\d+)?(?:\*\*|__)?:"
+    r"(?:\*\*|__)? +(?P<name>\S.{2,80}?)(?:\*\*|__)?\s*$",
+    re.I,
+)
+_ABOUT = re.compile(
+    r"(?:\*\*|__)?(?:Cause|Reason|Fix|Solution|Remedy|Answer)s?(?:\*\*|__)?:(?:\*\*|__)?(?: +(?=\S)|$)", re.I
 )
 _STATUS = re.compile(  # "429 - Too many requests", "**Error 409:** There is one already", "HTTP 429: Slow down"
     r"(?:[-*+•] +)?(?:\*\*|`)?((?:(?:HTTP|Error|Status)(?: code)? )?)([45]\d\d)(?! ?[-–] ?\d)(?:`|\*\*)?"
@@ -66,12 +75,13 @@ def together(lines: Sequence[str], title: str = "") -> list[str]:
     dashed = _several(line for line in lines if _DASHED.match(line))
     bullets = _several(line for line in lines if _bullet(line))
     counted = _concepts(lines)
+    problems = sum(_problem(lines, n)[0] > n for n in range(len(lines))) > 1
     leads = sum(_LEAD.match(line) is not None for line in lines) > 1
     while at < len(lines):
         fenced ^= lines[at].strip().startswith(FENCE)
         end, told = at + 1, [lines[at]]
         if not fenced:
-            for take in (_blocks, _copied, _dotted):
+            for take in (_blocks, *[_problem] * problems, _copied, _dotted):
                 if (found := take(lines, at))[0] > at:
                     end, told = found
                     break
@@ -132,7 +142,7 @@ def _bullet(line: str) -> "re.Match[str] | None":
     return found if told and not re.match(r"(?:step|phase|day|part)\b", name, re.I) else None
 
 
-def _text(lines: Sequence[str]) -> str:
+def _text(lines: Iterable[str]) -> str:
     """Lines as one."""
     return " ".join(line.strip() for line in lines)
 
@@ -209,6 +219,27 @@ def _blocks(lines: Sequence[str], at: int) -> tuple[int, list[str]]:
     for row in cells:
         row[0] = row[0].rstrip(".")
     return after, ["", *pipe_table([titles, *cells]).splitlines(), ""]
+
+
+def _problem(lines: Sequence[str], at: int) -> tuple[int, list[str]]:
+    """(line after it, a row) of a problem with the items, or the text, that stand below it."""
+    match, said, end = _PROBLEM.match(lines[at]), list[str](), at + 1
+    if match is None or re.match(r"\s*[a-z]", "".join(lines[end : end + 1])):
+        return at, []  # it goes on
+    follows = match["name"][-1] not in ".,;:" and bool("".join(lines[end : end + 1]).strip())
+    while end < len(lines) and not _PROBLEM.match(lines[end]):
+        line, mark, about = lines[end], ITEM.match(lines[end]), _ABOUT.match(lines[end].strip())
+        listed = about or (mark and not match["mark"]) or (follows and lines[end - 1].strip() and not mark)
+        within = line.startswith((" ", "\t")) or listed
+        if (line.strip() and not within) or line.strip().startswith(("|", "#", *FENCE)):
+            break
+        text = _ABOUT.sub("", ITEM.sub("", line, count=1).strip(), count=1)
+        if text and said and not (mark or about):
+            said[-1] += f" {text}"
+        elif text:
+            said.append(text)
+        end += 1
+    return (end, ["", pipe_row([match["name"].rstrip("."), _text(map(closed, said))]), ""]) if said else (at, [])
 
 
 def _copied(lines: Sequence[str], at: int) -> tuple[int, list[str]]:
