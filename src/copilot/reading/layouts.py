@@ -2,9 +2,9 @@
 
 Any table becomes one of markdown (`grids`, `cells`), and what code says of itself rows (`comments`); "Step 2: ..." a
 numbered item; of a question with its answer the answer is left; a name on a line of its own with its type, or with its
-value ("beep = on") or arguments ("ship FILE"), and text below it, becomes an item; lines of "name: value" or
-"`name` - text", two and more, become rows, and so do columns that spaces hold apart below their titles. Other code
-stays as it is.
+value ("beep = on") or arguments ("ship FILE"), and text below it, becomes an item; lines of "name: value", "sign = what
+it means" or "`name` - text", two and more, become rows, and so do columns that spaces hold apart below their titles.
+Other code stays as it is.
 """
 
 import re
@@ -37,7 +37,8 @@ _KEY = re.compile(
     r"updated|status|note|notes|warning|caution|tip|important|danger|see|example|examples|returns?|raises|throws|yields|"
     r"step|source|license|http|https)\b)"
     r"(?!(?:[\w/()'-]+ )*(?:is|are|was|were|has|have|can|may|must|will|should|does)\b)"
-    r"(?P<name>[A-Z][\w/()'-]*(?: [\w/()'-]+){0,4}): +(?P<said>[^\s|][^|]{0,240})$",
+    r"(?P<name>[A-Z][\w/()'-]*(?: [\w/()'-]+){0,4}|[A-Z][\w/'-]*(?: [\w/'-]+){0,2},(?: [\w/'-]+){1,3}(?=.{1,90}$)): +"
+    r"(?P<said>[^\s|][^|]{0,240})$",
     re.I,
 )
 _OTHER = re.compile(r"\s*(?:[#|>*+-]|\d+\. |\W*`{3}|$)")  # begins something else than text
@@ -49,6 +50,10 @@ _TITLES = re.compile(r"[A-Z][\w/()-]*(?: [\w/()-]+){0,3}")
 _SPHINX = re.compile(r"\s*:(?:param|arg|raises?|exception) (?:\w+ )?(?P<name>[\w.*]+): (?P<said>.+)$")
 _BACK = re.compile(r"\s*:returns?: +(?=\S)")
 _TICKED = re.compile(r"(?P<name>`[\w.\[\]{}$@*/-]+`)(?P<about> \([^()]*\))?(?: [–—-]+|:) +(?P<said>[^\s|][^|]*)$")
+_LEGEND = re.compile(  # "red, blinking = battery low"; no code
+    r" {0,3}(?P<name>[^\s#|>*+=:`\"{}\[\]-][^=:`\"{}\[\]|\n]{0,40}?) = (?![^=]*\w[(\[])"
+    r"(?P<said>[^\s=`\"'{}|][^=`{}|]{0,90}(?<![;\\]))$"
+)
 
 
 def usual(text: str, title: str = "") -> list[str]:
@@ -86,12 +91,15 @@ def _listed(lines: Sequence[str]) -> list[str]:
         fenced ^= line.strip().startswith(FENCE)
         if fenced or MISTAKEN.match(line):
             return ""
+        legend = _LEGEND.match(line)
+        if legend and (" " in legend["name"] + legend["said"] or legend["name"][0].isupper()):
+            return "legend"
         return "ticked" if _TICKED.match(line) else "key" if _KEY.match(line) else ""
 
     for told, group in groupby(lines, kind):
         part = list(group)
         if told and len(part) > 1:
-            pattern = _TICKED if told == "ticked" else _KEY
+            pattern = {"ticked": _TICKED, "key": _KEY, "legend": _LEGEND}[told]
             found = [match for line in part if (match := pattern.match(line))]
             if told == "ticked":
                 part = [f"- {m['name']}{m['about'] or ''}: {m['said']}" for m in found]
