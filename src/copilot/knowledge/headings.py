@@ -87,25 +87,11 @@ def markdown_headings(text: str) -> tuple[Heading, ...]:
             paragraph = at, line.strip()
         before = "" if heading else line
     few = not main or (len(main) == 1 and main[0].level == 1)
-    found += main + _in_bold(bold, text, few) + ([] if few else _counted(lines, main))
+    found += main + _in_bold(bold, text, few)
     if few:
         found += _loose(lines, found, short=len(bold) < 2, markdown=True)
+    found += _counted(lines, found, alone=not few)
     return _without_calls(lines, found + answered(lines, found))
-
-
-def _counted(lines: Sequence[str], main: Sequence[Heading]) -> list[Heading]:
-    """Lines that stand alone, such as "4.1 Laptops", below a marked heading with the number before: "4 Devices"."""
-    out: list[Heading] = []
-    above: Heading | None = None
-    start, marked = 0, {heading.start: heading for heading in main}
-    for n, line in enumerate(lines):
-        at, start = start, start + len(line) + 1
-        above = marked.get(at, above)
-        number = _NUMBERED.match(line) if above and at not in marked and _alone(lines, n) else None
-        whole = re.match(r"(\d+(?:\.\d+)*)", above.title) if number and above else None
-        if above and number and whole and number[1].rpartition(".")[0] == whole[1]:
-            out.append(Heading(at, min(6, above.level + 1), line.strip()))
-    return out if len(out) > 1 else []
 
 
 def _marked(line: str, at: int) -> Heading | None:
@@ -168,6 +154,7 @@ def text_headings(text: str) -> tuple[Heading, ...]:
         start += len(line) + 1
     if not any(_UNDERLINE.match(line) for line in lines):
         found += _loose(lines, found, short=True, markdown=False)
+    found += _counted(lines, found, alone=False)
     return _without_calls(lines, found + answered(lines, found))
 
 
@@ -248,6 +235,32 @@ def _loose(lines: Sequence[str], known: Sequence[Heading], short: bool, markdown
         titles[0] = Heading(titles[0].start, 1, titles[0].title)
     several = len(asked) > 1 or (asked and any(heading.level == 6 for heading in known))
     return (titles if len(titles) > 1 else []) + (asked if several else [])
+
+
+def _counted(lines: Sequence[str], known: Sequence[Heading], alone: bool) -> list[Heading]:
+    """Lines such as "1.1 Nurse", two and more, below a heading with the number before: "1 Roles".
+
+    They stand right above their text, and their numbers go on from one to the next, or they stand `alone`.
+    """
+    above = {heading.start: heading for heading in known}
+    levels, last, out = dict[str, int](), Counter[str](), list[Heading]()  # by number: its level, the last one below it
+    start = 0
+    for n, line in enumerate(lines):
+        at, start = start, start + len(line) + 1
+        heading, before, below = above.get(at), "".join(lines[max(0, n - 1) : n]), "".join(lines[n + 1 : n + 2])
+        number = re.match(r"(\d+(?:\.\d+)*)", heading.title) if heading else _NUMBERED.match(line)
+        whole, _, count = number[1].rpartition(".") if number else ("", "", "")
+        if number and not heading and whole in levels:
+            told = re.match(r"\s*[^\sa-z|#]", below) and not (_NUMBERED.match(below) or _SAYS.match(line))
+            follows = int(count) == last[whole] + 1 and before[:1] in ("", " ", "\t") and len(line.split()) < 8
+            if (alone and _alone(lines, n)) or (told and follows):
+                heading = Heading(at, min(6, levels[whole] + 1), line.strip())
+                out.append(heading)
+        if heading:
+            levels = {name: level for name, level in levels.items() if level < heading.level}
+        if heading and number:
+            levels[number[1]], last[whole] = heading.level, int(count)
+    return out if len(out) > 1 else []
 
 
 def _alone(lines: Sequence[str], i: int) -> bool:
