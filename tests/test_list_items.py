@@ -353,3 +353,18 @@ def test_advantages_are_told_as_such_beside_disadvantages() -> None:
 def test_a_long_command_is_read_at_once() -> None:
     assert read("```\nnpm install " + "a" * 60 + "(b)\n```\n\nIt is long now.\n").sentences == ("It is long now.",)
     assert read("```bash\nnpm install some-package\n```\n").sentences == ("Run `npm install some-package`.",)
+
+
+@pytest.mark.parametrize("items", ["- `crate.open` – the lid is up\n", "- `crate.shut`\n", "- The lid is up.\n\n"])
+def test_a_name_at_the_end_of_a_list_is_not_what_the_paragraph_below_tells_of(items: str) -> None:
+    told = "Your depot answers within ten seconds."
+    found = read(f"It tells:\n{items}- `crate.lost`\n\n{told}\n")
+    assert found.sentences[-1] == told and told not in dict(found.fields).values()
+
+
+def test_names_above_their_paragraphs_keep_them() -> None:
+    """A list of one name, too, and one whose names stand apart."""
+    shut, lost = "The lid is shut now.", "The crate is lost now."
+    assert read(f"- `crate.shut`\n\n{shut}\n").fields == (("`crate.shut`", shut),)
+    both = f"- `crate.shut`\n\n{shut}\n\n- `crate.lost`\n\n{lost}\n"
+    assert read(both).fields == (("`crate.shut`", shut), ("`crate.lost`", lost))

@@ -273,10 +273,23 @@ def _item(lines: Sequence[str], at: int, parts: _Parts) -> int:
         parts.add(row)
     elif at + taken + 1 < len(lines) and not lines[at + taken].strip() and lines[at + taken + 1][:1].strip():
         below = lines[at + taken + 1]  # a name whose text is the paragraph below it
-        if ends(below) and not ITEM.match(below) and not below.startswith(("|", "#", *FENCE)):
+        apart = not ITEM.match(below) and not below.startswith(("|", "#", *FENCE))
+        if ends(below) and apart and not _told_beside(lines[:at], parts.kind):
             parts.add(Row(row.name, below))
             taken += 2
     return taken
+
+
+def _told_beside(lines: Sequence[str], kind: Kind) -> bool:
+    """Whether an item of the list that `lines` end in has its text on its line, so that what is below is of no item."""
+    for line in filter(str.strip, reversed(lines)):
+        mark = ITEM.match(line)
+        row = item(one(line[mark.end() :]), kind) if mark else None
+        if mark and (row is None or row.said or line is lines[-1]):
+            return True
+        if not mark and not line.startswith((" ", "\t")):
+            return False
+    return False
 
 
 def _prose(lines: Sequence[str], at: int, parts: _Parts) -> None:
