@@ -264,10 +264,10 @@ def _item(lines: Sequence[str], at: int, parts: _Parts) -> int:
         numbered = re.match(r"\s*\d", lines[at])
         told = "step" if numbered else "tip" if parts.tips else "item"
         told = "note" if parts.warns and not (numbered and DO.match(text)) else told
-        if told == "item" and parts.texts and parts.texts[-1][0] == "prose" and parts.texts[-1][1].endswith(":"):
+        if told == "item" and parts.texts and parts.texts[-1][0] == "prose" and parts.texts[-1][1].endswith((":", "?")):
             lead = SENTENCE.split(parts.texts[-1][1])[-1]
             parts.texts[-1] = ("prose", parts.texts[-1][1].removesuffix(lead))
-            parts.texts.append(("lead", lead))
+            parts.texts.append(("lead", f"{lead.rstrip(':?')}:"))
         parts.texts.append(("note" if NOTE.match(text) or MISTAKEN.match(text) else told, text))
     elif row.said:
         parts.add(row)

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from copilot.reading.lists import ITEM
-from copilot.reading.markup import FENCE
-from copilot.reading.prose import MISTAKES, small
+from copilot.reading.markup import FENCE, coded
+from copilot.reading.prose import LONG_NOTE, MISTAKES, SENTENCE, closed, done, small
 from copilot.reading.rows import label as label_of
 
 _NEVER = re.compile(  # what a line ends with that forbids what stands below it
@@ -27,6 +27,11 @@ _DENIES = re.compile(  # a line that says no to what stands below it, or calls i
     r"pitfalls?|avoid)\b.*|.*n['’]t\b.*|\W*(?:bad|wrong|incorrect|worse|disadvantages?|cons|limitations?)\W*):[*_]*$",
     re.I,
 )
+_ASIDE = re.compile(  # a short one, which need not have a colon: "Not included", "Who may not open it?"
+    r"(?!.*\b(?:if|when|why)\b)((?:Not|Never)\b[^.:;,!?|]{3,60}(?!\?)|(?:Which|Who)\b[^.:;,!?|]*(?:\bnot|n['’]t)\b[^.:;,!?|]*)"
+    r"[?:]?$"
+)
+_WHAT_NOT = re.compile(r"What(?:(?: is| are|['’]s) not| (?:is|are)n['’]t)\b(?=[^?]+\?$)")
 _ONLY = re.compile(r"only\b[^.]*\b(?:if|when|after|where)\b[^.]*?:$", re.I)  # a condition of the steps below it
 _JOINS = re.compile(r"(?:not|never|avoid|to|cannot|can['’]t|but|except)$", re.I)
 _NEGATED = re.compile(r"(?:do not|don['’]t|never|no|not)\b", re.I)
@@ -61,7 +66,7 @@ _ACTS = re.compile(  # what an item begins with that tells what to do
 
 def procedures(lines: Sequence[str], title: str = "") -> list[str]:
     """The lines; `title` is the last part of the heading path."""
-    lines = list(_tabled(_without_tabs(lines)))
+    lines = _excluded(list(_tabled(_without_tabs(lines))))
     counted = [at for at, line in enumerate(lines) if _LABEL.match(line.strip()) and _numbered_below(lines, at)]
     out: list[str] = []
     lead, label, fenced = "Do not" if _NEVER.fullmatch(title) else "", "", False
@@ -74,7 +79,9 @@ def procedures(lines: Sequence[str], title: str = "") -> list[str]:
             out.append(line)
         elif mark and lead and (deep < 0 or (numbered == line.lstrip()[0].isdigit() and _deep(line) <= deep)):
             deep, numbered = _deep(line), line.lstrip()[0].isdigit()
-            out += ["", f"Warning: {_forbidden(lead, line[mark.end() :])}", ""]
+            said = line[mark.end() :]
+            said = said if "".join(lines[at + 1 :]).strip() else done(said) or said  # nor is the last item lost
+            out += ["", f"Warning: {_forbidden(lead, said)}", ""]
         elif mark and points and (re.match(r"\d", line) or bullets):
             out[points] = f"{out[points].rstrip('. ')}{';' * (out[points][-1] != ':')} {small(line[mark.end() :])}"
         elif mark and label and (re.match(r"\d", line) or _BRANCH.match(label)):
@@ -97,6 +104,28 @@ def procedures(lines: Sequence[str], title: str = "") -> list[str]:
             line = f"{line.rstrip().rstrip(':')}." if ITEM.match(below) and _ONLY.match(line) else line
             out += ["", line.rstrip()] if all_true else [" ".join(before), ""] if forbids else [line]
             points, bullets = (len(out) - 1 if all_true else 0), not re.match(r"\d", below)
+    return out
+
+
+def _excluded(lines: Sequence[str]) -> list[str]:
+    """The lines; "What is **not** included?" is "Not included:", with what is listed below, if little, a warning."""
+    out: list[str] = []
+    at, code = 0, coded(lines)
+    while at < len(lines):
+        bare = lines[at].replace("**", "").rstrip()
+        what = _WHAT_NOT.match(bare)
+        aside = _ASIDE.match(f"Not{bare[what.end() : -1]}" if what else bare)
+        lead, line = f"{aside[1]}:" if aside else "", lines[at]
+        begin = end = at + 1 + (not "".join(lines[at + 1 : at + 2]).strip())
+        while end < len(lines) and ITEM.match(lines[end]) and not _deep(lines[end]):
+            end += 1
+        if end > begin and not code[at] and lead and _denies(lead, lines[begin]):
+            line = lead
+            said = closed("; ".join(ITEM.sub("", item, count=1).strip().rstrip(".;,") for item in lines[begin:end]))
+            if len(said) < LONG_NOTE and not "".join(lines[end : end + 1]).strip() and not SENTENCE.search(said):
+                line, at = f"\nWarning: {lead} {said}\n", end - 1
+        out += line.split("\n")
+        at += 1
     return out
 
 
