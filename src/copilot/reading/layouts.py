@@ -3,8 +3,8 @@
 Any table becomes one of markdown (`grids`, `cells`), and what code says of itself rows (`comments`); "Step 2: ..." a
 numbered item; of a question with its answer the answer is left; a name on a line of its own with its type, or with its
 value ("beep = on") or arguments ("ship FILE"), and text below it, becomes an item; lines of "name: value", "sign = what
-it means" or "`name` - text", two and more, become rows, and so do columns that spaces hold apart below their titles.
-Other code stays as it is.
+it means" or "`name` - text", two and more, become rows, and so do columns that spaces hold apart. Other code
+stays as it is.
 """
 
 import re
@@ -51,9 +51,16 @@ _SPHINX = re.compile(r"\s*:(?:param|arg|raises?|exception) (?:\w+ )?(?P<name>[\w
 _BACK = re.compile(r"\s*:returns?: +(?=\S)")
 _TICKED = re.compile(r"(?P<name>`[\w.\[\]{}$@*/-]+`)(?P<about> \([^()]*\))?(?: [–—-]+|:) +(?P<said>[^\s|][^|]*)$")
 _LEGEND = re.compile(  # "red, blinking = battery low"; no code
-    r" {0,3}(?P<name>[^\s#|>*+=:`\"{}\[\]-][^=:`\"{}\[\]|\n]{0,40}?) = (?![^=]*\w[(\[])"
+    r" {0,3}(?P<name>[^\s#|>*+=:`\"{}\[\]-][^=:`\"{}\[\]|\n]{0,40}?) += (?![^=]*\w[(\[])"
     r"(?P<said>[^\s=`\"'{}|][^=`{}|]{0,90}(?<![;\\]))$"
 )
+
+_PARTED = re.compile(  # "Help desk    ext. 4410    Monday to Friday"; what stands at the right margin is none
+    r"(?!\d+[.)] )(?P<name>[\w\"“`(]\S*(?: {1,2}\S+){0,7})(?<![.:;,]) {3,24}(?:[–—-] +)?(?![=:{(|])"
+    r"(?P<said>\S+(?: {1,2}\S+)*)(?: {3,24}(?P<more>\S+(?: {1,2}\S+)*))?\s*$"
+)
+
+_LINES = {"ticked": _TICKED, "key": _KEY, "legend": _LEGEND, "parted": _PARTED}  # one below the other they are rows
 
 
 def usual(text: str, title: str = "") -> list[str]:
@@ -76,7 +83,7 @@ def usual(text: str, title: str = "") -> list[str]:
             elif begins := _BACK.match(line):
                 line = f"Returns: {line[begins.end() :]}"
         lines.append(line)
-    lines = _columns(_named(_listed(together(terms(grouped(in_sentences(lines, title)), title), title))))
+    lines = _named(_listed(_columns(together(terms(grouped(in_sentences(lines, title)), title), title))))
     return items(folded(procedures(_defined(lines), title)), title)
 
 
@@ -92,19 +99,18 @@ def _listed(lines: Sequence[str]) -> list[str]:
         if fenced or MISTAKEN.match(line):
             return ""
         legend = _LEGEND.match(line)
-        if legend and (" " in legend["name"] + legend["said"] or legend["name"][0].isupper()):
-            return "legend"
-        return "ticked" if _TICKED.match(line) else "key" if _KEY.match(line) else ""
+        code = legend and not (" " in legend["name"] + legend["said"] or legend["name"][0].isupper())
+        return "" if code else next((name for name, pattern in _LINES.items() if pattern.match(line)), "")
 
     for told, group in groupby(lines, kind):
         part = list(group)
         if told and len(part) > 1:
-            pattern = {"ticked": _TICKED, "key": _KEY, "legend": _LEGEND}[told]
-            found = [match for line in part if (match := pattern.match(line))]
+            found = [match for line in part if (match := _LINES[told].match(line))]
             if told == "ticked":
                 part = [f"- {m['name']}{m['about'] or ''}: {m['said']}" for m in found]
             else:
-                part = [f"| {m['name']} | {m['said']} |" for m in found]
+                more = [f", {m['more']}" if told == "parted" and m["more"] else "" for m in found]
+                part = [f"| {m['name']} | {m['said']}{rest} |" for m, rest in zip(found, more, strict=True)]
         out += part
     return out
 
