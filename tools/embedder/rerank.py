@@ -149,8 +149,8 @@ def measure(model: Judge, data: Rows) -> str:
     return f"first of six {np.mean(first):.3f}, {areas}"
 
 
-def average(runs: list[Path], adapter: Path, out: Path) -> None:
-    """One adapter for MiniLM: the embedder's, and the mean of what the runs add to it."""
+def average(runs: list[Path], adapter: Path, out: Path, kept: int = KEPT) -> None:
+    """One adapter of rank `kept` for MiniLM: that of before, and the mean of what the runs add to it."""
     before, *added = (load_file(folder / ADAPTER) for folder in (adapter, *runs))
     parts = {}
     for name in [name for name in before if name.endswith("lora_A.weight")]:
@@ -158,9 +158,9 @@ def average(runs: list[Path], adapter: Path, out: Path) -> None:
         whole = before[up].float() @ before[name].float()
         whole += sum(run[up].float() @ run[name].float() for run in added) / len(runs)
         u, s, v = torch.linalg.svd(whole, full_matrices=False)
-        root = s[:KEPT].sqrt()
-        parts[up], parts[name] = u[:, :KEPT] * root, root[:, None] * v[:KEPT]
-    save_lora(out, KEPT, parts)
+        root = s[:kept].sqrt()
+        parts[up], parts[name] = u[:, :kept] * root, root[:, None] * v[:kept]
+    save_lora(out, kept, parts)
     save_halves(mean([run / HEAD for run in runs]), out / HEAD)
 
 
