@@ -20,6 +20,10 @@ TABLE = (
     "## Patterns\n\nA pattern says how a number looks.\n\n| Pattern | Shows |\n|---|---|\n| Short | Two places |\n"
     "| Long | Two places and groups |\n| Plain | Whole numbers |\n"
 )
+STEPS = (
+    "## Outage\n\n1. Open an incident with `/new`.\n2. Post the news every 30 minutes.\n3. Close it.\n\n"
+    "After it write a report.\n"
+)
 
 
 class Judge:
@@ -62,13 +66,30 @@ def test_where_the_judge_is_not_sure_shared_words_decide() -> None:
     )
 
 
-def test_how_something_is_done_is_left_to_the_part_below() -> None:
-    judge = Judge("tenth failed")
-    parts("How do I lose a message?", RETRIES, "Delivery", judge)
-    assert judge.read == []
-    call = f"{RETRIES}\n\n`POST /messages` sends one.\n"
-    parts("Which endpoint sends a message?", call, "Delivery", judge)
-    assert judge.read == [], "nor is a call, unless the question is direct"
+def test_what_answers_is_told_of_how_something_is_done_and_of_calls_too() -> None:
+    summary, *_ = parts("How do I lose a message?", RETRIES, "Delivery", Judge("tenth failed"))
+    assert summary.opening == "After the tenth failed attempt the message is dropped."
+    fields = "- `later` (string): When it is sent.\n- `to` (string): Who gets it.\n"
+    call = f"## Send\n\n`POST /messages` sends a message.\n\n{fields}"
+    summary, *_ = parts("I want it sent tomorrow. What sets that?", call, "Send", Judge("later"))
+    assert summary.opening == "`POST /messages` sends a message. `later`: When it is sent."
+
+
+def test_a_step_that_answers_is_the_summary_and_stays_in_its_place() -> None:
+    summary, how, *_ = parts("How often is news posted?", STEPS, "Outage", Judge("30 minutes"))
+    assert summary.opening == "Post the news every 30 minutes."
+    assert "1. Open an incident with `/new`.\n2. Post the news every 30 minutes.\n3. Close it." in how.opening
+    summary, *_ = parts("How do I open an incident?", STEPS, "Outage", Judge("/new"))
+    assert summary.opening == "Open an incident with `/new`.", "it stands out"
+
+
+def test_who_asks_how_it_is_done_wants_all_steps() -> None:
+    every = Judge("Open an", "Post", "Close", "report")
+    for question in ("How do I handle an outage?", "There is an outage, what do I do?", "List the steps of an outage."):
+        summary, *_ = parts(question, STEPS, "Outage", every)
+        assert summary.opening == "“Outage” is done in the steps below.", question
+    summary, *_ = parts("When is an outage over?", STEPS, "Outage", every)
+    assert not summary.opening.startswith("“Outage”"), "one thing is asked for"
 
 
 def test_a_row_answers_which_of_several_it_is_and_not_what_there_is() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from copilot.answering.abstained import abstained
 from copilot.answering.asked import Judge, read_question
-from copilot.answering.choosing import SURE, surest
+from copilot.answering.choosing import surest
 from copilot.answering.floor import Floor, learn
 from copilot.answering.identifiers import mentions, supported
 from copilot.answering.ranking import best_entry, explained
@@ -32,6 +32,7 @@ from copilot.types import Abstention, Hit
 from copilot.work import Work
 
 NEAR = 0.45  # `Hit.fit` of the best passage, from where a question whose every word one entry holds is answered
+SURE = 1.0  # log odds that a sentence answers, from where it does
 APART = 3.0  # log odds between what answers and all else of its entry, from where that alone is an answer
 ALIKE = 0.9  # of two names, from 0 to 1, from where one is the other with a slip
 

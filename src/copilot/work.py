@@ -76,7 +76,7 @@ class Work:
         parts = [config.prompt.model_dump(), config.model.model_dump(exclude=_HOW_REACHED)]
         parts.append(config.train.model_dump(exclude=_WITHOUT_EFFECT))
         data, sections = _sha_or_none(config.train.data), config.answer.sections
-        return fingerprint("train-11", data, self.base(), parts, sections, self._retriever(), config.seed)
+        return fingerprint("train-12", data, self.base(), parts, sections, self._retriever(), config.seed)
 
     def _retriever(self) -> dict[str, Any]:
         """The retriever's settings; the reranker counts by its content."""
@@ -92,21 +92,21 @@ class Work:
                 embedder = config.embeddings.model_dump(include={"model", "endpoint"})
                 if config.embeddings.adapter:
                     embedder["adapter"] = _adapter_files(config.embeddings.adapter)
-                return fingerprint("index-9", list(self.files().items()), config.chunks.model_dump(), embedder)
+                return fingerprint("index-10", list(self.files().items()), config.chunks.model_dump(), embedder)
             case "train" if config.model.extractive:
-                return fingerprint("extractive-13", self.key("index"), self._retriever())
+                return fingerprint("extractive-14", self.key("index"), self._retriever())
             case "train":
                 return fingerprint(self.key("index"), self._lent() if self.lender else self.recipe())
             case "abstention":
                 rows = [_sha_or_none(path) for path in (config.train.data, *config.answer.abstain_rows)]
                 shipped = _sha_or_none(str(self.shipped_floor)) if self.shipped_floor else None
                 reread = [self._retriever()] if config.retriever.reranker else []
-                return fingerprint("abstention-6", self.key("index"), rows, shipped, *reread)
+                return fingerprint("abstention-7", self.key("index"), rows, shipped, *reread)
             case "evaluate":
                 sha, limit = _sha_or_none(config.evaluation.questions), config.evaluation.limit
-                return fingerprint("evaluate-15", self.key("train"), self._answer(), sha, limit)
+                return fingerprint("evaluate-16", self.key("train"), self._answer(), sha, limit)
             case _:
-                return fingerprint("demo-14", self.key("train"), self._answer(), config.demo.questions)
+                return fingerprint("demo-15", self.key("train"), self._answer(), config.demo.questions)
 
     def _answer(self) -> list[Any]:
         """What makes an answer of what the model was taught; rows count by their content."""

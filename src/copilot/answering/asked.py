@@ -32,7 +32,11 @@ _DIRECT = re.compile(  # what one sentence answers, or one of several rows: "Whi
     r"\b(?:limits?|defaults?|max(?:imum)?|min(?:imum)?|costs?|price|quotas?|allowed)\b",
     re.I,
 )
-_HOW = re.compile(r"\bhow (?:do|does|can|could|should|would|to|is|are)\b", re.I)
+_HOW = re.compile(
+    r"\bhow (?:do|does|can|could|should|would|to|is|are)\b|"
+    r"\bwhat (?:now|next|to do|(?:do|can|should|must) (?:i|we) do)\b",
+    re.I,
+)
 _SECOND = re.compile(  # two questions in one
     r"(.{12,}?)(?:,? and |[.?!] )"
     r"((?:how|what|which|when|where|who|why|can|could|do|does|is|are|will|must|should|may)\b.{8,})$",

@@ -12,11 +12,18 @@ from copilot.knowledge.asking import is_name
 from copilot.knowledge.table import bare
 from copilot.types import Hit
 
-SURE = 1.0  # log odds that a text answers, and by how much more than the first one, from where it is told
-JUDGED = 12  # texts that are read one by one
+SURE = 0.6  # log odds that a text answers, and by how much more than the first one, from where it is told
+APART = 1.0  # of the log odds: a step that has so much more than the next one stands out
+SAME = 0.5  # of the log odds: what differs by less answers as well
+JUDGED = 14  # texts that are read one by one
 UNSURE = 9.0  # more than any log odds
-RIVALS, ALIKE = 2, 0.1  # entries that are read beside the best one, and how much less they may fit
+RIVALS, ALIKE = 3, 0.3  # entries that are read beside the best one, and how much less they may fit
 READ = 0.1  # what one of the log odds weighs beside a likeness
+_SEVERAL = re.compile(  # what asks for all that there is, or for no one thing
+    r"^\W*(?:what|which) (?:\w+ ){0,4}are\b|\b(?:list|all|overview|what is|kinds?|types?|explain|describe|tell me)\b|"
+    r"\bwhat (?:fields|parameters|options|settings)\b",
+    re.I,
+)
 _BETTER = 0.25  # of likeness, about half of one rare word in a sentence
 _MANY = r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|once|twice|unlimited|no limit)\b"
 _AMOUNTS = tuple(  # what asks for an amount, and what tells one
@@ -81,9 +88,9 @@ def answering_sentence(first: str, telling: Sequence[str], asked: Asked, fit: Ma
 def read_by(found: Found, first: str, texts: Sequence[str], asked: Asked) -> dict[str, float]:
     """Text → log odds that it answers, by the reranker: of `first` and of those that say most of what is asked.
 
-    Nothing without a reranker; nor, unless the question is direct, of how something is done or of a call.
+    Nothing without a reranker.
     """
-    if asked.judge is None or not texts or ((asked.how or found.entry.calls) and not asked.direct):
+    if asked.judge is None or not texts:
         return {}
     likely = sorted(dict.fromkeys(texts), key=lambda text: (text != first, -asked.likeness(text)))[:JUDGED]
     header = found.hits[0].chunk.header
@@ -135,20 +142,34 @@ def elsewhere(found: Found, asked: Asked, hits: Sequence[Hit], least: float) -> 
     return f"“{uncounted(other.heading)}”: {best}" if sure else ""
 
 
+def tellable(texts: Sequence[str], steps: Sequence[str], odds: Mapping[str, float], asked: Asked) -> list[str]:
+    """The texts and the steps, of which one may be told alone.
+
+    Who asks how it is done, or for all there is, wants all steps, unless one of them stands out: for them only what
+    answers better than each step does.
+    """
+    read = sorted((odds[text] for text in steps if text in odds), reverse=True)
+    apart = len(read) == 1 or (len(read) > 1 and read[0] > read[1] + APART)
+    if read and not apart and (asked.how or _SEVERAL.search(asked.question)):
+        return [text for text in texts if odds.get(text, 0.0) > read[0]]
+    return [*texts, *(text for text in steps if text in odds)]
+
+
 def judged(
     first: str, sentences: Sequence[str], rows: Sequence[str], odds: Mapping[str, float], asked: Asked
 ) -> tuple[str, bool]:
     """(the text that clearly answers better than `first` by `odds`, whether it stands alone as `first` is no answer).
 
-    Of several that do about as well, the one that says most of what is asked. A row only to a direct question: who asks
-    what there is wants them all. ("", False) where none does.
+    Of several that do about as well, the one that says most of what is asked. No row to who asks what there is, and so
+    wants them all. ("", False) where none does.
     """
     if asked.compares or (first and first not in odds and not asked.direct):  # an overview, for who asks what there is
         return "", False
-    own, telling = odds.get(first, 0.0), [*sentences, *(rows if asked.direct else ())]
-    more = own + (SURE if asked.direct else 2 * SURE)
-    clear = [text for text in telling if odds.get(text, 0.0) >= max(SURE, more) and not LEANS.match(text)]
-    least = max((odds[text] for text in clear if text != first), default=0.0) - SURE / 2
+    one = asked.direct or not _SEVERAL.search(asked.question)
+    own, telling = odds.get(first, 0.0), [*sentences, *(rows if one else ())]
+    least = max(SURE, own + SURE)
+    clear = [text for text in telling if odds.get(text, 0.0) >= least and not LEANS.match(text)]
+    least = max((odds[text] for text in clear if text != first), default=0.0) - SAME
     alike = [text for text in clear if text != first and odds[text] > least]
     best = max(alike, key=asked.likeness, default="")
     return best, (own < 0 or (first != "" and first not in odds)) and best in sentences

@@ -13,8 +13,10 @@ from dataclasses import replace
 from copilot.answering.asked import Asked, Judge, read_question
 from copilot.answering.check import passes
 from copilot.answering.choosing import (
+    APART,
     READ,
     SURE,
+    UNSURE,
     answering_row,
     answering_sentence,
     asked_for,
@@ -24,6 +26,7 @@ from copilot.answering.choosing import (
     likeliest,
     read_by,
     surest,
+    tellable,
 )
 from copilot.answering.ranking import Found, best_entry
 from copilot.answering.wording import (
@@ -111,11 +114,10 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
     rows = {pair: shortened(row(pair), LONGEST, asked) for pair in (*entry.fields, *entry.codes)}
     texts = [first, *prose, *entry.notes, *entry.steps, *entry.points, *rows.values()]
     fit = {text: asked.likeness(text) for text in texts}
-    free = [text for text in texts if text not in entry.steps]
     both = [asked, *([asked.second] if asked.second else [])]
-    odds = [read_by(found, first, free, one) for one in both]
+    odds = [read_by(found, first, texts, one) for one in both]
     for one, read in zip(both, odds, strict=True):
-        for text in read if one.direct else set(read).difference(rows.values()):
+        for text in set(read).difference(entry.steps, () if one.direct else rows.values()):
             fit[text] += READ * max(read[text], 0.0)
     if is_glossary(found.heading):
         rows = {pair: text for pair, text in rows.items() if fit[text]}
@@ -185,7 +187,9 @@ def _opening(
         said_best = max([first, *told], key=lambda text: fit.get(text, 0.0))
         points = [text for text in entry.points if not text.endswith(":")]
         free = [text for text in (*prose, *entry.notes, *points) if text not in told]
-        others = [text for text in rows.values() if text not in told]
+        least = SURE + APART if entry.calls and not asked.direct else -UNSURE  # few of a call's fields are asked for
+        others = [text for text in rows.values() if text not in told and odds[0].get(text, 0.0) >= least]
+        free = tellable(free, entry.steps, odds[0], asked)
         answer, alone = judged(said_best, free, others, odds[0], asked)
         if alone and said_best == first and not call:
             first, prose = "", [*[first] * (first in fit), *prose]
