@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from copilot.answering.asked import Asked, phrase, stems
 from copilot.answering.identifiers import supported
