@@ -286,12 +286,12 @@ class Found:
 
 def test_what_the_best_sentence_says_is_evidence_too() -> None:
     question, near = "When is the window closed?", 0.5
-    assert evidence(question, Found(near, None)) == (near,), "not without a reranker"  # type: ignore[arg-type]
-    (answered,) = evidence(question, Found(near, {"window": 3.0}))  # type: ignore[arg-type]
-    (other,) = evidence(question, Found(near, {"window": -3.0}))  # type: ignore[arg-type]
+    assert evidence(question, Found(near, None)) == (near,), "not without a reranker"
+    (answered,) = evidence(question, Found(near, {"window": 3.0}))
+    (other,) = evidence(question, Found(near, {"window": -3.0}))
     assert answered == pytest.approx(near + 3 * SAYS) and other == pytest.approx(near - 3 * SAYS)
     plain = Found(PLAIN, {"window": 3.0})
-    (sure,) = evidence(question, plain)  # type: ignore[arg-type]
+    (sure,) = evidence(question, plain)
     assert sure > answered and plain.read == [], "a passage that fits so well is not read again"
 
 

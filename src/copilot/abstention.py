@@ -17,7 +17,7 @@ from typing import Any
 from copilot.answering.abstained import abstained
 from copilot.answering.asked import read_question
 from copilot.answering.choosing import surest
-from copilot.answering.floor import Evidence, Floor, learn
+from copilot.answering.floor import FEWEST, Evidence, Floor, learn
 from copilot.answering.identifiers import mentions, supported
 from copilot.answering.ranking import best_entry, explained
 from copilot.knowledge.asking import is_name, subject
@@ -115,10 +115,12 @@ def open_floor(work: Work, retrieve: IndexRetriever, say: Callable[[str], None])
     if (kept := _read(path, key)) is not None:
         return kept
     rows = labelled(work)
-    if rows:
+    told, right = "", sum(rows.values())
+    if enough := right >= FEWEST[0] and len(rows) - right >= FEWEST[1]:
         say(f"abstention: looking up {len(rows)} questions, once for this index, to tell what it does not answer")
-    retrieve.embed(list(rows), work.config.embeddings.batch_size)
-    floor, told = learn([evidence(question, retrieve) for question in rows], list(rows.values())), ""
+        retrieve.embed(list(rows), work.config.embeddings.batch_size)
+    found = [evidence(question, retrieve) if enough else (0.0,) for question in rows]  # too few tell nothing
+    floor = learn(found, list(rows.values()))
     shipped = None if floor.enough or not retrieve.index.tokens else _read(work.shipped_floor, None)
     if shipped and len(shipped.known) == 1:  # late interaction's evidence
         floor, told = shipped, "learnt on other documents: "
