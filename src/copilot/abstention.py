@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from copilot.answering.abstained import abstained
-from copilot.answering.asked import read_question
+from copilot.answering.asked import Judge, read_question
 from copilot.answering.choosing import surest
-from copilot.answering.floor import FEWEST, Evidence, Floor, learn
+from copilot.answering.floor import FEWEST, Floor, learn
 from copilot.answering.identifiers import mentions, supported
 from copilot.answering.ranking import best_entry, explained
 from copilot.knowledge.asking import is_name, subject
@@ -32,8 +32,8 @@ from copilot.types import Abstention, Hit
 from copilot.work import Work
 
 NEAR = 0.45  # `Hit.fit` of the best passage, from where a question whose every word one entry holds is answered
-SAYS = 0.05  # what one of the log odds of the best sentence weighs beside the fit of the best passage
-PLAIN, MOST = 0.75, 8.0  # a fit that needs no look at sentences: they count as the highest log odds
+SURE = 1.0  # log odds that a sentence answers, from where it does
+APART = 3.0  # log odds between what answers and all else of its entry, from where that alone is an answer
 ALIKE = 0.9  # of two names, from 0 to 1, from where one is the other with a slip
 
 Doubt = Callable[[str], Abstention | None]
@@ -50,8 +50,8 @@ def open_doubt(work: Work, retrieve: IndexRetriever, say: Callable[[str], None])
         if missing := _missing(question, retrieve.index):
             told = ", ".join(f"“{name}”" for name in missing)
             return Abstention("evidence", None, None, f"it asks for {told} alone, and no passage holds it", missing)
-        found = floor.judge(evidence(question, retrieve))
-        if found is None or _named(question, retrieve(question)):
+        found = floor.judge(retrieve.evidence(question))
+        if found is None or _named(question, retrieve(question), retrieve.judge):
             return None
         return replace(found, unknown=tuple(retrieve.index.lexical.unknown(question)))
 
@@ -77,36 +77,25 @@ def _missing(question: str, index: Index) -> tuple[str, ...]:
     return () if any(mentions(whole, name) for name in names) else names
 
 
-def evidence(question: str, retrieve: IndexRetriever) -> Evidence:
-    """That of the passages; where a reranker reads, with what the best sentence of the two entries that fit best adds.
-
-    A passage may be about something else as a whole, and one about the thing may not say what is asked.
-    """
-    found = retrieve.evidence(question)
-    if retrieve.judge is None:
-        return found
-    if found[0] >= PLAIN:
-        return (found[0] + SAYS * MOST,)
-    hits = retrieve(question)
-    asked = read_question(question, hits, retrieve.judge)
-    first = best_entry(asked, hits)
-    other = best_entry(asked, [hit for hit in hits if hit not in first.hits]) if first else None
-    return (found[0] + SAYS * max((surest(one, asked) for one in (first, other) if one), default=-MOST),)
-
-
-def _named(question: str, hits: Sequence[Hit]) -> bool:
+def _named(question: str, hits: Sequence[Hit], judge: Judge | None = None) -> bool:
     """Whether it asks for a name alone, and that is explained in a hit, or stands there as no plain word does.
 
-    Or all that it asks for, two words and more, stands in the entry that fits best, and the evidence is not far off.
+    Or all that it asks for, two words and more, stands in the entry that fits best, and the evidence is not far off. Or
+    one sentence of that entry, or of the next one, answers by `judge`, and no other one nearly as well: what is asked
+    is a small part of a passage, which is not about it as a whole.
     """
-    asked = read_question(question, hits)
+    asked = read_question(question, hits, judge)
     if is_name(asked.alone) and any(supported(asked.alone, hit.chunk.passage) for hit in hits):
         return True
     found = best_entry(asked, hits)
     if found is None:
         return False
     near = any(hit.logit is not None for hit in hits) and max(hit.fit for hit in hits) >= NEAR
-    return explained(asked, found) or (near and found.whole and len(asked.weight) > 1)
+    if explained(asked, found) or (near and found.whole and len(asked.weight) > 1):
+        return True
+    other = best_entry(asked, [hit for hit in hits if hit not in found.hits])
+    sure = [surest(one, asked) for one in (found, other) if one]
+    return any(odds >= SURE and apart >= APART for odds, apart in sure)
 
 
 def open_floor(work: Work, retrieve: IndexRetriever, say: Callable[[str], None]) -> Floor:
@@ -116,11 +105,12 @@ def open_floor(work: Work, retrieve: IndexRetriever, say: Callable[[str], None])
         return kept
     rows = labelled(work)
     told, right = "", sum(rows.values())
-    if enough := right >= FEWEST[0] and len(rows) - right >= FEWEST[1]:
+    if right >= FEWEST[0] and len(rows) - right >= FEWEST[1]:
         say(f"abstention: looking up {len(rows)} questions, once for this index, to tell what it does not answer")
         retrieve.embed(list(rows), work.config.embeddings.batch_size)
-    found = [evidence(question, retrieve) if enough else (0.0,) for question in rows]  # too few tell nothing
-    floor = learn(found, list(rows.values()))
+        floor = learn([retrieve.evidence(question) for question in rows], list(rows.values()))
+    else:  # too few tell nothing
+        floor = replace(learn([(0.0,)] * len(rows), list(rows.values())), known=())
     shipped = None if floor.enough or not retrieve.index.tokens else _read(work.shipped_floor, None)
     if shipped and len(shipped.known) == 1:  # late interaction's evidence
         floor, told = shipped, "learnt on other documents: "

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from copilot.answering.asked import Asked, phrase, stems
 from copilot.answering.identifiers import supported
@@ -96,12 +97,13 @@ def read_by(found: Found, first: str, texts: Sequence[str], asked: Asked) -> dic
     return dict(zip(likely, asked.judge([f"{header}\n{text}" for text in likely]), strict=True))
 
 
-def surest(found: Found, asked: Asked) -> float:
-    """The log odds of what of an entry answers best, -UNSURE without a reranker."""
+def surest(found: Found, asked: Asked) -> tuple[float, float]:
+    """(log odds of what of an entry answers best, how much more that is than of the next); none without a reranker."""
     entry = found.entry
     rows = [row(pair) for pair in (*entry.fields, *entry.codes)]
     texts = [*leaning(entry), *entry.notes, *entry.steps, *entry.points, *rows]
-    return max(read_by(found, "", texts, asked).values(), default=-UNSURE)
+    odds = sorted(read_by(found, "", texts, replace(asked, direct=True)).values(), reverse=True)
+    return (odds[0], odds[0] - odds[1] if len(odds) > 1 else UNSURE) if odds else (-UNSURE, 0.0)
 
 
 def likeliest(found: Found, asked: Asked, hits: Sequence[Hit]) -> Found:
@@ -117,8 +119,8 @@ def likeliest(found: Found, asked: Asked, hits: Sequence[Hit]) -> Found:
         other = best_entry(asked, left)
         if other is None or other.score < found.score - ALIKE:
             break
-        odds = -UNSURE if other.entry.calls else surest(other, asked)
-        if odds > SURE and odds > surest(found, asked) + SURE:  # what is sure of nothing spares the second reading
+        odds = -UNSURE if other.entry.calls else surest(other, asked)[0]
+        if odds > SURE and odds > surest(found, asked)[0] + SURE:  # what is sure of nothing spares the second reading
             return other
         best = other
     return found
