@@ -76,11 +76,14 @@ def test_what_answers_is_told_of_how_something_is_done_and_of_calls_too() -> Non
 
 
 def test_a_step_that_answers_is_the_summary_and_stays_in_its_place() -> None:
+    bare = STEPS.replace("1. Open", "- Open").replace("2. Post", "- Post").replace("3. Close", "- Close")
+    told = parts("How often is news posted?", bare, "Outage", Judge("30 minutes"))[0].opening
+    assert told.endswith("Post the news every 30 minutes."), "also where the document counts no steps"
     summary, how, *_ = parts("How often is news posted?", STEPS, "Outage", Judge("30 minutes"))
-    assert summary.opening == "Post the news every 30 minutes."
+    assert summary.opening == "Step 2: Post the news every 30 minutes."
     assert "1. Open an incident with `/new`.\n2. Post the news every 30 minutes.\n3. Close it." in how.opening
     summary, *_ = parts("How do I open an incident?", STEPS, "Outage", Judge("/new"))
-    assert summary.opening == "Open an incident with `/new`.", "it stands out"
+    assert summary.opening == "Step 1: Open an incident with `/new`.", "it stands out"
 
 
 def test_who_asks_how_it_is_done_wants_all_steps() -> None:
@@ -123,6 +126,12 @@ def test_a_sentence_that_says_what_a_thing_is_is_what_was_asked_for() -> None:
         assert found is not None and found.hits == (opening,)
     found = best_entry(read_question("How do I build my first flow?", [steps, opening]), [steps, opening])
     assert found is not None and found.hits == (steps,)
+
+
+def test_compare_the_two_asks_for_both() -> None:
+    asked = read_question("Compare the Short and Long pattern.", ())
+    assert asked.compares and asked.pair == (" short ", " long pattern ")
+    assert not read_question("How does it compare prices?", ()).compares
 
 
 def test_a_term_is_asked_for_by_its_short_form_too() -> None:

@@ -104,9 +104,9 @@ class Work:
                 return fingerprint("abstention-7", self.key("index"), rows, shipped, *reread)
             case "evaluate":
                 sha, limit = _sha_or_none(config.evaluation.questions), config.evaluation.limit
-                return fingerprint("evaluate-16", self.key("train"), self._answer(), sha, limit)
+                return fingerprint("evaluate-17", self.key("train"), self._answer(), sha, limit)
             case _:
-                return fingerprint("demo-15", self.key("train"), self._answer(), config.demo.questions)
+                return fingerprint("demo-16", self.key("train"), self._answer(), config.demo.questions)
 
     def _answer(self) -> list[Any]:
         """What makes an answer of what the model was taught; rows count by their content."""

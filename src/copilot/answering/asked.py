@@ -19,7 +19,8 @@ _ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e|ly)$")
 _DOUBLED = re.compile(r"([^aeiou\d])\1$")  # cancell, of cancelling
 _COMPARES = re.compile(
     r"\bwhich (?:one )?of (?:the|these|those) two\b|\bwhat differs\b|\bdifferences? between\b|\bversus\b|\bvs\b|"
-    r"\bcompared? (?:to|with)\b|\bdiffers? from\b|\bdifferent from\b|\bthe same as\b|^[^,.:]+ or [^,.:]+: ",
+    r"\bcompared? (?:to|with)\b|^\W*(?:please )?compare\b|\bdiffers? from\b|\bdifferent from\b|\bthe same as\b|"
+    r"^[^,.:]+ or [^,.:]+: ",
     re.I,
 )
 _DIRECT = re.compile(  # what one sentence answers, or one of several rows: "Which plan ...?"
@@ -43,7 +44,8 @@ _SECOND = re.compile(  # two questions in one
     re.I | re.S,
 )
 _PAIR = re.compile(
-    r"\bbetween (.+?) and (.+?)[?.! ]*$|^\W*how (?:is|are|does|do) (.+?) (?:different|differ) from (.+?)[?.! ]*$|"
+    r"\bbetween (.+?) and (.+?)[?.! ]*$|^\W*(?:please )?compare (.+?) (?:and|with|to) (.+?)[?.! ]*$|"
+    r"^\W*how (?:is|are|does|do) (.+?) (?:different|differ) from (.+?)[?.! ]*$|"
     r"^\W*(?:(?:what|which) (?:is|are) (?:the )?(?:better|differences?),? )?"
     r"(.+?) (?:vs\.?|versus) (.+?)[?.! ]*$",
     re.I,

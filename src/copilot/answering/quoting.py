@@ -7,7 +7,7 @@ it has nothing are written by the program.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from copilot.answering.asked import Asked, Judge, read_question
@@ -143,10 +143,16 @@ def _parts(found: Found, asked: Asked, call: str) -> list[Part]:
         how = [text for text in how if not any(said.ticked(text) in one for one in fields)]
     above = [] if entry.steps or not steps else sorted(how, key=lambda text: -fit[text])[:BESIDE]
     call = " ".join([call, *(said.ticked(text) for text in how if text in above and len(text) <= LONGEST)]).strip()
+    places = {text: n for n, text in enumerate(entry.steps, entry.begin)}
+
+    def counted(text: str) -> str:
+        """A step with its place, since it stands there too, and no sentence stands twice."""
+        return f"Step {places[text]}: {text}" if text in places else text
+
     alone = how[:1] if len(how) == 1 and not (call or steps) else []  # nothing else is left for the part below
     summary = [text for text in telling if text in summary and text not in alone]
     return [
-        Part(described(found.heading, said.ticked(first), _ticked(said, told)), _ticked(said, summary)),
+        Part(described(found.heading, said.ticked(first), _ticked(said, map(counted, told))), _ticked(said, summary)),
         Part(call, tuple(steps), "\n") if steps else Part(call, _ticked(said, _within(how, fit, ROOM - len(call)))),
         Part("", (*(f"- {text}" for text in _ticked(said, fields)), *[f"- {OTHERS}"] * left), "\n"),
         Part("", tuple(f"- {text}" for text in _ticked(said, tips)), "\n"),
@@ -232,7 +238,7 @@ def _first(lines: Sequence[str], room: int) -> list[str]:
     return [line for n, line in enumerate(lines) if n == 0 or len("\n".join(lines[: n + 1])) <= room]
 
 
-def _ticked(said: Said, texts: Sequence[str]) -> tuple[str, ...]:
+def _ticked(said: Said, texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(said.ticked(text) for text in texts))
 
 
