@@ -17,7 +17,7 @@ from typing import Any
 from copilot.answering.abstained import abstained
 from copilot.answering.asked import Judge, read_question
 from copilot.answering.choosing import surest
-from copilot.answering.floor import FEWEST, Floor, learn
+from copilot.answering.floor import Floor, counted, learn
 from copilot.answering.identifiers import mentions, supported
 from copilot.answering.ranking import best_entry, explained
 from copilot.knowledge.asking import is_name, subject
@@ -104,13 +104,11 @@ def open_floor(work: Work, retrieve: IndexRetriever, say: Callable[[str], None])
     if (kept := _read(path, key)) is not None:
         return kept
     rows = labelled(work)
-    told, right = "", sum(rows.values())
-    if right >= FEWEST[0] and len(rows) - right >= FEWEST[1]:
+    floor, told = counted(list(rows.values())), ""
+    if floor.enough:
         say(f"abstention: looking up {len(rows)} questions, once for this index, to tell what it does not answer")
         retrieve.embed(list(rows), work.config.embeddings.batch_size)
         floor = learn([retrieve.evidence(question) for question in rows], list(rows.values()))
-    else:  # too few tell nothing
-        floor = replace(learn([(0.0,)] * len(rows), list(rows.values())), known=())
     shipped = None if floor.enough or not retrieve.index.tokens else _read(work.shipped_floor, None)
     if shipped and len(shipped.known) == 1:  # late interaction's evidence
         floor, told = shipped, "learnt on other documents: "

@@ -81,6 +81,13 @@ class Judge(torch.nn.Module):
             found.append(self.out(torch.tanh(self.dense(first)))[:, 0])
         return torch.cat(found)[torch.tensor(np.argsort(order), device=DEVICE)]
 
+    def save(self, folder: Path) -> None:
+        """What was learnt: a folder that PEFT opens, with the head."""
+        self.bert.save(folder)
+        weights = {"dense.weight": self.dense.weight, "dense.bias": self.dense.bias}
+        weights |= {"out.weight": self.out.weight, "out.bias": self.out.bias}
+        save_halves(weights, folder / HEAD)
+
 
 def learn(run: int, minilm: Path, adapter: Path, data: Rows, out: Path) -> None:
     """One run: the same start as the others, the rows in another order; what it adds goes to a folder in `out`."""
@@ -122,10 +129,7 @@ def learn(run: int, minilm: Path, adapter: Path, data: Rows, out: Path) -> None:
         optimizer.step()
         step += 1
     print(f"run {run}, {step} steps: {measure(model, data)}", flush=True)
-    model.bert.save(out / f"run{run}")
-    weights = {"dense.weight": model.dense.weight, "dense.bias": model.dense.bias}
-    weights |= {"out.weight": model.out.weight, "out.bias": model.out.bias}
-    save_halves(weights, out / f"run{run}" / HEAD)
+    model.save(out / f"run{run}")
 
 
 @torch.no_grad()

@@ -14,19 +14,18 @@ document is left out; its figures are printed, before and after.
 import argparse
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from rerank import GONE, Judge, Pair, average
+from rerank import FORGOTTEN, GONE, Judge, Pair, average
 from rerank import measure as measure_passages
 from safetensors.torch import load_file
-from tokenizers import Tokenizer
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
-from train import DEVICE, HELD, Ids, Rows, auc, bert, read_rows, save_halves, side_by_side, taught_rows
+from train import DEVICE, HELD, Ids, Rows, auc, bert, open_tokenizer, read_rows, side_by_side, taught_rows
 
 from copilot.answering.wording import leaning, row
 from copilot.knowledge.lexical import Lexical
@@ -37,7 +36,6 @@ RATE, PASSES, WARM, KEPT = 4e-4, 2.2, 0.06, 128
 ASKED, WHOLE, REHEARSED = 48, 16, 24  # questions of a step: about texts, about passages of entries, of questions.jsonl
 TEXTS, OTHERS, CHOICES = 12, 5, 6  # texts of the entry and of others, and passages, that a question is read with
 LIKELY = 12  # others that a search finds
-FORGOTTEN = 0.04  # share of a question's tokens
 
 
 @dataclass
@@ -65,9 +63,7 @@ def texts_of(header: str, text: str) -> list[str]:
 
 def read_entries(minilm: Path, products: Path, file: Path) -> Entries:
     """The rows of `sentences.jsonl`, with what a search by words finds in the same document for each."""
-    tokenizer = Tokenizer.from_file(str(minilm / "tokenizer.json"))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
+    encode = open_tokenizer(minilm)
     pool: list[Any] = json.loads(products.read_text(encoding="utf-8"))
     found, documents = Entries(), dict[str, list[dict[str, Any]]]()
     for line in file.read_text(encoding="utf-8").splitlines():
@@ -86,17 +82,15 @@ def read_entries(minilm: Path, products: Path, file: Path) -> Entries:
                     changed += 1  # it is read in another way now
                     label = {}
                 entries.append({**own, "asked": label.get("asked", []), "near": label.get("near", [])})
-        _add(found, number, entries, tokenizer)
+        _add(found, number, entries, encode)
     print(f"{len(found.asked)} questions about {len(found.texts)} entries; {changed} entries are read anew, left out")
     return found
 
 
-def _add(found: Entries, number: int, entries: Sequence[dict[str, Any]], tokenizer: Any) -> None:
+def _add(
+    found: Entries, number: int, entries: Sequence[dict[str, Any]], encode: Callable[[list[str]], list[Ids]]
+) -> None:
     """The entries of one document with their questions."""
-
-    def encode(texts: Sequence[str]) -> list[Ids]:
-        return [encoding.ids[1:-1] for encoding in tokenizer.encode_batch(list(texts))]
-
     first = len(found.texts)
     for entry in entries:
         found.texts.append(encode([f"{entry['header']}\n{text}" for text in entry["texts"]]))
@@ -160,10 +154,7 @@ def learn(run: int, minilm: Path, reranker: Path, data: Rows, entries: Entries, 
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
     print(f"run {run}, {steps} steps: {measure_passages(model, data)}; {measure(model, entries)}", flush=True)
-    model.bert.save(out / f"run{run}")
-    weights = {"dense.weight": model.dense.weight, "dense.bias": model.dense.bias}
-    weights |= {"out.weight": model.out.weight, "out.bias": model.out.bias}
-    save_halves(weights, out / f"run{run}" / HEAD)
+    model.save(out / f"run{run}")
 
 
 def _forgetful(asked: Ids, rng: random.Random) -> Ids:

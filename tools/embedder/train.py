@@ -231,15 +231,17 @@ def bert(minilm: Path, adapter: Path | None = None) -> Any:
     return found.to(DEVICE)
 
 
-def read_rows(minilm: Path, products_file: Path, questions: Path, adapter: Path | None = None) -> Rows:
-    """The rows with what a search by the encoder, untuned without an adapter, finds for each."""
+def open_tokenizer(minilm: Path) -> Callable[[list[str]], list[Ids]]:
+    """What takes texts to their tokens, without those of beginning and end."""
     tokenizer = Tokenizer.from_file(str(minilm / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    return lambda texts: [encoding.ids[1:-1] for encoding in tokenizer.encode_batch(texts)]
 
-    def encode(texts: list[str]) -> list[Ids]:
-        return [encoding.ids[1:-1] for encoding in tokenizer.encode_batch(texts)]
 
+def read_rows(minilm: Path, products_file: Path, questions: Path, adapter: Path | None = None) -> Rows:
+    """The rows with what a search by the encoder, untuned without an adapter, finds for each."""
+    encode = open_tokenizer(minilm)
     products = json.loads(products_file.read_text(encoding="utf-8"))
     headings = [[heading for heading, _ in passages] for _, _, passages in products]
     passages = [[f"{heading}\n{text}" for heading, text in some] for _, _, some in products]

@@ -38,6 +38,11 @@ _HOW = re.compile(
     r"\bwhat (?:now|next|to do|(?:do|can|should|must) (?:i|we) do)\b",
     re.I,
 )
+_SEVERAL = re.compile(  # what asks for all that there is, or for no one thing
+    r"^\W*(?:what|which) (?:\w+ ){0,4}are\b|\b(?:list|all|overview|what is|kinds?|types?|explain|describe|tell me)\b|"
+    r"\bwhat (?:fields|parameters|options|settings)\b",
+    re.I,
+)
 _SECOND = re.compile(  # two questions in one
     r"(.{12,}?)(?:,? and |[.?!] )"
     r"((?:how|what|which|when|where|who|why|can|could|do|does|is|are|will|must|should|may)\b.{8,})$",
@@ -67,6 +72,7 @@ class Asked:
     direct: bool = False  # whether one sentence may answer it: "Can I ...?", "How many ...?"
     row: str = ""  # what stands first in the row that answers it, by the reranker
     how: bool = False  # whether it asks how something is done
+    several: bool = False  # whether it asks for all that there is
     question: str = ""  # without the words of asking
     judge: Callable[[Sequence[str]], Iterable[float]] | None = None  # log odds that each text answers it
     second: "Asked | None" = None  # what is asked besides, of the same thing: "..., and how big may it be?"
@@ -109,6 +115,7 @@ def read_question(question: str, hits: Sequence[Hit], judge: Judge | None = None
             asked,
             direct=bool(_DIRECT.search(text)),
             how=bool(_HOW.search(text)),
+            several=bool(_SEVERAL.search(text)),
             question=text,
             judge=partial(judge, text) if judge else None,
         )

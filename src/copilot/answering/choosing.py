@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from copilot.answering.asked import Asked, phrase, stems
 from copilot.answering.identifiers import supported
@@ -19,11 +18,6 @@ JUDGED = 14  # texts that are read one by one
 UNSURE = 9.0  # more than any log odds
 RIVALS, ALIKE = 3, 0.3  # entries that are read beside the best one, and how much less they may fit
 READ = 0.1  # what one of the log odds weighs beside a likeness
-_SEVERAL = re.compile(  # what asks for all that there is, or for no one thing
-    r"^\W*(?:what|which) (?:\w+ ){0,4}are\b|\b(?:list|all|overview|what is|kinds?|types?|explain|describe|tell me)\b|"
-    r"\bwhat (?:fields|parameters|options|settings)\b",
-    re.I,
-)
 _BETTER = 0.25  # of likeness, about half of one rare word in a sentence
 _MANY = r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|once|twice|unlimited|no limit)\b"
 _AMOUNTS = tuple(  # what asks for an amount, and what tells one
@@ -102,7 +96,7 @@ def surest(found: Found, asked: Asked) -> tuple[float, float]:
     entry = found.entry
     rows = [row(pair) for pair in (*entry.fields, *entry.codes)]
     texts = [*leaning(entry), *entry.notes, *entry.steps, *entry.points, *rows]
-    odds = sorted(read_by(found, "", texts, replace(asked, direct=True)).values(), reverse=True)
+    odds = sorted(read_by(found, "", texts, asked).values(), reverse=True)
     return (odds[0], odds[0] - odds[1] if len(odds) > 1 else UNSURE) if odds else (-UNSURE, 0.0)
 
 
@@ -149,8 +143,7 @@ def tellable(texts: Sequence[str], steps: Sequence[str], odds: Mapping[str, floa
     answers better than each step does.
     """
     read = sorted((odds[text] for text in steps if text in odds), reverse=True)
-    apart = len(read) == 1 or (len(read) > 1 and read[0] > read[1] + APART)
-    if read and not apart and (asked.how or _SEVERAL.search(asked.question)):
+    if len(read) > 1 and read[0] <= read[1] + APART and (asked.how or asked.several):
         return [text for text in texts if odds.get(text, 0.0) > read[0]]
     return [*texts, *(text for text in steps if text in odds)]
 
@@ -165,10 +158,8 @@ def judged(
     """
     if asked.compares or (first and first not in odds and not asked.direct):  # an overview, for who asks what there is
         return "", False
-    one = asked.direct or not _SEVERAL.search(asked.question)
-    own, telling = odds.get(first, 0.0), [*sentences, *(rows if one else ())]
-    least = max(SURE, own + SURE)
-    clear = [text for text in telling if odds.get(text, 0.0) >= least and not LEANS.match(text)]
+    own, telling = odds.get(first, 0.0), [*sentences, *(rows if asked.direct or not asked.several else ())]
+    clear = [text for text in telling if odds.get(text, 0.0) >= max(own, 0.0) + SURE and not LEANS.match(text)]
     least = max((odds[text] for text in clear if text != first), default=0.0) - SAME
     alike = [text for text in clear if text != first and odds[text] > least]
     best = max(alike, key=asked.likeness, default="")

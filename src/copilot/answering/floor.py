@@ -8,7 +8,7 @@ is bounded whatever the embedder, the language or the documents.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from copilot.types import Abstention
 
@@ -85,6 +85,12 @@ class Floor:
         return f"AUC {self.auc:.2f}, {self.auc_low:.2f} to {self.auc_high:.2f}"
 
 
+def counted(answerable: Sequence[bool]) -> Floor:
+    """One that refuses nothing, of so many questions of each kind."""
+    good = sum(answerable)
+    return Floor((), 0.0, good, len(answerable) - good, 0.0, 0.0, None, None, None)
+
+
 def learn(evidence: Sequence[Evidence], answerable: Sequence[bool]) -> Floor:
     """What tells the questions apart. Its figures are of questions that each were left out when it was measured.
 
@@ -92,8 +98,7 @@ def learn(evidence: Sequence[Evidence], answerable: Sequence[bool]) -> Floor:
     """
     good = [e for e, yes in zip(evidence, answerable, strict=True) if yes]
     bad = [e for e, yes in zip(evidence, answerable, strict=True) if not yes]
-    known = tuple(tuple(sorted(values)) for values in zip(*good, strict=True))
-    floor = Floor(known, 0.0, len(good), len(bad), 0.0, 0.0, None, None, None)
+    floor = replace(counted(answerable), known=tuple(tuple(sorted(values)) for values in zip(*good, strict=True)))
     left_out = [_without(floor, e) for e in good]
     below = [floor.score(e) for e in bad]
     possible = sorted(left_out)[: int(WRONGLY * len(good)) + 1] or [0.0]
