@@ -11,8 +11,9 @@ from test_answer import HITS, answerer
 from test_index import Console, make_project
 from tiny_lm import hit, response
 
-from copilot.abstention import labelled, open_doubt, open_floor
+from copilot.abstention import LEAST, PLAIN, SAYS, evidence, labelled, open_doubt, open_floor
 from copilot.answering.abstained import abstained
+from copilot.answering.asked import Judge
 from copilot.answering.check import check
 from copilot.answering.floor import FEWEST, WRONGLY, Floor, learn
 from copilot.answering.identifiers import in_text
@@ -24,7 +25,7 @@ from copilot.opened import open_retriever
 from copilot.pipeline import run_index
 from copilot.prompt.sections import parse
 from copilot.reading.glossary import Term
-from copilot.types import Abstention
+from copilot.types import Abstention, Chunk, Hit
 from copilot.work import Work
 
 
@@ -258,6 +259,41 @@ def test_a_name_that_the_documents_explain_is_never_refused(indexed: Path, monke
     for question in ("ring_twice", "What does ring_twice do?", "volume", "Explain the volume setting", "RING_TWICE"):
         assert doubt(question) is None, question
     assert doubt("How do I turn the volume down?") is not None
+
+
+class Found:
+    """What retrieves one passage about a door and a window, of a given fit; it keeps what a judge read of it."""
+
+    def __init__(self, fit: float, odds: dict[str, float] | None) -> None:
+        self.fit, self.odds, self.read = fit, odds, list[str]()
+
+    @property
+    def judge(self) -> Judge | None:
+        return self._odds if self.odds is not None else None
+
+    def evidence(self, question: str) -> tuple[float, ...]:
+        return (self.fit,)
+
+    def __call__(self, question: str) -> list[Hit]:
+        text = "## Doors\n\nA door is opened by a push. The window is locked at night.\n"
+        return [Hit(Chunk("d.md", "Doc", "Doc › Doors", None, 0, len(text), text), self.fit)]
+
+    def _odds(self, question: str, texts: Sequence[str]) -> list[float]:
+        self.read += texts
+        odds = self.odds or {}
+        return [next((odds[word] for word in odds if word in text), -4.0) for text in texts]
+
+
+def test_what_the_best_sentence_says_is_evidence_too() -> None:
+    question, near = "When is the window closed?", 0.5
+    assert evidence(question, Found(near, None)) == (near,), "not without a reranker"  # type: ignore[arg-type]
+    (answered,) = evidence(question, Found(near, {"window": 3.0}))  # type: ignore[arg-type]
+    (other,) = evidence(question, Found(near, {"window": -3.0}))  # type: ignore[arg-type]
+    assert answered == pytest.approx(near + 3 * SAYS) and other == pytest.approx(near - 3 * SAYS)
+    plain, far = Found(PLAIN, {"window": -3.0}), Found(LEAST - 0.01, {"window": 3.0})
+    (sure,), (without,) = evidence(question, plain), evidence(question, far)  # type: ignore[arg-type]
+    assert sure > answered and without < other, "what fits so well, or so ill, decides alone"
+    assert plain.read == far.read == []
 
 
 def test_off_refuses_nothing_and_learns_nothing(indexed: Path) -> None:

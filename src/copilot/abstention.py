@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from copilot.answering.abstained import abstained
-from copilot.answering.asked import Judge, read_question
+from copilot.answering.asked import read_question
 from copilot.answering.choosing import surest
-from copilot.answering.floor import Floor, counted, learn
+from copilot.answering.floor import Evidence, Floor, counted, learn
 from copilot.answering.identifiers import mentions, supported
 from copilot.answering.ranking import best_entry, explained
 from copilot.knowledge.asking import is_name, subject
@@ -32,8 +32,10 @@ from copilot.types import Abstention, Hit
 from copilot.work import Work
 
 NEAR = 0.45  # `Hit.fit` of the best passage, from where a question whose every word one entry holds is answered
-SURE = 1.0  # log odds that a sentence answers, from where it does
-APART = 3.0  # log odds between what answers and all else of its entry, from where that alone is an answer
+SAYS = 0.05  # what one of the log odds of the best sentence weighs beside the fit of the best passage
+LEAST, PLAIN = 0.35, 0.6  # a fit below the one or from the other on decides alone: its sentences are not read
+MOST = 8.0  # log odds that stand for theirs
+READ = 6  # texts of an entry that are read
 ALIKE = 0.9  # of two names, from 0 to 1, from where one is the other with a slip
 
 Doubt = Callable[[str], Abstention | None]
@@ -50,8 +52,8 @@ def open_doubt(work: Work, retrieve: IndexRetriever, say: Callable[[str], None])
         if missing := _missing(question, retrieve.index):
             told = ", ".join(f"“{name}”" for name in missing)
             return Abstention("evidence", None, None, f"it asks for {told} alone, and no passage holds it", missing)
-        found = floor.judge(retrieve.evidence(question))
-        if found is None or _named(question, retrieve(question), retrieve.judge):
+        found = floor.judge(evidence(question, retrieve))
+        if found is None or _named(question, retrieve(question)):
             return None
         return replace(found, unknown=tuple(retrieve.index.lexical.unknown(question)))
 
@@ -77,25 +79,38 @@ def _missing(question: str, index: Index) -> tuple[str, ...]:
     return () if any(mentions(whole, name) for name in names) else names
 
 
-def _named(question: str, hits: Sequence[Hit], judge: Judge | None = None) -> bool:
+def evidence(question: str, retrieve: IndexRetriever) -> Evidence:
+    """That of the passages; where a reranker reads, with what the best sentence of the two entries that fit best adds.
+
+    A passage may be about something else as a whole, and one about the thing may not say what is asked.
+    """
+    found = retrieve.evidence(question)
+    if retrieve.judge is None:
+        return found
+    (fit,) = found
+    if not LEAST <= fit < PLAIN:
+        return (fit + SAYS * (MOST if fit >= PLAIN else -MOST),)
+    hits = retrieve(question)
+    asked = read_question(question, hits, retrieve.judge)
+    first = best_entry(asked, hits)
+    other = best_entry(asked, [hit for hit in hits if hit not in first.hits]) if first else None
+    odds = [surest(one, asked, READ) for one in (first, other) if one]
+    return (fit + SAYS * float(max(odds, default=-MOST)),)
+
+
+def _named(question: str, hits: Sequence[Hit]) -> bool:
     """Whether it asks for a name alone, and that is explained in a hit, or stands there as no plain word does.
 
-    Or all that it asks for, two words and more, stands in the entry that fits best, and the evidence is not far off. Or
-    one sentence of that entry, or of the next one, answers by `judge`, and no other one nearly as well: what is asked
-    is a small part of a passage, which is not about it as a whole.
+    Or all that it asks for, two words and more, stands in the entry that fits best, and the evidence is not far off.
     """
-    asked = read_question(question, hits, judge)
+    asked = read_question(question, hits)
     if is_name(asked.alone) and any(supported(asked.alone, hit.chunk.passage) for hit in hits):
         return True
     found = best_entry(asked, hits)
     if found is None:
         return False
     near = any(hit.logit is not None for hit in hits) and max(hit.fit for hit in hits) >= NEAR
-    if explained(asked, found) or (near and found.whole and len(asked.weight) > 1):
-        return True
-    other = best_entry(asked, [hit for hit in hits if hit not in found.hits])
-    sure = [surest(one, asked) for one in (found, other) if one]
-    return any(odds >= SURE and apart >= APART for odds, apart in sure)
+    return explained(asked, found) or (near and found.whole and len(asked.weight) > 1)
 
 
 def open_floor(work: Work, retrieve: IndexRetriever, say: Callable[[str], None]) -> Floor:
@@ -108,7 +123,7 @@ def open_floor(work: Work, retrieve: IndexRetriever, say: Callable[[str], None])
     if floor.enough:
         say(f"abstention: looking up {len(rows)} questions, once for this index, to tell what it does not answer")
         retrieve.embed(list(rows), work.config.embeddings.batch_size)
-        floor = learn([retrieve.evidence(question) for question in rows], list(rows.values()))
+        floor = learn([evidence(question, retrieve) for question in rows], list(rows.values()))
     shipped = None if floor.enough or not retrieve.index.tokens else _read(work.shipped_floor, None)
     if shipped and len(shipped.known) == 1:  # late interaction's evidence
         floor, told = shipped, "learnt on other documents: "

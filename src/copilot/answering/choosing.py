@@ -79,25 +79,24 @@ def answering_sentence(first: str, telling: Sequence[str], asked: Asked, fit: Ma
     return best if best and worth[best] > least else ""
 
 
-def read_by(found: Found, first: str, texts: Sequence[str], asked: Asked) -> dict[str, float]:
+def read_by(found: Found, first: str, texts: Sequence[str], asked: Asked, most: int = JUDGED) -> dict[str, float]:
     """Text → log odds that it answers, by the reranker: of `first` and of those that say most of what is asked.
 
     Nothing without a reranker.
     """
     if asked.judge is None or not texts:
         return {}
-    likely = sorted(dict.fromkeys(texts), key=lambda text: (text != first, -asked.likeness(text)))[:JUDGED]
+    likely = sorted(dict.fromkeys(texts), key=lambda text: (text != first, -asked.likeness(text)))[:most]
     header = found.hits[0].chunk.header
     return dict(zip(likely, asked.judge([f"{header}\n{text}" for text in likely]), strict=True))
 
 
-def surest(found: Found, asked: Asked) -> tuple[float, float]:
-    """(log odds of what of an entry answers best, how much more that is than of the next); none without a reranker."""
+def surest(found: Found, asked: Asked, most: int = JUDGED) -> float:
+    """The log odds of what of an entry answers best, of `most` texts; -UNSURE without a reranker."""
     entry = found.entry
     rows = [row(pair) for pair in (*entry.fields, *entry.codes)]
     texts = [*leaning(entry), *entry.notes, *entry.steps, *entry.points, *rows]
-    odds = sorted(read_by(found, "", texts, asked).values(), reverse=True)
-    return (odds[0], odds[0] - odds[1] if len(odds) > 1 else UNSURE) if odds else (-UNSURE, 0.0)
+    return max(read_by(found, "", texts, asked, most).values(), default=-UNSURE)
 
 
 def likeliest(found: Found, asked: Asked, hits: Sequence[Hit]) -> Found:
@@ -113,8 +112,8 @@ def likeliest(found: Found, asked: Asked, hits: Sequence[Hit]) -> Found:
         other = best_entry(asked, left)
         if other is None or other.score < found.score - ALIKE:
             break
-        odds = -UNSURE if other.entry.calls else surest(other, asked)[0]
-        if odds > SURE and odds > surest(found, asked)[0] + SURE:  # what is sure of nothing spares the second reading
+        odds = -UNSURE if other.entry.calls else surest(other, asked)
+        if odds > SURE and odds > surest(found, asked) + SURE:  # what is sure of nothing spares the second reading
             return other
         best = other
     return found

@@ -91,7 +91,7 @@ def _offered(
     """The same of one entry; `everything` is all passages."""
     call = " ".join(calling(found.entry, asked, found.context, everything))
     parts = _parts(found, asked, call)
-    sure, _ = surest(found, asked) if asked.direct and not asked.compares and not call else (0.0, 0.0)
+    sure = surest(found, asked) if asked.direct and not asked.compares and not call else 0.0
     other = elsewhere(found, asked, hits, sure + SURE if parts[1].quotes else 0.0) if not call else ""
     other = other or ("" if sure >= 3 * SURE else beside(asked, found, hits, everything))
     kept = _sound([other, *(text for part in parts for text in part.quotes)], question, hits, config)
