@@ -14,12 +14,13 @@ from copilot.types import Hit
 
 Judge = Callable[[str, Sequence[str]], Iterable[float]]  # question, texts → log odds that each answers it
 SHAPED = re.compile(r"(?!(?:[A-Z][a-z]+|[a-z]+|[A-Z]+|\d+)$)\S+(?: /\S+)?$")  # a name that no plain word looks like
-_WORD = re.compile(r"[A-Za-z][a-z]+|[A-Z]+(?![a-z])|\d+")
+_WORD = re.compile(r"\b[A-Z]{2}[a-z]{2,}\b|[A-Z]{2,}(?=s\b)|[A-Za-z][a-z]+|[A-Z]+(?![a-z])|\d+")  # OAuth, APIs
 _ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e|ly)$")
 _DOUBLED = re.compile(r"([^aeiou\d])\1$")  # cancell, of cancelling
 _COMPARES = re.compile(
     r"\bwhich (?:one )?of (?:the|these|those) two\b|\bwhat differs\b|\bdifferences? between\b|\bversus\b|\bvs\b|"
     r"\bcompared? (?:to|with)\b|^\W*(?:please )?compare\b|\bdiffers? from\b|\bdifferent from\b|\bthe same as\b|"
+    r"\bdiff between\b|\bshould (?:i|we|you|one) (?:use|take|choose|pick) [^,.]+ or (?!not\b)|"
     r"^[^,.:]+ or [^,.:]+: ",
     re.I,
 )
@@ -43,6 +44,13 @@ _SEVERAL = re.compile(  # what asks for all that there is, or for no one thing
     r"\bwhat (?:fields|parameters|options|settings)\b",
     re.I,
 )
+_LISTS = re.compile(  # what asks for the names of all
+    r"^\W*(?:please |can you |could you )?(?:list|name|enumerate)\b|^\W*(?:what|which) (?:are|kinds?|types?|sorts?)\b|"
+    r"^\W*(?:what|which) (?:\w+ )?(?!happens|does|is|was|has)[a-z-]+[^s\W]s(?<!basis)(?<!status) "
+    r"(?:are|do|does|can|exist|should|must|may|have|has|will|of|for|in|there)\b|"
+    r"\b(?:list|names?) (?:of|all)\b|^\W*(?:\w+ ){0,2}all (?:the )?[a-z-]+ ?[a-z-]+s\b",
+    re.I,
+)
 _SECOND = re.compile(  # two questions in one
     r"(.{12,}?)(?:,? and |[.?!] )"
     r"((?:how|what|which|when|where|who|why|can|could|do|does|is|are|will|must|should|may)\b.{8,})$",
@@ -51,6 +59,7 @@ _SECOND = re.compile(  # two questions in one
 _PAIR = re.compile(
     r"\bbetween (.+?) and (.+?)[?.! ]*$|^\W*(?:please )?compare (.+?) (?:and|with|to) (.+?)[?.! ]*$|"
     r"^\W*how (?:is|are|does|do) (.+?) (?:different|differ) from (.+?)[?.! ]*$|"
+    r"\bshould (?:i|we|you|one) (?:use|take|choose|pick) (.+?) or (?!not\b)(.+?)[?.! ]*$|"
     r"^\W*(?:(?:what|which) (?:is|are) (?:the )?(?:better|differences?),? )?"
     r"(.+?) (?:vs\.?|versus) (.+?)[?.! ]*$",
     re.I,
@@ -73,6 +82,7 @@ class Asked:
     row: str = ""  # what stands first in the row that answers it, by the reranker
     how: bool = False  # whether it asks how something is done
     several: bool = False  # whether it asks for all that there is
+    lists: bool = False  # whether it asks for the names of that
     question: str = ""  # without the words of asking
     judge: Callable[[Sequence[str]], Iterable[float]] | None = None  # log odds that each text answers it
     second: "Asked | None" = None  # what is asked besides, of the same thing: "..., and how big may it be?"
@@ -116,6 +126,7 @@ def read_question(question: str, hits: Sequence[Hit], judge: Judge | None = None
             direct=bool(_DIRECT.search(text)),
             how=bool(_HOW.search(text)),
             several=bool(_SEVERAL.search(text)),
+            lists=bool(_LISTS.search(text)),
             question=text,
             judge=partial(judge, text) if judge else None,
         )

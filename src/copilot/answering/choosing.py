@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from copilot.answering.asked import Asked, phrase, stems
+from copilot.answering.asked import Asked, stems
 from copilot.answering.identifiers import supported
 from copilot.answering.ranking import Found, best_entry
 from copilot.answering.wording import LEANS, leaning, row, uncounted
@@ -13,12 +13,13 @@ from copilot.types import Hit
 
 SURE = 0.6  # log odds that a text answers, and by how much more than the first one, from where it is told
 APART = 1.0  # of the log odds: a step that has so much more than the next one stands out
-SAME = 0.5  # of the log odds: what differs by less answers as well
+SAME = 0.25  # of the log odds: what differs by less answers as well
 JUDGED = 14  # texts that are read one by one
 UNSURE = 9.0  # more than any log odds
 RIVALS, ALIKE = 3, 0.3  # entries that are read beside the best one, and how much less they may fit
 READ = 0.1  # what one of the log odds weighs beside a likeness
 _BETTER = 0.25  # of likeness, about half of one rare word in a sentence
+NAMES = re.compile(r"\w+, [^.;]*\w,? (?:and|or) \w")  # what names several
 _MANY = r"\d|\b(?:two|three|four|five|six|seven|eight|nine|ten|twelve|twenty|once|twice|unlimited|no limit)\b"
 _AMOUNTS = tuple(  # what asks for an amount, and what tells one
     (re.compile(asks, re.I), re.compile(tells, re.I))
@@ -41,15 +42,6 @@ def asked_for(rows: Mapping[tuple[str, str], str], asked: Asked, fit: Mapping[st
     alone = [text for (name, _), text in rows.items() if asked.is_for(name)]
     named = [text for (name, _), text in rows.items() if any(supported(one, name) for one in asked.names)]
     return max(alone or named, key=lambda text: fit[text], default=""), bool(alone)
-
-
-def compared(rows: Mapping[tuple[str, str], str], asked: Asked) -> list[str]:
-    """The rows called as the two that are compared, else one that tells of both; [] without."""
-    named = [text for (name, _), text in rows.items() if phrase(name) in asked.pair]
-    if len(named) > 1:
-        return named[:2]
-    both = [text for text in rows.values() if all(one in phrase(text) for one in asked.pair)]
-    return both[:1] if asked.pair else []
 
 
 def answering_row(found: Found, rows: Mapping[tuple[str, str], str], asked: Asked) -> str:
@@ -158,8 +150,11 @@ def judged(
     if asked.compares or (first and first not in odds and not asked.direct):  # an overview, for who asks what there is
         return "", False
     own, telling = odds.get(first, 0.0), [*sentences, *(rows if asked.direct or not asked.several else ())]
+    naming = [text for text in sentences if NAMES.search(text) and odds.get(text, 0.0) > max(own - 1, 0.0)]
+    if asked.lists and naming and not NAMES.search(first):
+        return max(naming, key=lambda text: odds[text]), own < 0
     clear = [text for text in telling if odds.get(text, 0.0) >= max(own, 0.0) + SURE and not LEANS.match(text)]
     least = max((odds[text] for text in clear if text != first), default=0.0) - SAME
     alike = [text for text in clear if text != first and odds[text] > least]
     best = max(alike, key=asked.likeness, default="")
-    return best, (own < 0 or (first != "" and first not in odds)) and best in sentences
+    return best, best != "" and (own < 0 or (first != "" and first not in odds and best in sentences))

@@ -20,7 +20,6 @@ from copilot.answering.choosing import (
     answering_row,
     answering_sentence,
     asked_for,
-    compared,
     elsewhere,
     judged,
     likeliest,
@@ -28,6 +27,7 @@ from copilot.answering.choosing import (
     surest,
     tellable,
 )
+from copilot.answering.comparing import column, compared, sides
 from copilot.answering.ranking import Found, best_entry
 from copilot.answering.wording import (
     ALARM,
@@ -39,6 +39,7 @@ from copilot.answering.wording import (
     described,
     leaning,
     listed,
+    listing,
     overview,
     pointed,
     row,
@@ -174,7 +175,7 @@ def _opening(
     Beside what the thing is stand the rows that are compared, the row that is asked for, and what answers a direct
     question.
     """
-    entry, explains, two = found.entry, is_glossary(found.heading), compared(rows, asked)
+    entry, explains, two = found.entry, is_glossary(found.heading), compared(rows, asked, LONGEST)
     if entry.trails and not call and not explains and (entry.steps or len(rows) > 2):
         first, prose = "", [*[first] * bool(first), *prose]
     best = rows[max(rows, key=lambda pair: (asked.is_for(pair[0]), fit[rows[pair]]))] if rows else ""
@@ -189,7 +190,13 @@ def _opening(
     told = two or [text for text in dict.fromkeys((own, answering_row(found, rows, asked))) if text and text != first]
     if len(two) > 1:
         first, prose = "", [*[first] * bool(first), *prose]
-    if not two:
+    if (said := column(rows, asked, LONGEST)) and not call:
+        first, prose, told = "", [*[first] * bool(first), *prose], [said]
+    elif not two and (two := sides([first, *prose, *entry.notes, *rows.values()], odds[0], asked)):
+        told = [text for text in two if text != first]
+        if first not in two and not call:
+            first, prose = "", [*[first] * bool(first), *prose]
+    elif not two:
         said_best = max([first, *told], key=lambda text: fit.get(text, 0.0))
         points = [text for text in entry.points if not text.endswith(":")]
         free = [text for text in (*prose, *entry.notes, *points) if text not in told]
@@ -197,12 +204,15 @@ def _opening(
         others = [text for text in rows.values() if text not in told and odds[0].get(text, 0.0) >= least]
         free = tellable(free, entry.steps, odds[0], asked)
         answer, alone = judged(said_best, free, others, odds[0], asked)
-        if alone and said_best == first and not call:
+        field = answer.startswith("`") and answer in [rows.get(pair) for pair in entry.fields]  # of what is told first
+        if alone and said_best == first and not call and not field:
             first, prose = "", [*[first] * (first in fit), *prose]
         told += filter(None, [answer or answering_sentence(said_best, [*free, *others], asked, fit)])
         if asked.second:
             besides, _ = judged(said_best, free, others, odds[1], asked.second)
             told += [besides] * bool(besides and besides not in told)
+    if not told and first in ("", *leaning(entry)) and (names := listing(entry, rows, asked)):
+        told = [names]
     if not first and not told and not call and entry.steps:
         first = f"“{uncounted(found.heading)}” is done in the steps below."
     prose = [text for text in prose if text not in told]

@@ -30,9 +30,14 @@ _HEADED = re.compile(
     r"(?:It|They|These|Both|This (?:is(?! why)|lets|allows|makes|means|gives|helps|works|happens|occurs))\b"
 )
 _ARTICLE = re.compile(r"^\W*(?:(?:an?|the)\b)?\W*", re.I)
+ROOM = 200  # characters of names
+SHORT = 50  # characters of a name, fewer than
 LONG = 6  # words of a sentence that must not stand twice
 _FINE = re.compile(r"`?[1-3]\d\d\b")
 _NEEDED = re.compile(r"^Required[.:]|(?<= )Required\.$")
+_REQUIRED = re.compile(r"\b(?:required|needed|mandatory|must|have to)\b", re.I)
+_FAILING = re.compile(r"\b(?:errors?|codes?|status(?:es)?)\b", re.I)
+_BEGUN = re.compile(r": |(?<=\w)[.] | [–—] ")  # what parts a name from what is said of it
 _DOES = re.compile(r"(?:This \w+ )?[A-Z]?[a-z]+s\b|`")
 _COUNTED = re.compile(  # the number of a chapter
     r"^(?:\d{1,2}(?:\.\d+)*[.)]? +|(?:topic|chapter|section|part|module|unit|lesson) \d+ ?[:.)–—-] *)(?=[^\W\d])", re.I
@@ -208,8 +213,32 @@ def overview(found: Found, rows: Mapping[tuple[str, str], str], best: str, asked
     known |= set.intersection(*(set(stems(text)) for text in rows.values())) if rows else set()  # titles of columns
     if len(names) < 3 or any(word in asked.weight and word not in known for word in stems(best)):
         return ""
-    told = ", ".join(names[:4]) + " and others" if len(names) > 4 else f"{', '.join(names[:-1])} and {names[-1]}"
-    return f"“{uncounted(found.heading)}” tells of {told}." if len(told) < 120 else ""
+    told = named(names, ROOM) if asked.lists else named(names[:5], ROOM, 4)
+    return f"“{uncounted(found.heading)}” tells of {told}." if len(told) < ROOM else ""
+
+
+def named(names: Sequence[str], room: int, most: int = 99) -> str:
+    """The names in one line of so many characters: "a, b and c", or "a, b and others"."""
+    kept = [name for n, name in enumerate(names) if n < most and len(", ".join(names[: n + 1])) <= room]
+    kept += ["others"] * (len(kept) < len(names))
+    return " and ".join(filter(None, (", ".join(kept[:-1]), kept[-1])))
+
+
+def listing(entry: Entry, rows: Mapping[tuple[str, str], str], asked: Asked) -> str:
+    """The names of all that the entry lists, for who asks for them: of its rows, its items or its steps; "" without."""
+    if not asked.lists or asked.compares:
+        return ""
+    needed = [text for text in rows.values() if _NEEDED.search(text.partition(": ")[2])]
+    if needed and _REQUIRED.search(asked.question):
+        return f"Required: {named([text.partition(': ')[0] for text in needed], ROOM)}."
+    fields, codes = ([rows[pair] for pair in pairs if pair in rows] for pairs in (entry.fields, entry.codes))
+    kinds = [codes, fields] if _FAILING.search(asked.question) else [fields, codes]
+    points = [text for text in entry.points if not text.endswith(":")]
+    for texts in (*kinds, points, entry.steps):
+        names = list(dict.fromkeys(_BEGUN.split(text, maxsplit=1)[0].rstrip(".") for text in texts))
+        if len(names) > 2 and max(map(len, names)) < SHORT:
+            return f"Listed below: {named(names, ROOM)}."
+    return ""
 
 
 def pointed(points: Sequence[str]) -> list[str]:
