@@ -12,7 +12,8 @@ from copilot.knowledge.table import bare
 from copilot.types import Hit
 
 SURE = 0.6  # log odds that a text answers, and by how much more than the first one, from where it is told
-APART = 1.0  # of the log odds: a step that has so much more than the next one stands out
+APART = 1.0  # of the log odds: what has so much more than the next one stands out
+LEAST = -1.5  # log odds of what is told for that
 SAME = 0.25  # of the log odds: what differs by less answers as well
 JUDGED = 14  # texts that are read one by one
 UNSURE = 9.0  # more than any log odds
@@ -154,7 +155,15 @@ def judged(
     if asked.lists and naming and not NAMES.search(first):
         return max(naming, key=lambda text: odds[text]), own < 0
     clear = [text for text in telling if odds.get(text, 0.0) >= max(own, 0.0) + SURE and not LEANS.match(text)]
+    if not clear and own < 0 and not asked.lists:
+        clear = [text for text in _alone(odds) if text in telling and not LEANS.match(text)]
     least = max((odds[text] for text in clear if text != first), default=0.0) - SAME
     alike = [text for text in clear if text != first and odds[text] > least]
     best = max(alike, key=asked.likeness, default="")
     return best, best != "" and (own < 0 or (first != "" and first not in odds and best in sentences))
+
+
+def _alone(odds: Mapping[str, float]) -> list[str]:
+    """The text that says so much more of what is asked than all others that it answers, though that is not sure."""
+    best, *others = sorted(odds, key=lambda text: -odds[text])
+    return [best] if others and odds[best] > max(LEAST, odds[others[0]] + APART) else []
