@@ -73,3 +73,11 @@ def test_leads_in_bold_right_above_lists_are_headings() -> None:
 def test_other_leads_in_bold_stay_with_their_lists(below: str) -> None:
     found = titles(f"# Depot\n\n## One\n\n{below}## End\n\nx\n")
     assert [title for title in found if title != "Two"] == ["Depot", "One", "End"]
+
+
+def test_a_number_without_the_mark_of_the_list_beside_it_is_of_a_heading() -> None:
+    steps = "1. Take the key.\n2. Turn it.\n3. Open the lid\n"
+    text = f"DEPOT RULES\n\n3 Lids\n\n{steps}\n4 Lamps\n\nThey are green.\n"
+    assert [heading.title for heading in text_headings(text)] == ["DEPOT RULES", "3 Lids", "4 Lamps"]
+    other = text.replace("4 Lamps", "4. Light the lamp")
+    assert "4. Light the lamp" not in [heading.title for heading in text_headings(other)]

@@ -239,7 +239,8 @@ def _loose(lines: Sequence[str], known: Sequence[Heading], short: bool, markdown
             asked.append(Heading(at, 6, line.strip()))
         elif _alone(lines, i) and (number := _NUMBERED.match(line)):
             near = [*full[max(0, nth - 1) : nth], full[nth + 1]]
-            same = re.compile(r"\d+" + r"\.\d+" * number[1].count(".") + r"[.)]? ")  # of a list
+            mark = re.escape(line[number.end(1)].strip())  # "6. Open it" counts otherwise than "7 Lids"
+            same = re.compile(r"\d+" + r"\.\d+" * number[1].count(".") + rf"{mark} ")  # of a list
             if not any(map(same.match, near)) and not (markdown and near[-1][0] == " "):
                 level = 3 + number[1].count(".")
                 titles.append(Heading(at, level, line.strip()))
