@@ -47,7 +47,7 @@ _NO_LINE = re.compile(  # of a letter, or of a how-to
 _QUESTION = re.compile(r"(?:\d{1,2}[.)] )?[A-Z][^.!?:|]{4,100}\?$")
 _TITLED = re.compile(r"[A-Z][\w'’()/-]*(?: [\w'’()/&,-]+){0,8}$")  # at the margin
 _FRONT = re.compile(r"---[ \t]*\n(?:[\w.-]+[ \t]*:.*\n|[ \t]+\S.*\n|- .*\n|#.*\n|[ \t]*\n)*---[ \t]*(?:\n|$)")
-_UNDERLINE = re.compile(r"^(=|-|~)\1{2,}\s*$")
+_UNDERLINE = re.compile(r"^(=|-|~|\^)\1{2,}\s*$")
 
 
 def markdown_headings(text: str) -> tuple[Heading, ...]:
@@ -134,7 +134,7 @@ def _manual(lines: list[str], i: int) -> bool:
 
 
 def text_headings(text: str) -> tuple[Heading, ...]:
-    """Headings of plain text: a line underlined with = (level 1), - or ~ (level 2), or in capitals (level 2).
+    """Headings of plain text: a line underlined with = (level 1), -, ~ or ^ (level 2), or in capitals (level 2).
 
     A word in capitals is one where the text below it is indented, as in a manual page. So are questions ("Q: ...",
     or before their answers, level 6) and those of AsciiDoc. Where none is underlined, so are lines that stand alone
