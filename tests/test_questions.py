@@ -84,3 +84,13 @@ def test_one_question_in_bold_with_its_reply_is_a_heading() -> None:
 def test_other_questions_are_text(text: str) -> None:
     found = markdown_headings(f"# Depot\n\n## Rules\n\n{text}\n## End\n\nx\n")
     assert [heading.title for heading in found] == ["Depot", "Rules", "End"]
+
+
+def test_what_unfolds_on_one_line_is_a_heading_and_its_text_is_read() -> None:
+    folds = "<details><summary>Why is it dark?</summary>It has no lamp.</details>\n\n"
+    folds += "<details>\n<summary><b>Lost keys</b></summary> You pay 5 €.\n</details>\n"
+    doc = document(f"# Depot\n\n## More\n\n{folds}\n## End\n\nx\n")
+    assert [heading.title for heading in doc.headings][2:-1] == ["Why is it dark?", "Lost keys"]
+    for chunk, said in zip(split(doc, Chunks()), ("It has no lamp.", "You pay 5 €."), strict=False):
+        best = best_entry(read_question("What?", [Hit(chunk, 0.5)]), [Hit(chunk, 0.5)])
+        assert best is not None and best.entry.sentences == (said,)

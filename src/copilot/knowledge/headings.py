@@ -31,7 +31,7 @@ _BELOW = re.compile(r"\n\s*(\S.{0,8})")  # how the text after a line begins
 _POINT = re.compile(r"[-*+•] +\S")
 _FOLDED = re.compile(  # what a reader unfolds
     r"^(?:(?:<details\b[^<>]*>[ \t]*)?"
-    r"<summary>(?:<\w+>)?([^<]{3,120}?)(?:</\w+>)?</summary>|\?\?\?\+? \w+ \"([^\"]{3,120}\?)\")[ \t]*$"
+    r"<summary>(?:<\w+>)?([^<]{3,120}?)(?:</\w+>)?</summary>|\?\?\?\+? \w+ \"([^\"]{3,120}\?)\"[ \t]*$)"
 )
 _ANCHOR = re.compile(r"[ \t]*\{[:\s]*[#.][^{}]*\}$")
 _SETEXT = re.compile(r"^ {0,3}(=+|-+)[ \t]*$")

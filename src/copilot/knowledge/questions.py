@@ -22,6 +22,7 @@ _LEAD = re.compile(  # "**Size.** It is wide."
     r"(?P<lead>[A-Z][^*_?!:.\n]{2,80})[.:]?(?P=bold)[.:]? +(?=\S)"
 )
 _NO_PARAGRAPH = re.compile(r"[-*+•|>`~ \t]|\d+[.)] ")  # what belongs to the paragraph above it
+_FOLDED = re.compile(r"(?:<details\b[^<>]*>\s*)?<summary>(?:<\w+>)?(?P<lead>[^<]*)(?:</\w+>)?</summary>[ \t]*(?=\S)")
 _LEANS = re.compile(r"(?=(?:\S+ ){0,5}\S+$).*\b(?:it|its|this|these|they|them)\b", re.I)  # on its topic
 _ASKS = re.compile(r"(?:.*\b)?(?:faqs?|asked|questions?|q ?& ?a|problems?|troubleshooting)\b|.*(?:\.{3}|…)$", re.I)
 
@@ -55,7 +56,7 @@ def answered(lines: Sequence[str], known: Sequence[Heading]) -> list[Heading]:
 def unasked(text: str, title: str) -> str:
     """`text` without the question, or what else its `title` is, that it opens with: the answer is on the same line."""
     lines = text.split("\n")
-    if (lead := _LEAD.match(text)) and lead["lead"] == title:
+    if (lead := _LEAD.match(text) or _FOLDED.match(text)) and lead["lead"].strip() == title:
         return text[lead.end() :]
     end = 1 if "?" in lines[0] else 2
     match = _PAIR.match(" ".join([lines[0], *map(str.strip, lines[1:end])]))
