@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from copilot.answering.asked import read_question
+from copilot.answering.asked import phrase, read_question, stems
 from copilot.answering.choosing import elsewhere, likeliest, surest
 from copilot.answering.quoting import offered
 from copilot.answering.ranking import best_entry, refers_to
@@ -183,3 +183,13 @@ def test_how_sure_the_best_sentence_is() -> None:
     found = best_entry(asked, [delivery])
     assert found is not None and surest(found, asked) == 4.0
     assert surest(found, read_question("When is a message lost?", [delivery])) < -8, "not without a reranker"
+
+
+def test_what_is_done_and_its_noun_are_one_word() -> None:
+    one = hit("## Introduction\n\nIt is wide.\n", "Introduction")
+    two = hit("## Installation\n\nUnpack it.\n", "Installation", start=200)
+    best = best_entry(read_question("How do I install it?", [one, two]), [one, two])
+    assert best is not None and best.heading == "Installation" and phrase("Installations") == phrase("install")
+    assert stems("invitations configuration") == stems("invite configure")
+    for one_word, other in (("location", "loc"), ("station", "st"), ("duration", "during"), ("application", "apply")):
+        assert stems(one_word) != stems(other)

@@ -10,7 +10,7 @@ import pytest
 from copilot.config import Chunks, Documents
 from copilot.errors import CopilotError
 from copilot.knowledge.chunks import split
-from copilot.knowledge.documents import find_files, load_document, load_documents
+from copilot.knowledge.documents import find_files, linked_folders, load_document, load_documents
 from copilot.knowledge.headings import markdown_headings, text_headings
 from copilot.reading.entries import read_entry
 from copilot.types import Heading
@@ -569,6 +569,18 @@ def test_same_names_in_several_folders_stay_apart(tmp_path: Path) -> None:
 def test_a_file_that_two_paths_reach_is_read_once(tmp_path: Path) -> None:
     write(tmp_path, a__md="x", sub_in_b__md="x")
     assert names(tmp_path, tmp_path / "sub", tmp_path / "a.md") == ["a.md", "sub/b.md"]
+
+
+def test_linked_folders_are_named_unless_they_are_read(tmp_path: Path) -> None:
+    """No loop is followed, and what is excluded or hidden is not missed."""
+    kb = write(tmp_path, kb_in_a__md="x", kb_in_sub_in_b__md="x", other_in_c__md="x") / "kb"
+    links = {"team": "other", "loop": "kb", "again": "kb/sub", ".hidden": "other", "old": "other"}
+    for link, target in links.items():
+        (kb / link).symlink_to(tmp_path / target, target_is_directory=True)
+    given = Documents(paths=[str(kb)], exclude=["old/**"])
+    assert linked_folders(given) == [kb / "team"] and names(kb) == ["a.md", "sub/b.md"]
+    assert linked_folders(Documents(paths=[str(kb), str(kb / "team")])) == []
+    assert names(kb, kb / "team") == ["a.md", "c.md", "sub/b.md"]
 
 
 def test_emphasis_and_the_lines_of_a_letter_are_no_headings() -> None:

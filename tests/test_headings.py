@@ -43,3 +43,41 @@ def test_numbers_that_go_on_from_a_heading_are_headings(below: str) -> None:
 def test_other_numbered_lines_are_text(below: str) -> None:
     found = markdown_headings(f"# Depot\n\n## 1 Roles\n\n{below}## 2 Keys\n\n{KEYS}")
     assert [heading.title for heading in found] == ["Depot", "1 Roles", "2 Keys"]
+
+
+def titles(text: str) -> list[str]:
+    return [heading.title for heading in markdown_headings(text)]
+
+
+def test_leads_in_bold_right_above_lists_are_headings() -> None:
+    """What a message says, in quotation marks or among troubles, is no order."""
+    leads = ["The lid jams", '"Depot needs a key"', "Box must be sealed"]
+    below = "".join(f"**{lead}**\n- Push it.\n- Turn it.\n\n" for lead in leads)
+    assert titles(f"# Depot\n\n## Troubleshooting\n\n{below}## End\n\nx\n")[2:-1] == leads
+    assert titles(f"# Depot\n\n## Messages\n\n{below.partition('**Box')[0]}## End\n\nx\n")[2:-1] == leads[:2]
+    apart = "".join(f"**{lead}**\n\nPush it.\n\n" for lead in leads)
+    assert titles(f"# Depot\n\n## Troubleshooting\n\n{apart}## End\n\nx\n")[2:-1] == leads
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        "**The lid jams**\n- Push it.\n\n",
+        "**Do**\n- Push it.\n\n**Don't**\n- Pull it.\n\n",
+        "**Depot needs a key**\n- Ask for it.\n\n**Box is shut**\n- Open it.\n\n",
+        "**Fixes**\n- One.\n\n## Two\n\n**Fixes**\n- Another.\n\n",
+        "**lid**\n- Shuts it.\n\n**lamp**\n- Lights it.\n\n",
+        "**The lid jams**\nPush it.\n\n**The lamp is dark**\nWait.\n\n",
+    ],
+)
+def test_other_leads_in_bold_stay_with_their_lists(below: str) -> None:
+    found = titles(f"# Depot\n\n## One\n\n{below}## End\n\nx\n")
+    assert [title for title in found if title != "Two"] == ["Depot", "One", "End"]
+
+
+def test_a_number_without_the_mark_of_the_list_beside_it_is_of_a_heading() -> None:
+    steps = "1. Take the key.\n2. Turn it.\n3. Open the lid\n"
+    text = f"DEPOT RULES\n\n3 Lids\n\n{steps}\n4 Lamps\n\nThey are green.\n"
+    assert [heading.title for heading in text_headings(text)] == ["DEPOT RULES", "3 Lids", "4 Lamps"]
+    other = text.replace("4 Lamps", "4. Light the lamp")
+    assert "4. Light the lamp" not in [heading.title for heading in text_headings(other)]

@@ -236,6 +236,9 @@ def test_a_second_run_does_nothing_and_says_so(project: Path) -> None:
     (project / "kb/lamps.md").touch()
     run_index(opened(project, "retriever.k=9", "seed=3"), console)  # neither time nor other sections matter
     assert console.said[-1].startswith("index: unchanged")
+    (project / "kb/team").symlink_to(project.parent, target_is_directory=True)
+    run_index(opened(project), console)
+    assert "kb/team is a link to a folder and is not read" in console.said[-2]
 
 
 def test_what_changes_the_index_makes_it_stale(project: Path) -> None:

@@ -4,7 +4,7 @@ from copilot.answering.asked import read_question
 from copilot.answering.ranking import best_entry, focused
 from copilot.config import Chunks
 from copilot.knowledge.chunks import split
-from copilot.knowledge.headings import markdown_headings
+from copilot.knowledge.headings import markdown_headings, text_headings
 from copilot.knowledge.parts import bare, entries, is_part
 from copilot.types import Document, Hit
 
@@ -123,3 +123,12 @@ def test_a_topic_asked_for_in_few_words_comes_before_a_row_that_has_them() -> No
     ):
         best = best_entry(read_question(question, found), found)
         assert best is not None and best.heading == heading, question
+
+
+def test_no_text_is_lost_below_a_title_that_is_underlined_with_tildes() -> None:
+    text = "Depot\n=====\n\nIt is wide.\n\nLids\n~~~~\n\nA lid has a key.\n\nKeys\n^^^^\n\nA key is of steel.\n"
+    doc = Document("a.txt", "/a.txt", "Depot", text, "0" * 64, text_headings(text))
+    told = ("It is wide.", "A lid has a key.", "A key is of steel.")
+    for chunk, said in zip(split(doc, Chunks()), told, strict=True):
+        best = best_entry(read_question("What?", [Hit(chunk, 0.5)]), [Hit(chunk, 0.5)])
+        assert best is not None and best.entry.sentences == (said,)

@@ -48,9 +48,24 @@ def test_questions_of_plain_text_and_those_that_go_on_with_their_heading() -> No
     assert [heading.title for heading in markdown_headings(text)][2:] == ["How do I open a crate?", "How do I seal it?"]
 
 
+def test_one_question_in_bold_with_its_reply_is_a_heading() -> None:
+    """What is led to in bold after it is another; no sentence of either is lost."""
+    text = "# Depot\n\n## Keys\n\nThey are of steel.\n\n**Who pays for a lost key?** You do.\n\n"
+    doc = document(f"{text}- At once.\n\n**Spare keys.** They cost 5 €.\n\n## End\n\nx\n")
+    assert [heading.title for heading in doc.headings][2:-1] == ["Who pays for a lost key?", "Spare keys"]
+    hits = [Hit(chunk, 0.5) for chunk in split(doc, Chunks())]
+    best = best_entry(read_question("Spare keys", hits), hits)
+    assert best is not None and best.entry.sentences == ("They cost 5 €.",)
+    faq = "# FAQ\n\n## Questions\n\n**May it get wet?** No.\n\nNever.\n\n## End\n\nx\n"
+    assert [heading.title for heading in markdown_headings(faq)][2:-1] == ["May it get wet?"]
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        "**Who pays for a lost key?** You do.\n\nKeys are of steel.\n\nThey rust.\n",
+        "They are of steel.\n\n- **Who pays for a lost key?** You do.\n- Keys are dear.\n",
+        "They are of steel.\n\n**What is it?** A key.\n\n**Note.** It rusts.\n",
         "1. Is the lid shut? If not, shut it.\n2. Is the lamp green? If not, call us.\n",
         "- Is the lid shut? Shut it.\n- Is the lamp green? Wait.\n",
         "Is the lid shut? If not, shut it.\n\nIs the lamp green? If so, wait.\n",
@@ -69,3 +84,13 @@ def test_questions_of_plain_text_and_those_that_go_on_with_their_heading() -> No
 def test_other_questions_are_text(text: str) -> None:
     found = markdown_headings(f"# Depot\n\n## Rules\n\n{text}\n## End\n\nx\n")
     assert [heading.title for heading in found] == ["Depot", "Rules", "End"]
+
+
+def test_what_unfolds_on_one_line_is_a_heading_and_its_text_is_read() -> None:
+    folds = "<details><summary>Why is it dark?</summary>It has no lamp.</details>\n\n"
+    folds += "<details>\n<summary><b>Lost keys</b></summary> You pay 5 €.\n</details>\n"
+    doc = document(f"# Depot\n\n## More\n\n{folds}\n## End\n\nx\n")
+    assert [heading.title for heading in doc.headings][2:-1] == ["Why is it dark?", "Lost keys"]
+    for chunk, said in zip(split(doc, Chunks()), ("It has no lamp.", "You pay 5 €."), strict=False):
+        best = best_entry(read_question("What?", [Hit(chunk, 0.5)]), [Hit(chunk, 0.5)])
+        assert best is not None and best.entry.sentences == (said,)

@@ -12,6 +12,7 @@ PASSAGES = [
     "Safety\nTwo-factor authentication is for access to production. A connection failed. An invoice comes by post.",
 ]
 ENGLISH = {"mail", "set", "reset", "error", "connection", "invoice", "where", "find", "call", "last"}
+ENGLISH |= {"colleague", "college", "napier", "logged", "authorised", "employee", "employer"}
 
 
 def mended(question: str) -> str | None:
@@ -35,6 +36,8 @@ def mended(question: str) -> str | None:
         ("What is the DLQ?", "What is the dead letter queue?"),
         ("2FA", "Two-factor authentication"),
         ("reset pwd", "reset password"),
+        ("invite a colleage", "invite a colleague"),  # which no document holds
+        ("ask the collaegue", "ask the colleague"),
         ("get access to prod", "get access to production"),
     ],
 )
@@ -52,6 +55,10 @@ def test_words_that_the_documents_write_otherwise(asked: str, found: str | None)
         "VPN",  # nothing has these initials
         "new repo",  # they hold no repository
         "PS014",
+        "send it to zapier",  # a name
+        "who loggd in",  # too short to say
+        "each employe",  # an employee, or an employer
+        "authorise it",  # a form of it is known
         "",
     ],
 )

@@ -13,7 +13,7 @@ from copilot.config import Config
 from copilot.console import Console, Silent
 from copilot.errors import ConfigError, CopilotError, StaleError
 from copilot.knowledge.chunks import split
-from copilot.knowledge.documents import load_documents
+from copilot.knowledge.documents import linked_folders, load_documents
 from copilot.knowledge.embeddings import load_embeddings
 from copilot.knowledge.index import Index
 from copilot.knowledge.reranker import open_reranker
@@ -45,6 +45,8 @@ def run_index(config: Config, console: Console, flag: str = "", force: bool = Fa
     """Documents → chunks → vectors → `index/`; nothing is done when the files and settings are unchanged."""
     work = Work(config, flag)
     with locked(work.folder, "index", console.say):
+        for link in linked_folders(config.documents):
+            console.say(f"index: {link} is a link to a folder and is not read; name it in `documents.paths` to have it")
         key, files = work.key("index"), work.files()
         if not force and work.state("index") == "fresh":
             manifest = read_manifest(work.artefact("index"))

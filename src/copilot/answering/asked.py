@@ -15,7 +15,7 @@ from copilot.types import Hit
 Judge = Callable[[str, Sequence[str]], Iterable[float]]  # question, texts → log odds that each answers it
 SHAPED = re.compile(r"(?!(?:[A-Z][a-z]+|[a-z]+|[A-Z]+|\d+)$)\S+(?: /\S+)?$")  # a name that no plain word looks like
 _WORD = re.compile(r"\b[A-Z]{2}[a-z]{2,}\b|[A-Z]{2,}(?=s\b)|[A-Za-z][a-z]+|[A-Z]+(?![a-z])|\d+")  # OAuth, APIs
-_ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e|ly)$")
+_ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e|ly)$|(?<=\w{4})ations?$")  # "installation", not "location"
 _DOUBLED = re.compile(r"([^aeiou\d])\1$")  # cancell, of cancelling
 _COMPARES = re.compile(
     r"\bwhich (?:one )?of (?:the|these|those) two\b|\bwhat differs\b|\bdifferences? between\b|\bversus\b|\bvs\b|"

@@ -19,6 +19,7 @@ from copilot.types import Chunk, Hit
 _BEFORE = re.compile(r"(?:</?\w+[^<>]*>|\?\?\?\+? \w+ \"|[#*=\s])*")  # the title of a section
 _ASKED = re.compile(r"(?:Q|Question)(?: ?\d+)?[:.][*_]* *")  # before the title of a question
 _AFTER = re.compile(r"\A(?:\*\*|__|[ \t]+[#=]+|[ \t]*\{[^{}\n]*\}|</\w+>|\")*[ \t]*(?=\n|$)")  # the title of a section
+_UNDERLINE = re.compile(r"\n~{3,}[ \t]*(?=\n|$)")  # below a title without a mark; elsewhere code begins so
 _FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*).*$", re.M)
 _RULE = re.compile(r"^\|(?: ?:?-+:? ?\|)+[ \t]*$", re.M)  # below the titles of a table
 _TITLES = re.compile(r"^\|.*\|[ \t]*\n\|(?: ?:?-+:? ?\|)+[ \t]*\n", re.M)
@@ -231,6 +232,7 @@ def _section(chunks: Sequence[Chunk]) -> Entry:
     answer = unasked(chunks[0].text, title)
     begins = below is not None or answer != chunks[0].text
     text = begun[len(title) + below.end() :] if below else _opened(answer)
+    text = _UNDERLINE.sub("", text, count=1) if chunks[0].text.startswith(title) and _UNDERLINE.match(text) else text
     for before, chunk in pairwise(chunks):
         apart = chunk.start > before.end
         titles = _TITLES.findall(text) if apart and chunk.text.startswith("|") and not _RULE.search(chunk.text) else []

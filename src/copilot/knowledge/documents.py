@@ -45,6 +45,22 @@ def find_files(config: Documents) -> list[tuple[str, Path]]:
     return sorted(found.items())
 
 
+def linked_folders(config: Documents) -> list[Path]:
+    """Links to folders within those of `documents.paths`, sorted, whose files are read by no other way.
+
+    They are not followed: a link may lead to where it stands.
+    """
+    roots = [Path(given) for given in config.paths if Path(given).is_dir()]
+    read = [root.resolve() for root in roots]
+    found = []
+    for root in roots:
+        for link in (p for p in root.rglob("*") if p.is_symlink() and p.is_dir()):
+            name, target = link.relative_to(root).as_posix(), link.resolve()
+            wanted = _matches(f"{name}/x", ["**"]) and not _matches(f"{name}/x", config.exclude)
+            found += [link] * (wanted and not any(target.is_relative_to(other) for other in read))
+    return sorted(found)
+
+
 def _matches(name: str, globs: list[str]) -> bool:
     """Whether a glob fits the whole name; hidden files and Word's lock files (~$) are never documents."""
     if any(part.startswith((".", "~$")) for part in name.split("/")):

@@ -23,15 +23,15 @@ _NO_TITLE = re.compile(  # in bold: it warns, shows or dates something
     re.I,
 )
 _SAYS = re.compile(r".*\b(?:is|are|was|were|must|never|not|needs?|cannot|should|has|have)\b", re.I)  # a whole sentence
-_ORDERS = re.compile(r".*\b(?:must|never|needs?|should)\b", re.I)
 _TROUBLES = re.compile(  # headings below which a title in bold may be a sentence: "My upload is slow"
     r".*\b(?:troubleshooting|faqs?|frequently asked questions|problems?|common (?:issues|errors)|known issues)\b", re.I
 )
 _CALL = re.compile(r"\W*(?:GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)\b\W")
 _BELOW = re.compile(r"\n\s*(\S.{0,8})")  # how the text after a line begins
+_POINT = re.compile(r"[-*+•] +\S")
 _FOLDED = re.compile(  # what a reader unfolds
     r"^(?:(?:<details\b[^<>]*>[ \t]*)?"
-    r"<summary>(?:<\w+>)?([^<]{3,120}?)(?:</\w+>)?</summary>|\?\?\?\+? \w+ \"([^\"]{3,120}\?)\")[ \t]*$"
+    r"<summary>(?:<\w+>)?([^<]{3,120}?)(?:</\w+>)?</summary>|\?\?\?\+? \w+ \"([^\"]{3,120}\?)\"[ \t]*$)"
 )
 _ANCHOR = re.compile(r"[ \t]*\{[:\s]*[#.][^{}]*\}$")
 _SETEXT = re.compile(r"^ {0,3}(=+|-+)[ \t]*$")
@@ -47,7 +47,7 @@ _NO_LINE = re.compile(  # of a letter, or of a how-to
 _QUESTION = re.compile(r"(?:\d{1,2}[.)] )?[A-Z][^.!?:|]{4,100}\?$")
 _TITLED = re.compile(r"[A-Z][\w'’()/-]*(?: [\w'’()/&,-]+){0,8}$")  # at the margin
 _FRONT = re.compile(r"---[ \t]*\n(?:[\w.-]+[ \t]*:.*\n|[ \t]+\S.*\n|- .*\n|#.*\n|[ \t]*\n)*---[ \t]*(?:\n|$)")
-_UNDERLINE = re.compile(r"^(=|-|~)\1{2,}\s*$")
+_UNDERLINE = re.compile(r"^(=|-|~|\^)\1{2,}\s*$")
 
 
 def markdown_headings(text: str) -> tuple[Heading, ...]:
@@ -59,6 +59,7 @@ def markdown_headings(text: str) -> tuple[Heading, ...]:
     """
     found: list[Heading] = []
     bold: list[tuple[int, str, Heading | None]] = []  # (start, text, heading above) of those in bold
+    leads: list[tuple[int, str, Heading | None]] = []  # such, right above a list
     main: list[Heading] = []  # marked as headings
     lines = text.split("\n")
     start, fence, before = 0, "", ""  # offset of the line; the open fence's mark; the line above
@@ -81,13 +82,15 @@ def markdown_headings(text: str) -> tuple[Heading, ...]:
         elif alone and (match := _SETEXT.match(line)):
             main.append(Heading(alone[0], 1 if match[1][0] == "=" else 2, alone[1]))
             line = ""
-        elif (match := _BOLD.match(line)) and not "".join([before, *lines[n + 1 : n + 2]]).strip():
-            bold.append((at, match[2].strip(), main[-1] if main else None))
+        elif (match := _BOLD.match(line)) and not before.strip():
+            below, one = "".join(lines[n + 1 : n + 2]), (at, match[2].strip(), main[-1] if main else None)
+            bold += [one] * (not below.strip())
+            leads += [one] * bool(_POINT.match(below))
         elif line.strip() and not before.strip() and not _NOT_A_PARAGRAPH.match(line):
             paragraph = at, line.strip()
         before = "" if heading else line
     few = not main or (len(main) == 1 and main[0].level == 1)
-    found += main + _in_bold(bold, text, few)
+    found += main + _in_bold(sorted([*bold, *_leading(leads)], key=lambda one: one[0]), text, few)
     if few:
         found += _loose(lines, found, short=len(bold) < 2, markdown=True)
     found += _counted(lines, found, alone=not few)
@@ -131,7 +134,7 @@ def _manual(lines: list[str], i: int) -> bool:
 
 
 def text_headings(text: str) -> tuple[Heading, ...]:
-    """Headings of plain text: a line underlined with = (level 1), - or ~ (level 2), or in capitals (level 2).
+    """Headings of plain text: a line underlined with = (level 1), -, ~ or ^ (level 2), or in capitals (level 2).
 
     A word in capitals is one where the text below it is indented, as in a manual page. So are questions ("Q: ...",
     or before their answers, level 6) and those of AsciiDoc. Where none is underlined, so are lines that stand alone
@@ -165,10 +168,7 @@ def _in_bold(bold: Sequence[tuple[int, str, Heading | None]], text: str, few: bo
     part such as "Errors" is one beside three other titles. They are below the heading above them, or where none is
     below the first of them that begins the document.
     """
-    count = Counter(title for _, title, _ in bold)
-    told = [one for one in bold if count[one[1]] == 1 and not (_NO_TITLE.match(one[1]) or STEP.match(one[1]))]
-    told = [one for one in told if not _SAYS.match(one[1]) or _troubled(one, told)]
-    told = told if few else _without_ways(told, text)
+    told = _titles(bold) if few else _without_ways(_titles(bold), text)
     begins, ends = len(text) - len(text.lstrip()), len(text.rstrip())
     beside = Counter(above for _, title, above in told if not is_part(title))
     found, labels = [], []
@@ -183,13 +183,29 @@ def _in_bold(bold: Sequence[tuple[int, str, Heading | None]], text: str, few: bo
     return [heading for heading in found if heading not in labels or len(labels) == 1]
 
 
+def _titles(bold: Sequence[tuple[int, str, Heading | None]]) -> list[tuple[int, str, Heading | None]]:
+    """Those in bold that neither warn nor say something, and stand there once."""
+    count = Counter(title for _, title, _ in bold)
+    told = [one for one in bold if count[one[1]] == 1 and not (_NO_TITLE.match(one[1]) or STEP.match(one[1]))]
+    return [one for one in told if not _SAYS.match(one[1]) or _troubled(one, told)]
+
+
+def _leading(leads: Sequence[tuple[int, str, Heading | None]]) -> list[tuple[int, str, Heading | None]]:
+    """Those right above a list that are titles: two and more below one heading, and nothing else there leads so."""
+    count = Counter(above for _, _, above in leads)
+    told = Counter(above for _, title, above in _titles(leads) if not title[0].islower())  # such names a thing
+    return [one for one in leads if told[one[2]] == count[one[2]] > 1]
+
+
 def _troubled(one: tuple[int, str, Heading | None], told: Sequence[tuple[int, str, Heading | None]]) -> bool:
-    """Whether a sentence in bold is a title: one of several below "Troubleshooting", or marked as a question."""
+    """Whether a sentence in bold is a title: a question, or one of several that are quoted or below "Troubleshooting".
+
+    "Account needs a handshake" is what a message says.
+    """
     _, title, above = one
-    if _ORDERS.match(title):
-        return False
     beside = [other for other in told if other[2] == above and other[1] != title]
-    return bool(title[0] in "❓❔" or (above and _TROUBLES.match(above.title) and beside))
+    quoted = title[0] in "\"“„«" and title[-1] in "\"”“»"
+    return bool(title[0] in "❓❔" or (beside and (quoted or (above and _TROUBLES.match(above.title)))))
 
 
 def _without_ways(told: Sequence[tuple[int, str, Heading | None]], text: str) -> list[tuple[int, str, Heading | None]]:
@@ -223,7 +239,8 @@ def _loose(lines: Sequence[str], known: Sequence[Heading], short: bool, markdown
             asked.append(Heading(at, 6, line.strip()))
         elif _alone(lines, i) and (number := _NUMBERED.match(line)):
             near = [*full[max(0, nth - 1) : nth], full[nth + 1]]
-            same = re.compile(r"\d+" + r"\.\d+" * number[1].count(".") + r"[.)]? ")  # of a list
+            mark = re.escape(line[number.end(1)].strip())  # "6. Open it" counts otherwise than "7 Lids"
+            same = re.compile(r"\d+" + r"\.\d+" * number[1].count(".") + rf"{mark} ")  # of a list
             if not any(map(same.match, near)) and not (markdown and near[-1][0] == " "):
                 level = 3 + number[1].count(".")
                 titles.append(Heading(at, level, line.strip()))

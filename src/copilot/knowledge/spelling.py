@@ -1,7 +1,8 @@
 """A question in; the same in words that the documents hold, where a word of it is one of theirs written otherwise, out.
 
 A slip ("pasword"), two words for one or one for two ("ISO27001", "web server"), an acronym of which the documents hold
-the words ("SSO"), a short form ("pwd"). A word that a document or the language knows is never changed.
+the words ("SSO"), a short form ("pwd"). A slip for a word that they do not hold is mended too, where it can be for but
+one ("colleage"). A word that a document or the language knows is never changed.
 """
 
 import re
@@ -105,7 +106,7 @@ class Spelling:
         if self._held(word):
             return word
         written = self._hyphened.get(word.lower(), "") or self._parted(word) or self._spelt_out(word)
-        return written or self._slip(word.lower()) or word
+        return written or self._slip(word.lower()) or (self._usual(word) if word.islower() else "") or word
 
     def _parted(self, word: str) -> str:
         """One word for two that stand side by side in the documents."""
@@ -139,6 +140,19 @@ class Spelling:
         near |= {a + c + b[1:] for a, b in parts if b for c in LETTERS} | {a + c + b for a, b in parts for c in LETTERS}
         forms = (one for one in sorted(near) if stem(one) in self._terms and self._known(one))
         return max(sorted(near & self._words.keys()), key=lambda found: self._words[found], default=next(forms, ""))
+
+    def _usual(self, word: str) -> str:
+        """The one word of the language that `word` is without a letter, or with two in each other's place.
+
+        Names that the language does not have are like others but for another letter: "zapier", "napier".
+        """
+        if len(word) <= SHORTEST or not word.isalpha() or self._known(word):
+            return ""
+        parts = [(word[:i], word[i:]) for i in range(len(word) + 1)]
+        near = {a + b[1] + b[0] + b[2:] for a, b in parts if len(b) > 1}
+        near |= {a + c + b for a, b in parts for c in LETTERS}
+        found = [one for one in near if stem(one) != stem(word) and self._is_word(one)]
+        return found[0] if len(found) == 1 else ""
 
     def _known(self, word: str) -> bool:
         """Whether the language has it, or that of which it is a form: "mailing" is of "mail"."""
