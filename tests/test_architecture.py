@@ -31,6 +31,7 @@ LAYERS = (
     ("copilot.terminal",),
     ("copilot.chain", "copilot.show", "copilot.serving"),
     ("copilot.cli",),
+    ("copilot.start",),
 )
 HEAVY = {
     "accelerate",
