@@ -186,6 +186,9 @@ def test_max_new_tokens_and_temperature(project: Path) -> None:
     arguments = ["ask", "What is a lamp?", "-c", str(project), "--json", "--max-new-tokens", "3"]
     cold = json.loads(runner.invoke(app, arguments).stdout)
     assert cold["usage"]["completion_tokens"] <= 3
+    cut = "The answer was cut short: answer.max_new_tokens (3) left no room for more of it; raise that."
+    assert cold["note"] == cut
+    assert cut in runner.invoke(app, [text for text in arguments if text != "--json"]).stderr
     hot = [*arguments, "--max-new-tokens", "8", "--temperature", "2"]
     texts = {runner.invoke(app, [*hot, "--seed", seed]).stdout.partition('"sections"')[0] for seed in "123"}
     assert len(texts) > 1, "the seed changes what is sampled"

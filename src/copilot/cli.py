@@ -175,7 +175,7 @@ def ask(
     verbose: Verbose = False,
 ) -> None:
     """Answer a question in four sections from the documents, with its sources."""
-    from copilot.opened import open_answerer
+    from copilot.opened import open_answerer, told_when_cut
     from copilot.terminal import Terminal
 
     text = clean(sys.stdin.read() if question == "-" else question)
@@ -191,7 +191,7 @@ def ask(
     answerer = open_answerer(opened, flags, rag=not no_rag, k=k, seed=seed, say=terminal.say, detail=terminal.detail)
     stream = not (as_json or no_stream)
     with terminal.streaming() if stream else nullcontext(lambda piece: None) as on_text:
-        answer = answerer.ask(text.strip(), on_text)
+        answer = told_when_cut(answerer, answerer.ask(text.strip(), on_text))
     if as_json:
         print(escaped(json.dumps(answer.to_json(), ensure_ascii=False)))
     else:
