@@ -182,6 +182,11 @@ def test_without_rag_there_are_no_sources(project: Path) -> None:
     assert json.loads(done.stdout)["hits"] == []
 
 
+def test_a_question_without_quotes_is_one_question(project: Path) -> None:
+    done = runner.invoke(app, ["ask", "How", "do", "I", "light", "the lamp?", "-c", str(project), "--json"])
+    assert json.loads(done.stdout)["question"] == "How do I light the lamp?"
+
+
 def test_max_new_tokens_and_temperature(project: Path) -> None:
     arguments = ["ask", "What is a lamp?", "-c", str(project), "--json", "--max-new-tokens", "3"]
     cold = json.loads(runner.invoke(app, arguments).stdout)

@@ -154,7 +154,7 @@ def export(
 
 @app.command()
 def ask(
-    question: Annotated[str, typer.Argument(help="The question; - reads it from standard input.")],
+    question: Annotated[list[str], typer.Argument(help="The question; - reads it from standard input.")],
     config: ConfigPath = None,
     set_: Sets = None,
     output_dir: OutputDir = None,
@@ -178,7 +178,7 @@ def ask(
     from copilot.opened import open_answerer, told_when_cut
     from copilot.terminal import Terminal
 
-    text = clean(sys.stdin.read() if question == "-" else question)
+    text = clean(sys.stdin.read() if question == ["-"] else " ".join(question))  # words without quotes are one question
     if not text.strip():
         raise CopilotError("the question is empty", 'for example: copilot ask "How do I ...?"', Exit.USAGE)
     if no_rag and (k is not None or show_context):
