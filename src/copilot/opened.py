@@ -141,7 +141,8 @@ def fitting_adapter(work: Work, strict: bool, say: Callable[[str], None]) -> dic
     remedy = f"run {work.command('train')}"
     manifest = work.found("train")
     if manifest is None:
-        raise StaleError(f"no trained adapter at {work.artefact('train')}", remedy)
+        elsewhere = f", or set output_dir to the folder that holds run {work.lender}" if work.lender else ""
+        raise StaleError(f"no trained adapter at {work.artefact('train')}", remedy + elsewhere)
     if manifest.get("base") != work.base():
         name = work.config.model.name
         raise StaleError(f"the adapter was trained on another model than {name}, or that has changed since", remedy)
