@@ -52,6 +52,7 @@ def test_help_and_version(flag: str) -> None:
     assert done.exit_code == 0
     for command in ("index", "train", "ask", "pipeline", "config"):
         assert command in done.stdout
+    assert "..." not in done.stdout.partition("Commands:")[2], "what a command does is told whole in a line"
     assert runner.invoke(app, ["--version"]).stdout == f"copilot {__version__}\n"
 
 
