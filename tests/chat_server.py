@@ -20,6 +20,7 @@ class ChatServer(JsonServer):
         self.key = "right"
         self.refusals: list[tuple[int, str]] = []  # answered first
         self.wait = 0.0  # s before an answer
+        self.reason = "stop"  # why a text ended
         self.breaks = False  # whether the line breaks in the middle of a stream
         self.counts = True  # whether it says how many tokens it counted
         self.lock = threading.Lock()
@@ -47,8 +48,8 @@ class ChatServer(JsonServer):
         head = {"id": "c", "created": 1, "model": "served"}
         if body.get("stream"):
             wanted = body.get("stream_options", {}).get("include_usage")
-            return _stream(request, said, head, counted if wanted else {}, self.breaks)
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": said}}
+            return _stream(request, said, head, counted if wanted else {}, self)
+        choice = {"index": 0, "finish_reason": self.reason, "message": {"role": "assistant", "content": said}}
         return 200, {**head, "object": "chat.completion", "choices": [choice], **counted}
 
 
@@ -59,7 +60,7 @@ def serving(*replies: str) -> Iterator[ChatServer]:
         yield server
 
 
-def _stream(request: Request, text: str, head: dict[str, Any], counted: dict[str, Any], breaks: bool) -> None:
+def _stream(request: Request, text: str, head: dict[str, Any], counted: dict[str, Any], of: ChatServer) -> None:
     request.send_response(200)
     request.send_header("Content-Type", "text/event-stream")
     request.send_header("Transfer-Encoding", "chunked")
@@ -68,10 +69,10 @@ def _stream(request: Request, text: str, head: dict[str, Any], counted: dict[str
     for n, word in enumerate(words):
         piece = {"role": "assistant", "content": word + (" " if n + 1 < len(words) else "")}
         _event(request, {**head, "choices": [{"index": 0, "delta": piece, "finish_reason": None}]})
-        if breaks and n == 1:
+        if of.breaks and n == 1:
             request.connection.close()
             return
-    _event(request, {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    _event(request, {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": of.reason}]})
     if counted:
         _event(request, {**head, "choices": [], **counted})
     _write(request, b"data: [DONE]\n\n")

@@ -13,7 +13,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 # From the bottom up. A module imports only what stands on its line or a lower one, and never in a circle.
 LAYERS = (
-    ("copilot", "copilot.types", "copilot.errors", "copilot.console", "copilot.plain"),
+    ("copilot", "copilot.types", "copilot.errors", "copilot.console", "copilot.placeholders", "copilot.plain"),
     ("copilot.config",),
     ("copilot.config_errors", "copilot.config_file", "copilot.hub", "copilot.provider", "copilot.runs"),
     ("copilot.knowledge",),
@@ -31,6 +31,7 @@ LAYERS = (
     ("copilot.terminal",),
     ("copilot.chain", "copilot.show", "copilot.serving"),
     ("copilot.cli",),
+    ("copilot.start",),
 )
 HEAVY = {
     "accelerate",

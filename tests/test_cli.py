@@ -52,6 +52,7 @@ def test_help_and_version(flag: str) -> None:
     assert done.exit_code == 0
     for command in ("index", "train", "ask", "pipeline", "config"):
         assert command in done.stdout
+    assert "..." not in done.stdout.partition("Commands:")[2], "what a command does is told whole in a line"
     assert runner.invoke(app, ["--version"]).stdout == f"copilot {__version__}\n"
 
 
@@ -182,10 +183,18 @@ def test_without_rag_there_are_no_sources(project: Path) -> None:
     assert json.loads(done.stdout)["hits"] == []
 
 
+def test_a_question_without_quotes_is_one_question(project: Path) -> None:
+    done = runner.invoke(app, ["ask", "How", "do", "I", "light", "the lamp?", "-c", str(project), "--json"])
+    assert json.loads(done.stdout)["question"] == "How do I light the lamp?"
+
+
 def test_max_new_tokens_and_temperature(project: Path) -> None:
     arguments = ["ask", "What is a lamp?", "-c", str(project), "--json", "--max-new-tokens", "3"]
     cold = json.loads(runner.invoke(app, arguments).stdout)
     assert cold["usage"]["completion_tokens"] <= 3
+    cut = "The answer was cut short: answer.max_new_tokens (3) left no room for more of it; raise that."
+    assert cold["note"] == cut
+    assert cut in runner.invoke(app, [text for text in arguments if text != "--json"]).stderr
     hot = [*arguments, "--max-new-tokens", "8", "--temperature", "2"]
     texts = {runner.invoke(app, [*hot, "--seed", seed]).stdout.partition('"sections"')[0] for seed in "123"}
     assert len(texts) > 1, "the seed changes what is sampled"

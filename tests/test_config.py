@@ -52,9 +52,17 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
         ),
         ("embeddings: {model: minilm}", "expected provider:name with a provider of azure_openai, openai, huggingface"),
         ("train: {learning_rate: .inf}", "`train.learning_rate` is inf: expected a finite number"),
-        ("train: {lora: {target_modules: 3}}", "is 3: expected a valid list or expected 'all-linear'"),
+        ("train: {lora: {target_modules: 3}}", "is 3: expected a list such as [one, two] or expected 'all-linear'"),
         ("answer: {sections: [A, A]}", "`answer.sections` is ['A', 'A']: expected different titles of one line"),
         ("prompt: {rag: '{question}'}", "`prompt.rag` is '{question}': must contain {context}"),
+        (
+            "seed: 1\nprompt:\n  rag: '{context} {foo} {question}'",
+            "mine.yaml:3: `prompt.rag` is '{context} {foo} {question}': {foo} stands for nothing; "
+            "known here: {context}, {question}; write {{foo}} for the text {foo}",
+        ),
+        ("prompt: {system: '{context}'}", "{context} stands for nothing; known here: {sections}, {count}"),
+        ("prompt: {no_rag: '{{question}}'}", "`prompt.no_rag` is '{{question}}': must contain {question}"),
+        ("answer: {budgets: 80}", "`answer.budgets` is 80: expected a list such as [one, two]"),
         ("documents: {paths: []}", "`documents.paths` is []: expected"),
         ("documents: {paths: [a, 5]}", "`documents.paths[1]` is 5: expected a valid string"),
         ("train: {data: ''}", "`train.data` is '': expected at least 1 character"),

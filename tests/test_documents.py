@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from copilot.config import Chunks, Documents
-from copilot.errors import CopilotError
+from copilot.errors import ConfigError, CopilotError
 from copilot.knowledge.chunks import split
 from copilot.knowledge.documents import find_files, linked_folders, load_document, load_documents
 from copilot.knowledge.headings import markdown_headings, text_headings
@@ -493,7 +493,8 @@ def test_every_file_that_cannot_be_read_is_named_at_once(tmp_path: Path) -> None
     with pytest.raises(CopilotError) as caught:
         load_documents(Documents(paths=[str(tmp_path)]))
     first, second = caught.value.message.splitlines()
-    assert "a.md:1: not UTF-8 text" in first and "c.docx: not a Word document" in second and caught.value.hint
+    assert "a.md:1: not UTF-8 text" in first and "c.docx: not a Word document" in second
+    assert caught.value.hint == "mend these files, or name them in `documents.exclude`"
 
 
 def test_scanned_pdf(tmp_path: Path) -> None:
@@ -535,10 +536,10 @@ def test_a_format_that_needs_an_extra(tmp_path: Path) -> None:
 
 
 def test_empty_folder_and_missing_path(tmp_path: Path) -> None:
-    with pytest.raises(CopilotError, match="no documents in") as caught:
+    with pytest.raises(ConfigError, match="no documents in") as caught:
         names(tmp_path)
     assert ".docx" in caught.value.hint and "documents.include" in caught.value.hint
-    with pytest.raises(CopilotError, match=f"no file or folder at {tmp_path / 'gone'}"):
+    with pytest.raises(ConfigError, match=f"no file or folder at {tmp_path / 'gone'}"):
         names(tmp_path, tmp_path / "gone")
 
 

@@ -196,6 +196,20 @@ def test_pieces_come_before_the_end_and_join_to_the_text(loaded: Loaded, engine:
     assert "".join(pieces).strip() == whole.text
 
 
+@both
+@pytest.mark.parametrize("grammar", [None, 'start: "One." | "Two, and no more."'])
+def test_what_ended_an_answer_early_is_kept_until_the_next(loaded: Loaded, engine: str, grammar: str | None) -> None:
+    made = generator(loaded, engine=engine, max_new_tokens=3)
+    list(made.stream(messages(1), grammar))
+    assert made.cut == "answer.max_new_tokens (3)"
+    made.max_length = made.count(messages(1)) + 2
+    list(made.stream(messages(1), grammar))
+    assert made.cut == f"model.max_length ({made.max_length})"
+    made = generator(loaded, engine=engine, max_new_tokens=200, sections=["One"])
+    list(made.stream(messages(1), 'start: "One." | "Two, and no more."'))
+    assert made.cut == ""
+
+
 def test_the_same_prompts_are_read_once(loaded: Loaded) -> None:
     made = generator(loaded, max_new_tokens=6)
     first = made.batch([messages(1), messages(2)])

@@ -477,7 +477,8 @@ def test_a_borrowed_adapter_must_be_there_and_fit(project: Path) -> None:
     assert states(project, *sets)["evaluate"] == "missing"
     with pytest.raises(StaleError) as caught:
         open_answerer(config)
-    assert caught.value.hint == "run copilot train with the configuration of run nobody"
+    elsewhere = ", or set output_dir to the folder that holds run nobody"
+    assert caught.value.hint == "run copilot train with the configuration of run nobody" + elsewhere
 
     other = project.parent / "model-2"
     shutil.copytree(project.parent / "model", other)

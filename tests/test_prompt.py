@@ -33,6 +33,12 @@ def test_braces_in_documents_and_questions_are_text() -> None:
     assert render("q", ["p"], twice, AnswerPart())[1]["content"] == "q|[1] p|q|[1] p"
 
 
+def test_double_braces_in_a_prompt_are_braces_and_a_prompt_may_show_json() -> None:
+    mine = Prompt(system='As {{name}}: {"a": {"b": 1}} {0} {}', rag="{{question}} {context} {question}")
+    system, user = render("q", ["p"], mine, AnswerPart())
+    assert system["content"] == 'As {name}: {"a": {"b": 1}} {0} {}' and user["content"] == "{question} [1] p q"
+
+
 def test_no_passages_is_not_general_knowledge() -> None:
     system, user = render("How?", [], Prompt(), AnswerPart())
     assert "Use only the context" in system["content"] and user["content"].startswith("Context:")

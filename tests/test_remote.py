@@ -55,6 +55,15 @@ def opened(config: Model, **answer: Any) -> RemoteGenerator:
     return RemoteGenerator(config, AnswerPart(**answer), seed=7, at_once=3)
 
 
+def test_a_remote_text_that_its_limit_has_ended_is_known_as_cut(server: ChatServer) -> None:
+    remote = opened(openai(server), max_new_tokens=99)
+    list(remote.stream(ASKED))
+    assert remote.cut == ""
+    server.reason = "length"
+    list(remote.stream(ASKED))
+    assert remote.cut == "answer.max_new_tokens (99)"
+
+
 @pytest.mark.parametrize("made", [openai, azure])
 def test_text_and_cost_streamed_and_at_once(made: Any, server: ChatServer) -> None:
     remote = opened(made(server), max_new_tokens=99)

@@ -14,14 +14,17 @@ from typing import Any
 import pytest
 from test_answer import Scripted, answerer
 from tiny_lm import response
+from tiny_project import make_project
 
 from copilot.config import SECTIONS, Config
-from copilot.errors import CopilotError
+from copilot.config_file import load_config
+from copilot.errors import CopilotError, StaleError
+from copilot.pipeline import run_index
 from copilot.reading.glossary import Term
 from copilot.serving.api import BODY, Api
 from copilot.serving.conversation import reply
 from copilot.serving.desk import Desk
-from copilot.serving.serve import NAMES, listening, run_serve, server_of
+from copilot.serving.serve import NAMES, Current, listening, run_serve, server_of
 from copilot.terminal import Terminal
 from copilot.types import Message
 
@@ -305,6 +308,28 @@ def test_an_open_door_and_a_taken_port_are_refused(tmp_path: Path) -> None:
         listening("127.0.0.1", taken.getsockname()[1])
     with pytest.raises(CopilotError, match=r"cannot answer at nowhere\.invalid"):
         listening("nowhere.invalid", 0)
+
+
+def test_an_index_that_is_made_anew_is_opened_for_the_next_question(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = load_config(make_project(tmp_path / "p"), ["model.backend=extractive"])
+    run_index(config, Terminal(quiet=True), "")
+    current = Current(config, "", Terminal())
+    first = current.answerer()
+    assert current.answerer() is first and "made anew" not in capsys.readouterr().err
+    lamps = tmp_path / "p" / "docs" / "lamps.md"
+    lamps.write_text("# Lamps\n\n## Switch on\n\n`PUT /lamps/light` lights the lamp.\n", encoding="utf-8")
+    assert current.answerer() is first  # what it knows still stands on the disk
+    run_index(config, Terminal(quiet=True), "")
+    lamps.write_text("# Lamps\n\nChanged once more.\n", encoding="utf-8")
+    with pytest.raises(StaleError, match=r"lamps\.md changed"):
+        current.answerer()
+    run_index(config, Terminal(quiet=True), "")
+    assert "Changed once more" in current.answerer().ask("What about lamps?").hits[0].chunk.text
+    assert "the index or the model was made anew: opening it" in capsys.readouterr().err
+    (tmp_path / "p" / "outputs" / "small" / "index" / "manifest.json").unlink()
+    assert current.answerer().ask("What about lamps?").hits
 
 
 def test_a_missing_extra_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help, in half the time
 )
 config_app = typer.Typer(help="Look at a configuration, or check it.", no_args_is_help=True)
-app.add_typer(config_app, name="config")
+app.add_typer(config_app, name="config", short_help="Look at a configuration, or check it.")
 
 ConfigPath = Annotated[
     str | None, typer.Option("-c", "--config", help="YAML file; else copilot.yaml here, else configs/default.yaml.")
@@ -80,7 +80,7 @@ def _root(
     """Turns technical documentation into an assistant that answers non-technical people clearly."""
 
 
-@app.command()
+@app.command(short_help="Read the documents and make a search index of them.")
 def index(
     config: ConfigPath = None,
     set_: Sets = None,
@@ -97,7 +97,7 @@ def index(
     run_index(opened, Terminal(quiet, verbose), flags, force)
 
 
-@app.command()
+@app.command(short_help="Fine-tune the model on your examples with LoRA.")
 def train(
     config: ConfigPath = None,
     set_: Sets = None,
@@ -127,7 +127,7 @@ def train(
     export_after_training(opened, terminal, flags)
 
 
-@app.command()
+@app.command(short_help="Write the tuned model as ONNX, for quick answers on a CPU.")
 def export(
     config: ConfigPath = None,
     set_: Sets = None,
@@ -152,9 +152,9 @@ def export(
     run_export(opened, Terminal(quiet, verbose), flags, precision, prompts, force)
 
 
-@app.command()
+@app.command(short_help="Answer one question in four sections, with sources.")
 def ask(
-    question: Annotated[str, typer.Argument(help="The question; - reads it from standard input.")],
+    question: Annotated[list[str], typer.Argument(help="The question; - reads it from standard input.")],
     config: ConfigPath = None,
     set_: Sets = None,
     output_dir: OutputDir = None,
@@ -175,10 +175,10 @@ def ask(
     verbose: Verbose = False,
 ) -> None:
     """Answer a question in four sections from the documents, with its sources."""
-    from copilot.opened import open_answerer
+    from copilot.opened import open_answerer, told_when_cut
     from copilot.terminal import Terminal
 
-    text = clean(sys.stdin.read() if question == "-" else question)
+    text = clean(sys.stdin.read() if question == ["-"] else " ".join(question))  # words without quotes are one question
     if not text.strip():
         raise CopilotError("the question is empty", 'for example: copilot ask "How do I ...?"', Exit.USAGE)
     if no_rag and (k is not None or show_context):
@@ -191,7 +191,7 @@ def ask(
     answerer = open_answerer(opened, flags, rag=not no_rag, k=k, seed=seed, say=terminal.say, detail=terminal.detail)
     stream = not (as_json or no_stream)
     with terminal.streaming() if stream else nullcontext(lambda piece: None) as on_text:
-        answer = answerer.ask(text.strip(), on_text)
+        answer = told_when_cut(answerer, answerer.ask(text.strip(), on_text))
     if as_json:
         print(escaped(json.dumps(answer.to_json(), ensure_ascii=False)))
     else:
@@ -203,7 +203,7 @@ def ask(
         raise CopilotError(message, "do not pass this answer on; look the question up in its sources", Exit.GATE)
 
 
-@app.command()
+@app.command(short_help="Answer one question after the other.")
 def chat(
     config: ConfigPath = None,
     set_: Sets = None,
@@ -225,7 +225,7 @@ def chat(
     run_chat(open_answerer(opened, flags, say=terminal.say, detail=terminal.detail), terminal, as_json)
 
 
-@app.command()
+@app.command(short_help="Answer over HTTP: a page to ask on, and an API.")
 def serve(
     config: ConfigPath = None,
     set_: Sets = None,
@@ -249,7 +249,7 @@ def serve(
     run_serve(opened, flags, Terminal(quiet, verbose), host, port, token, queue)
 
 
-@app.command()
+@app.command(short_help="All of it: index, train, evaluate, answer the demo.")
 def pipeline(
     config: ConfigPath = None,
     set_: Sets = None,

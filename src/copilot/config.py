@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from copilot.placeholders import checked
+
 SECTIONS = ("Summary", "How it works", "Key parameters / fields", "Common mistakes or troubleshooting tips")
 SYSTEM = (
     "You explain technical documentation to non-technical people. Use only the context. Answer in exactly "
@@ -111,16 +113,14 @@ class Prompt(Part):
 
     system: str = Field(SYSTEM, min_length=1, description="system message; may hold {sections} and {count}")
     system_no_rag: str = Field(SYSTEM_NO_RAG, min_length=1, description="system message of `ask --no-rag`")
-    rag: str = Field("Context:\n\n{context}\n\nQuestion: {question}", description="user message with context")
+    rag: str = Field("Context:\n\n{context}\n\nQuestion: {question}", description="message with context; {{a}} is {a}")
     no_rag: str = Field("Question: {question}", description="user message of `ask --no-rag`")
 
-    @field_validator("rag", "no_rag")
+    @field_validator("*")
     @classmethod
-    def _has_fields(cls, value: str, info: Any) -> str:
-        wanted = ("{context}", "{question}") if info.field_name == "rag" else ("{question}",)
-        if missing := [w for w in wanted if w not in value]:
-            raise ValueError(f"must contain {' and '.join(missing)}")
-        return value
+    def _placeholders_fit(cls, value: str, info: Any) -> str:
+        known = {"rag": ["context", "question"], "no_rag": ["question"]}
+        return checked(value, known.get(info.field_name, ["sections", "count"]), needed=info.field_name in known)
 
 
 class Model(Part):

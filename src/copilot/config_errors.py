@@ -40,6 +40,8 @@ def _sentence(key: Key, errors: Sequence[Any]) -> str:
 def _expected(error: Any) -> str:
     if error["type"] in ("model_type", "model_attributes_type"):
         return "expected a section of `key: value` lines"
+    if error["type"] == "list_type":
+        return "expected a list such as [one, two]"
     text = str(error["msg"]).replace("Input should be", "expected").replace("Value error, ", "")
     text = text.replace("String should match pattern", "expected text of the form")
     return text.replace("String should have", "expected").replace("List should have", "expected")

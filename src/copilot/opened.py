@@ -1,6 +1,7 @@
 """A configuration in; what its run has made, opened for use: the retriever, the adapter's manifest, the Answerer."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from copilot.abstention import open_doubt
@@ -22,6 +23,7 @@ from copilot.model.remote import RemoteGenerator
 from copilot.model.runtime import open_generator
 from copilot.prompt.render import prompt_fingerprint
 from copilot.reading.glossary import read_glossary
+from copilot.types import Answer
 from copilot.work import Work
 
 
@@ -117,6 +119,15 @@ def open_answerer(
     )
 
 
+def told_when_cut(answerer: Answerer, answer: Answer) -> Answer:
+    """The answer that was just given, with a note where its model was stopped before it had said all."""
+    cut = getattr(answerer.generator, "cut", "") if answer.usage.prompt_tokens else ""  # else no model wrote it
+    if not cut:
+        return answer
+    note = f"The answer was cut short: {cut} left no room for more of it; raise that."
+    return replace(answer, note=" ".join(filter(None, (answer.note, note))))
+
+
 def _fitting_prompt(work: Work, trained: str, template: str) -> None:
     """Raise StaleError where the adapter was trained with another prompt; `trained` is the fingerprint of its own."""
     config = work.config
@@ -130,7 +141,8 @@ def fitting_adapter(work: Work, strict: bool, say: Callable[[str], None]) -> dic
     remedy = f"run {work.command('train')}"
     manifest = work.found("train")
     if manifest is None:
-        raise StaleError(f"no trained adapter at {work.artefact('train')}", remedy)
+        elsewhere = f", or set output_dir to the folder that holds run {work.lender}" if work.lender else ""
+        raise StaleError(f"no trained adapter at {work.artefact('train')}", remedy + elsewhere)
     if manifest.get("base") != work.base():
         name = work.config.model.name
         raise StaleError(f"the adapter was trained on another model than {name}, or that has changed since", remedy)

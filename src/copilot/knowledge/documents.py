@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from copilot.config import Documents
-from copilot.errors import CopilotError
+from copilot.errors import ConfigError, CopilotError
 from copilot.knowledge.headings import front_matter, markdown_headings, text_headings
 from copilot.knowledge.pdf import read_pdf
 from copilot.knowledge.word import read_docx
@@ -23,7 +23,7 @@ def find_files(config: Documents) -> list[tuple[str, Path]]:
     for given in config.paths:
         root = Path(given)
         if not root.exists():
-            raise CopilotError(f"no file or folder at {root}", "mend `documents.paths` in the YAML")
+            raise ConfigError(f"no file or folder at {root}", "mend `documents.paths` in the YAML")
         folder = root if root.is_dir() else root.parent
         for file in sorted(p for p in root.rglob("*") if p.is_file()) if root.is_dir() else [root]:
             name = file.relative_to(folder).as_posix()
@@ -38,7 +38,7 @@ def find_files(config: Documents) -> list[tuple[str, Path]]:
                 name, above = f"{above.name}/{name}", above.parent
             found[name] = file
     if not found:
-        raise CopilotError(
+        raise ConfigError(
             f"no documents in {', '.join(config.paths)}",
             "put .md, .txt, .pdf or .docx files there, or mend `documents.include`",
         )
@@ -90,7 +90,8 @@ def load_documents(config: Documents, step: Callable[..., None] = lambda n, note
             wrong.append(error)
         step(1)
     if wrong:
-        raise CopilotError("\n".join(error.message for error in wrong), wrong[0].hint)
+        leave = "mend these files, or name them in `documents.exclude`"
+        raise CopilotError("\n".join(error.message for error in wrong), wrong[0].hint if len(wrong) == 1 else leave)
     return found
 
 

@@ -150,6 +150,11 @@ class Masks:
         self.texts = [beside.submit(_Row, vocabulary, grammar, sections, room, budgets) for grammar, room in pairs]
         beside.shutdown(wait=False)
 
+    @property
+    def hurried(self) -> bool:
+        """Whether any text was made to end for want of room, and not by its budgets."""
+        return any(text.result().hurried for text in self.texts)
+
     def take(self, request: int, token: int) -> None:
         """The text goes on with this token."""
         self._text(request).take([token])
@@ -219,6 +224,7 @@ class _Row:
         self.opens_no_name = vocabulary.plain_bits if "\nWORD: " in grammar else vocabulary.tickless_bits
         self.to_come, self.room = sections - 1, room  # sections after this one; tokens left
         self.budgets = budgets or [None] * sections
+        self.hurried = False  # whether a section was made to end for want of room
         self.written: list[int] = []  # in this section
         self.said: set[str] = set()  # sentences and lines of this section
         self.saying = ""  # the one that is being written, or that was written last
@@ -275,6 +281,7 @@ class _Row:
         end = known.section_bits if self.to_come else known.stop_bits
         spare, name = self._spare(), self.ticks % 2
         if spare <= 0:
+            self.hurried |= self.room - self.to_come * RESERVE <= self.tail and bool(self.written)
             yield mask & end
             yield mask & known.line_bits
             yield known.longest_of(mask & self.opens_no_name)

@@ -73,6 +73,13 @@ def room_after(prompt: int, config: AnswerPart, max_length: int) -> int:
     return max(min(config.max_new_tokens, max_length - prompt), 1)
 
 
+def limit_after(prompt: int, config: AnswerPart, max_length: int) -> str:
+    """The setting that gives an answer its room after a prompt of so many tokens, with its value."""
+    if config.max_new_tokens <= max_length - prompt:
+        return f"answer.max_new_tokens ({config.max_new_tokens})"
+    return f"model.max_length ({max_length})"
+
+
 class TransformersGenerator:
     """Greedy or sampled decoding of a transformers model (and of unsloth's, which are transformers' too)."""
 
@@ -92,6 +99,8 @@ class TransformersGenerator:
         self.decoding: Literal["auto", "graphs", "transformers"] = engine
         self.opened: list[Engine | None] = []  # the engine, once it was asked for
         self.reused = 0
+        self.cut = ""  # the setting that ended the last streamed text early
+        self.held: Masks | None = None  # what that text was held to
         self.read: dict[Any, Any] = {}  # the last prompts, as the model has read them
 
     def count(self, messages: Sequence[Message]) -> int:
@@ -106,11 +115,14 @@ class TransformersGenerator:
         """The answer piece by piece."""
         ids = prompt_tokens(messages, self.tokenizer)
         check_room(len(ids), self.max_length)
-        engine = self._engine()
-        yield from self._stream(ids, grammar) if engine is None else self._stream_by(engine, ids, grammar)
+        engine, self.held, written = self._engine(), None, [0]
+        by = self._stream(ids, grammar, written) if engine is None else self._stream_by(engine, ids, grammar, written)
+        yield from by
+        early = written[0] >= self._room(len(ids)) or (self.held is not None and self.held.hurried)
+        self.cut = limit_after(len(ids), self.config, self.max_length) if early else ""
 
-    def _stream(self, ids: Sequence[int], grammar: str | None) -> Iterator[str]:
-        """From a thread of transformers' own streamer."""
+    def _stream(self, ids: Sequence[int], grammar: str | None, written: list[int]) -> Iterator[str]:
+        """From a thread of transformers' own streamer, which counts its tokens in `written`."""
         from threading import Event, Thread
 
         import torch
@@ -123,6 +135,7 @@ class TransformersGenerator:
 
             def put(self, value: Any) -> None:
                 if value.ndim > 1 or int(value[0]) not in stops:
+                    written[0] += value.ndim == 1
                     super().put(value)
 
         streamer = Pieces(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
@@ -221,10 +234,13 @@ class TransformersGenerator:
         if grammars is not None:
             rooms = [request.room for request in requests]
             held = Masks(self._vocabulary(), grammars, len(self.config.sections), rooms, self.config.budgets)
+            self.held = held
         choice = Choice(self.config.temperature, self.seed, frozenset(self._stops))
         return engine.generate(requests, self.batch_size, choice, held)
 
-    def _stream_by(self, engine: "Engine", ids: Sequence[int], grammar: str | None) -> Iterator[str]:
+    def _stream_by(
+        self, engine: "Engine", ids: Sequence[int], grammar: str | None, written: list[int]
+    ) -> Iterator[str]:
         """Words as they are complete; when the caller goes away, no further token is begun."""
         import torch
         from transformers import TextStreamer
@@ -239,6 +255,7 @@ class TransformersGenerator:
 
         words = Pieces(self.tokenizer, skip_special_tokens=True)
         for _, tokens, _ in self._pieces(engine, [ids], None if grammar is None else [grammar]):
+            written[0] += len(tokens)
             for token in tokens:
                 words.put(torch.tensor([token]))
             yield from ready
@@ -268,7 +285,8 @@ class TransformersGenerator:
         import torch
 
         if grammars is not None:
-            options["logits_processor"] = [self._constraint(grammars, inputs.shape[1], room)]
+            constraint = self._constraint(grammars, inputs.shape[1], room)
+            options["logits_processor"], self.held = [constraint], constraint.masks
         if self.config.temperature > 0:
             torch.manual_seed(self.seed)
             options |= {"do_sample": True, "temperature": self.config.temperature, "top_p": 1.0, "top_k": 0}

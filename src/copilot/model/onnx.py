@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from copilot.config import AnswerPart
 from copilot.errors import StaleError, first_line
 from copilot.model.constrain import Masks, Vocabulary
-from copilot.model.generator import Generated, check_room, room_after
+from copilot.model.generator import Generated, check_room, limit_after, room_after
 from copilot.model.lookup import Lookup
 from copilot.model.onnx_decoder import Decoder
 from copilot.model.tokens import Tokens
@@ -36,6 +36,7 @@ class OnnxGenerator:
         self.stops, self.size = frozenset(manifest["stops"]), int(manifest["vocabulary"])
         self.tokens = Tokens(folder)
         self.reused = 0  # tokens of the last prompt that were not read again
+        self.cut = ""  # the setting that ended the last text early
         self.known: list[int] = []  # tokens that the decoder has read, guessed ones at the end included
         self.sure = 0  # of them, those that are known to begin the text
         self.rows: Any = ()  # scores after the last of them, (1 + guessed tokens, vocabulary)
@@ -104,7 +105,7 @@ class OnnxGenerator:
         import numpy as np
 
         chance, text, lookup, asked = np.random.default_rng(self.seed), list(ids), Lookup(), False
-        self.reused = 0
+        self.reused, self.cut = 0, ""
         for _ in range(room):
             allowed = None if masks is None else self._allowed(masks)
             if allowed is not None and np.count_nonzero(allowed) == 1:
@@ -117,11 +118,15 @@ class OnnxGenerator:
                 scores = scores if allowed is None else np.where(allowed, scores, -np.inf)
                 token = int(scores.argmax()) if temperature == 0 else _draw(scores, temperature, chance)
             if token in self.stops:
-                return
+                break
             yield token
             text.append(token)
             if masks is not None:
                 masks.take(0, token)
+        else:
+            self.cut = limit_after(len(ids), self.config, self.max_length)
+        if masks is not None and masks.hurried:
+            self.cut = limit_after(len(ids), self.config, self.max_length)
 
     def _allowed(self, masks: Masks) -> "NDArray[np.bool_]":
         """What may come next, (vocabulary,)."""

@@ -30,6 +30,7 @@ class RemoteGenerator:
         self.where = f"{model.name} at {endpoint_of(model.provider or '', model)}"
         self.guided = model.guided
         self.at_once, self.reused = at_once, 0  # what a provider reuses, it keeps to itself
+        self.cut, self.limit = "", f"answer.max_new_tokens ({answer.max_new_tokens})"
         self.counted: dict[object, int] = {}  # tokens of the last prompts and texts, as the provider counted them
         try:
             self.client: Any = init_chat_model(model.name, **options)
@@ -93,6 +94,7 @@ class RemoteGenerator:
             reason = message.response_metadata.get("finish_reason") if message is not None else None
             why = f" (it ended with {reason})" if reason else ""
             raise CopilotError(f"{self.where} gives no answer: the text is empty{why}", "raise answer.max_new_tokens")
+        self.cut = self.limit if message.response_metadata.get("finish_reason") == "length" else ""
         usage = message.usage_metadata or {}
         self.counted[_key(messages)] = usage.get("input_tokens", 0)
         self.counted[text] = usage.get("output_tokens", 0)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from copilot.config import PLAIN_READER, TECHNICAL_READER, AnswerPart, Prompt
+from copilot.placeholders import filled
 from copilot.prompt.sections import headings
 from copilot.runs import fingerprint
 from copilot.types import Message
@@ -23,15 +24,12 @@ def render(question: str, passages: Sequence[str] | None, prompt: Prompt, answer
     template = prompt.system if passages is not None else prompt.system_no_rag
     count = len(answer.sections)
     number = _NUMBERS[count] if count < len(_NUMBERS) else str(count)
-    system = template.replace("{count}", number).replace("{sections}", headings(answer.sections))
+    system = filled(template, {"count": number, "sections": headings(answer.sections)})
     if answer.audience == "technical":
         system = f"{system.replace(PLAIN_READER, '')} {TECHNICAL_READER}"
-    if passages is None:
-        user = prompt.no_rag.replace("{question}", question.strip())
-    else:
-        context = "\n\n".join(f"[{n}] {passage.strip()}" for n, passage in enumerate(passages, 1))
-        around = prompt.rag.split("{context}")  # so that braces in documents are never read as fields
-        user = context.join(part.replace("{question}", question.strip()) for part in around)
+    context = "\n\n".join(f"[{n}] {passage.strip()}" for n, passage in enumerate(passages or (), 1))
+    around = prompt.no_rag if passages is None else prompt.rag
+    user = filled(around, {"question": question.strip(), "context": context})
     return [{"role": "system", "content": system}, {"role": "user", "content": user}]
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from copilot.answering.answer import Answerer
 from copilot.knowledge.lexical import terms
+from copilot.opened import told_when_cut
 from copilot.types import Answer
 
 FEW, SOME = 1, 3  # words to search by: so few lean on the question before, so many where one points back
@@ -51,4 +52,5 @@ def standing(questions: Sequence[str]) -> str:
 def reply(answerer: Answerer, questions: Sequence[str], on_text: Callable[[str], None] = lambda piece: None) -> Answer:
     """The answer to the last of a conversation's questions; `on_text` gets it piece by piece."""
     text = standing(questions)
-    return replace(answerer.ask(text, on_text), question=questions[-1].strip(), asked_as=text)
+    answer = replace(answerer.ask(text, on_text), question=questions[-1].strip(), asked_as=text)
+    return told_when_cut(answerer, answer)

@@ -59,6 +59,7 @@ function below(answer, parent, n) {
   if (answer.findings.length)
     parent.append(make("p", "Check: not in the documents found, or not the shape asked for: "
       + answer.findings.map((finding) => finding.text).join(", "), { class: "wrong" }));
+  if (answer.note) parent.append(make("p", answer.note, { class: "note" }));
   if (answer.sources.length) parent.append(make("h3", "Sources"));
   for (const source of answer.sources) {
     const details = make("details", "", { id: `source-${n}-${source.number}` });
