@@ -76,7 +76,7 @@ class Work:
         parts = [config.prompt.model_dump(), config.model.model_dump(exclude=_HOW_REACHED)]
         parts.append(config.train.model_dump(exclude=_WITHOUT_EFFECT))
         data, sections = _sha_or_none(config.train.data), config.answer.sections
-        return fingerprint("train-12", data, self.base(), parts, sections, self._retriever(), config.seed)
+        return fingerprint("train-13", data, self.base(), parts, sections, self._retriever(), config.seed)
 
     def _retriever(self) -> dict[str, Any]:
         """The retriever's settings; the reranker counts by its content."""
@@ -92,9 +92,9 @@ class Work:
                 embedder = config.embeddings.model_dump(include={"model", "endpoint"})
                 if config.embeddings.adapter:
                     embedder["adapter"] = _adapter_files(config.embeddings.adapter)
-                return fingerprint("index-10", list(self.files().items()), config.chunks.model_dump(), embedder)
+                return fingerprint("index-11", list(self.files().items()), config.chunks.model_dump(), embedder)
             case "train" if config.model.extractive:
-                return fingerprint("extractive-14", self.key("index"), self._retriever())
+                return fingerprint("extractive-15", self.key("index"), self._retriever())
             case "train":
                 return fingerprint(self.key("index"), self._lent() if self.lender else self.recipe())
             case "abstention":
@@ -104,9 +104,9 @@ class Work:
                 return fingerprint("abstention-9", self.key("index"), rows, shipped, *reread)
             case "evaluate":
                 sha, limit = _sha_or_none(config.evaluation.questions), config.evaluation.limit
-                return fingerprint("evaluate-17", self.key("train"), self._answer(), sha, limit)
+                return fingerprint("evaluate-18", self.key("train"), self._answer(), sha, limit)
             case _:
-                return fingerprint("demo-16", self.key("train"), self._answer(), config.demo.questions)
+                return fingerprint("demo-17", self.key("train"), self._answer(), config.demo.questions)
 
     def _answer(self) -> list[Any]:
         """What makes an answer of what the model was taught; rows count by their content."""

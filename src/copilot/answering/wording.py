@@ -20,7 +20,7 @@ WARNS = re.compile(rf"\b(?:{_WARNING})\b", re.I)
 ALARM = re.compile(rf"\b(?:{_WARNING}|before|deprecated)\b", re.I)  # what the baseline takes for a warning besides
 LEANS = re.compile(
     r"(?:It|They|After (?:that|this)|Afterwards|The rest|These|Those|That|Such|Otherwise|Then|Both|He|She|"
-    r"In that case|However|Therefore|So|Thus|In this case|"
+    r"(?:If|When|Once|Until|While|Unless|After|Before|Without) (?:so|not|it|they|these|those|them)|In that case|However|Therefore|So|Thus|In this case|"
     r"Also|For example|For instance|As such|Instead|But|And|Or|This (?:is|was|can|will|may|might|has|lets|allows|makes|"
     r"means|must|should|would|could|does|also|gives|helps|happens|applies|works|includes|requires|causes|only|way|"
     r"behaviou?r|case|approach|example|error|one|information|list|value|in turn))\b",
