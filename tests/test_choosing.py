@@ -98,10 +98,11 @@ def test_who_asks_how_it_is_done_wants_all_steps() -> None:
 def test_a_row_answers_which_of_several_it_is_and_not_what_there_is() -> None:
     judge = Judge("Long")
     summary, _, fields, _ = parts("Which pattern shows groups?", TABLE, "Patterns", judge)
-    assert summary.opening == "A pattern says how a number looks. Long: Two places and groups."
+    assert summary.opening == "Long: Two places and groups.", "the first sentence answers nothing"
     assert "Long" not in fields.opening
     summary, _, fields, _ = parts("What patterns are there?", TABLE, "Patterns", judge)
-    assert summary.opening == "A pattern says how a number looks." and "Long" in fields.opening
+    assert summary.opening == "A pattern says how a number looks. Listed below: Short, Long and Plain."
+    assert "Long" in fields.opening
 
 
 def test_an_amount_is_told_to_who_asks_for_one() -> None:

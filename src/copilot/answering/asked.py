@@ -128,7 +128,7 @@ def read_question(question: str, hits: Sequence[Hit], judge: Judge | None = None
             several=bool(_SEVERAL.search(text)),
             lists=bool(_LISTS.search(text)),
             question=text,
-            judge=partial(judge, text) if judge else None,
+            judge=partial(judge, text if stems(text) else question) if judge else None,  # "..., and what can I do?"
         )
         for text in (apart.groups() if apart else (question,))
     ]

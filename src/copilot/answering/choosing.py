@@ -57,6 +57,11 @@ def answering_row(found: Found, rows: Mapping[tuple[str, str], str], asked: Aske
     return text if shared or asked.direct or not found.entry.calls else ""
 
 
+def amounts(asked: Asked) -> re.Pattern[str] | None:
+    """What tells an amount, where one is asked for."""
+    return next((found for kind, found in _AMOUNTS if kind.search(asked.question)), None)
+
+
 def answering_sentence(first: str, telling: Sequence[str], asked: Asked, fit: Mapping[str, float]) -> str:
     """The sentence of `telling` that answers a direct question clearly better than `first` does; "" without one.
 
@@ -64,7 +69,7 @@ def answering_sentence(first: str, telling: Sequence[str], asked: Asked, fit: Ma
     """
     if not asked.direct and not asked.compares:
         return ""
-    counts = next((found for kind, found in _AMOUNTS if kind.search(asked.question)), None)
+    counts = amounts(asked)
     worth = {text: fit.get(text, 0.0) + _BETTER * bool(counts and counts.search(text)) for text in (first, *telling)}
     others = [text for text in telling if text != first and not LEANS.match(text)]
     best = max(others, key=lambda text: worth[text], default="")

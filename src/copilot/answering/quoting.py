@@ -17,6 +17,7 @@ from copilot.answering.choosing import (
     READ,
     SURE,
     UNSURE,
+    amounts,
     answering_row,
     answering_sentence,
     asked_for,
@@ -202,6 +203,9 @@ def _opening(
         free = [text for text in (*prose, *entry.notes, *points) if text not in told]
         least = SURE + APART if entry.calls and not asked.direct else -UNSURE  # few of a call's fields are asked for
         others = [text for text in rows.values() if text not in told and odds[0].get(text, 0.0) >= least]
+        if amounts(asked):  # an amount is no error
+            failed = {rows.get(pair) for pair in entry.codes}
+            others = [text for text in others if text not in failed]
         free = tellable(free, entry.steps, odds[0], asked)
         answer, alone = judged(said_best, free, others, odds[0], asked)
         field = answer.startswith("`") and answer in [rows.get(pair) for pair in entry.fields]  # of what is told first

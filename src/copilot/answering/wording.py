@@ -20,7 +20,8 @@ WARNS = re.compile(rf"\b(?:{_WARNING})\b", re.I)
 ALARM = re.compile(rf"\b(?:{_WARNING}|before|deprecated)\b", re.I)  # what the baseline takes for a warning besides
 LEANS = re.compile(
     r"(?:It|They|After (?:that|this)|Afterwards|The rest|These|Those|That|Such|Otherwise|Then|Both|He|She|"
-    r"(?:If|When|Once|Until|While|Unless|After|Before|Without) (?:so|not|it|they|these|those|them)|In that case|However|Therefore|So|Thus|In this case|"
+    r"(?:If|When|Once|Until|While|Unless|After|Before|Without) (?:so|not|it|they|these|those|them)|"
+    r"In that case|However|Therefore|So|Thus|In this case|"
     r"Also|For example|For instance|As such|Instead|But|And|Or|This (?:is|was|can|will|may|might|has|lets|allows|makes|"
     r"means|must|should|would|could|does|also|gives|helps|happens|applies|works|includes|requires|causes|only|way|"
     r"behaviou?r|case|approach|example|error|one|information|list|value|in turn))\b",
@@ -234,7 +235,7 @@ def listing(entry: Entry, rows: Mapping[tuple[str, str], str], asked: Asked) -> 
     fields, codes = ([rows[pair] for pair in pairs if pair in rows] for pairs in (entry.fields, entry.codes))
     kinds = [codes, fields] if _FAILING.search(asked.question) else [fields, codes]
     points = [text for text in entry.points if not text.endswith(":")]
-    for texts in (*kinds, points, entry.steps):
+    for texts in (*kinds, points, [] if "step" in asked.weight else entry.steps):
         names = list(dict.fromkeys(_BEGUN.split(text, maxsplit=1)[0].rstrip(".") for text in texts))
         if len(names) > 2 and max(map(len, names)) < SHORT:
             return f"Listed below: {named(names, ROOM)}."
