@@ -32,7 +32,7 @@ from copilot.knowledge.lexical import Lexical
 from copilot.knowledge.onnx_encoder import HEAD
 from copilot.reading.entries import read_entry
 
-RATE, PASSES, WARM, KEPT = 4e-4, 1.8, 0.06, 128
+RATE, PASSES, WARM, KEPT = 4e-4, 2.2, 0.06, 128
 ASKED, WHOLE, REHEARSED = 48, 16, 24  # questions of a step: about texts, about passages of entries, of questions.jsonl
 TEXTS, OTHERS, CHOICES = 12, 5, 6  # texts of the entry and of others, and passages, that a question is read with
 LIKELY = 12  # others that a search finds
