@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from copilot.abstention import labelled
+from copilot.abstention import evidence, labelled
 from copilot.answering.abstained import sentences
 from copilot.answering.floor import WRONGLY, learn
 from copilot.config import Config
@@ -224,7 +224,7 @@ def served(config: Config, index: Index, embeddings: Embedder) -> None:
     retrieve = IndexRetriever(index, embeddings, config.retriever, reranker=open_reranker(config.retriever.reranker))
     rows = labelled(Work(config))
     retrieve.embed(list(rows), config.embeddings.batch_size)
-    floor = learn([retrieve.evidence(question) for question in rows], list(rows.values()))
+    floor = learn([evidence(question, retrieve) for question in rows], list(rows.values()))
     print(f"\nthe product: {floor.describe()}; threshold {floor.threshold:.3f}")
     held_out = {q.question: q.answerable for q in read_questions(Path(config.evaluation.questions))}
     far = {json.loads(line)["question"] for line in OFF_TOPIC.read_text(encoding="utf-8").splitlines()}
@@ -234,9 +234,9 @@ def served(config: Config, index: Index, embeddings: Embedder) -> None:
         "held-out questions": held_out,
     }
     for name, asked in sets.items():
-        evidence, good = [retrieve.evidence(question) for question in asked], np.array(list(asked.values()))
-        scores = np.array([floor.score(e) for e in evidence])
-        refused = np.array([floor.judge(e) is not None for e in evidence])
+        found, good = [evidence(question, retrieve) for question in asked], np.array(list(asked.values()))
+        scores = np.array([floor.score(e) for e in found])
+        refused = np.array([floor.judge(e) is not None for e in found])
         wrong, right = refused[good].sum(), refused[~good].sum()
         told = f"wrongly {wrong} of {good.sum()}, rightly {right} of {(~good).sum()}"
         f1 = 2 * right / (wrong + right + (~good).sum())
