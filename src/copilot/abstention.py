@@ -16,7 +16,7 @@ from typing import Any
 
 from copilot.answering.abstained import abstained
 from copilot.answering.asked import read_question
-from copilot.answering.choosing import surest
+from copilot.answering.choosing import JUDGED, surest
 from copilot.answering.floor import Evidence, Floor, counted, learn
 from copilot.answering.identifiers import mentions, supported
 from copilot.answering.ranking import best_entry, explained
@@ -53,7 +53,9 @@ def open_doubt(work: Work, retrieve: IndexRetriever, say: Callable[[str], None])
             told = ", ".join(f"“{name}”" for name in missing)
             return Abstention("evidence", None, None, f"it asks for {told} alone, and no passage holds it", missing)
         found = floor.judge(evidence(question, retrieve))
-        if found is None or _named(question, retrieve(question)):
+        if found is None or floor.judge(evidence(question, retrieve, JUDGED)) is None:  # all that an answer reads
+            return None
+        if _named(question, retrieve(question)):
             return None
         return replace(found, unknown=tuple(retrieve.index.lexical.unknown(question)))
 
@@ -79,10 +81,11 @@ def _missing(question: str, index: Index) -> tuple[str, ...]:
     return () if any(mentions(whole, name) for name in names) else names
 
 
-def evidence(question: str, retrieve: IndexRetriever) -> Evidence:
+def evidence(question: str, retrieve: IndexRetriever, most: int = READ) -> Evidence:
     """That of the passages; where a reranker reads, with what the best sentence of the two entries that fit best adds.
 
-    A passage may be about something else as a whole, and one about the thing may not say what is asked.
+    A passage may be about something else as a whole, and one about the thing may not say what is asked. `most` texts
+    are read of an entry.
     """
     found = retrieve.evidence(question)
     if retrieve.judge is None:
@@ -94,7 +97,7 @@ def evidence(question: str, retrieve: IndexRetriever) -> Evidence:
     asked = read_question(question, hits, retrieve.judge)
     first = best_entry(asked, hits)
     other = best_entry(asked, [hit for hit in hits if hit not in first.hits]) if first else None
-    odds = [surest(one, asked, READ) for one in (first, other) if one]
+    odds = [surest(one, asked, most) for one in (first, other) if one]
     return (fit + SAYS * float(max(odds, default=-MOST)),)
 
 
