@@ -173,3 +173,27 @@ def test_a_second_question_without_words_of_its_own_is_read_with_the_first() -> 
 def test_names_of_few_capitals_are_one_word() -> None:
     assert stems("OAuth APIs") == ["oauth", "api"] and phrase("an OAuth key") == " oauth key "
     assert stems("apiKey APIKey") == ["api", "key"]
+
+
+def test_sides_of_one_noun_and_three_that_differ() -> None:
+    text = "## Keys\n\nKeys are long. A full key may do all. A viewer key may only read. Never lend a key to anybody."
+    judge = Odds(full=2.0, viewer=1.0, lend=3.0)
+    told = summary("difference between a full and a viewer key", text, "Keys", judge)
+    assert told == "A full key may do all. A viewer key may only read."
+    text = "## People\n\nPeople may go. Pause keeps the name. Erase wipes the name. Remove is between."
+    told = summary("pause or erase, whats the difference", text, "People", Odds(keeps=2.0, wipes=1.0))
+    assert told == "Pause keeps the name. Erase wipes the name."
+
+
+def test_yes_and_no_stay_before_what_is_told() -> None:
+    text = "## May a child join?\n\nYes, with a parent. The account sleeps until then. Under 13, none is possible."
+    judge = Odds(parent=-1.0, possible=2.0)
+    told = summary("can a 15 year old join", text, "May a child join?", judge)
+    assert told == "Yes, with a parent. Under 13, none is possible."
+
+
+@pytest.mark.parametrize(
+    "question", ["we're a charity is there a discount", "invitation ran out - do we start over?", "how heavy may it be"]
+)
+def test_a_direct_question_may_follow_what_it_is_about(question: str) -> None:
+    assert read_question(question, ()).direct

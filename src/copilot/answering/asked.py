@@ -21,16 +21,17 @@ _COMPARES = re.compile(
     r"\bwhich (?:one )?of (?:the|these|those) two\b|\bwhat differs\b|\bdifferences? between\b|\bversus\b|\bvs\b|"
     r"\bcompared? (?:to|with)\b|^\W*(?:please )?compare\b|\bdiffers? from\b|\bdifferent from\b|\bthe same as\b|"
     r"\bdiff between\b|\bshould (?:i|we|you|one) (?:use|take|choose|pick) [^,.]+ or (?!not\b)|"
-    r"^[^,.:]+ or [^,.:]+: ",
+    r"^[^,.:]+ or [^,.:]+: |\bwhat(?:['’]?s| is) the diff\b",
     re.I,
 )
 _DIRECT = re.compile(  # what one sentence answers, or one of several rows: "Which plan ...?"
     r"(?:^|^(?!\W*(?:how|what|which)\b).*?[,.:;] )\W*(?:(?:and|but|so|then|ok|hi|hello)\W+)*(?:can|could|do|does|did|"
     r"is|are|was|were|will|would|should|must|may|has|have|"
-    r"how (?:many|much|long|often|big|large|fast|far|old|soon|late)|what happens|what if|why|when|where|who|whom|"
-    r"until when|at what|(?:at |for )?which (?:day|time|size|age))\b|"
+    r"how (?:many|much|long|often|big|large|fast|far|old|soon|late|heavy|high|wide|tall|deep)|"
+    r"what happens|what if|why|when|where|who|whom|until when|at what|(?:at |for )?which (?:day|time|size|age))\b|"
     r"^\W*(?:which|what) (?!.*\bare\b)(?!(?:can|could|do|did|will|would|should|must|may|have|if|about|to|for|an?|the|"
     r"i|we|you|it|kind|sort|type|other|all|endpoint|call|method|request|url|path|http|api)\b)[a-z-]*[^s\W](?= \w)|"
+    r" [-–—] (?:do|does|can|is|are|will|must|may|how (?:long|much|many)|when|why)\b|\b(?:is|are) there (?:an?|any)\b|"
     r"\b(?:limits?|defaults?|max(?:imum)?|min(?:imum)?|costs?|price|quotas?|allowed)\b",
     re.I,
 )
@@ -57,6 +58,7 @@ _SECOND = re.compile(  # two questions in one
     re.I | re.S,
 )
 _PAIR = re.compile(
+    r"^(.+?) (?:or|and) (.+?)\W+what(?:['’]?s| is) the diff(?:erence)?[?.! ]*$|"
     r"\bbetween (.+?) and (.+?)[?.! ]*$|^\W*(?:please )?compare (.+?) (?:and|with|to) (.+?)[?.! ]*$|"
     r"^\W*how (?:is|are|does|do) (.+?) (?:different|differ) from (.+?)[?.! ]*$|"
     r"\bshould (?:i|we|you|one) (?:use|take|choose|pick) (.+?) or (?!not\b)(.+?)[?.! ]*$|"
@@ -106,6 +108,7 @@ class Asked:
 
 def read_question(question: str, hits: Sequence[Hit], judge: Judge | None = None) -> Asked:
     """What is asked, its words weighed by log(1 + n / hits that hold it) (Sparck Jones 1972); no words of asking."""
+    lists = bool(_LISTS.search(question))
     question = plain(question)
     df = Counter(word for hit in hits for word in stems(hit.chunk.passage))
     quoted = [match[1] or match[2] for match in _QUOTED.finditer(question)]
@@ -126,7 +129,7 @@ def read_question(question: str, hits: Sequence[Hit], judge: Judge | None = None
             direct=bool(_DIRECT.search(text)),
             how=bool(_HOW.search(text)),
             several=bool(_SEVERAL.search(text)),
-            lists=bool(_LISTS.search(text)),
+            lists=lists or bool(_LISTS.search(text)),
             question=text,
             judge=partial(judge, text if stems(text) else question) if judge else None,  # "..., and what can I do?"
         )

@@ -39,8 +39,9 @@ def sides(texts: Sequence[str], odds: Mapping[str, float], asked: Asked) -> list
 
 def _sides(text: str, asked: Asked) -> set[int]:
     """Which of the two things that are compared it names, by words that the other has not, in any form."""
-    two = [set(one.split()) for one in asked.pair]
-    own = [two[0] - two[1], two[1] - two[0]] if len(two) == 2 else []
+    one, two = [words.split() for words in asked.pair] if len(asked.pair) == 2 else ([], [])
+    two = two[:-1] if 0 < len(one) < len(two) else two  # "a full and a viewer key"
+    own = [set(one) - set(two), set(two) - set(one)]
     said = phrase(text).split()
     return {n for n, words in enumerate(own) if any(_akin(word, one) for word in words for one in said)}
 

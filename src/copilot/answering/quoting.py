@@ -59,6 +59,7 @@ _WARNED = re.compile(  # a question for all of the last section
     r"not (?:to )?do|don['’]ts)\b",
     re.I,
 )
+_SAYS_SO = re.compile(r"(?:Yes|No)[.,!;:]")  # begins the answer to a question that is a heading
 LONGEST = 240  # characters of a quote
 SENTENCES, FIELDS, TIPS = 5, 8, 6  # quotes of a section to choose from, at most
 ROOM = 480  # characters of the fields, and of steps, so that the section after them arrives whole
@@ -209,7 +210,7 @@ def _opening(
         free = tellable(free, entry.steps, odds[0], asked)
         answer, alone = judged(said_best, free, others, odds[0], asked)
         field = answer.startswith("`") and answer in [rows.get(pair) for pair in entry.fields]  # of what is told first
-        if alone and said_best == first and not call and not field:
+        if alone and said_best == first and not call and not field and not _SAYS_SO.match(first):
             first, prose = "", [*[first] * (first in fit), *prose]
         told += filter(None, [answer or answering_sentence(said_best, [*free, *others], asked, fit)])
         if asked.second:

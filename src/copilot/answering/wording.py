@@ -19,7 +19,7 @@ _WARNING = (
 WARNS = re.compile(rf"\b(?:{_WARNING})\b", re.I)
 ALARM = re.compile(rf"\b(?:{_WARNING}|before|deprecated)\b", re.I)  # what the baseline takes for a warning besides
 LEANS = re.compile(
-    r"(?:It|They|After (?:that|this)|Afterwards|The rest|These|Those|That|Such|Otherwise|Then|Both|He|She|"
+    r"(?:It|Its|They|Their|After (?:that|this)|Afterwards|The rest|These|Those|That|Such|Otherwise|Then|Both|He|She|"
     r"(?:If|When|Once|Until|While|Unless|After|Before|Without) (?:so|not|it|they|these|those|them)|"
     r"In that case|However|Therefore|So|Thus|In this case|"
     r"Also|For example|For instance|As such|Instead|But|And|Or|This (?:is|was|can|will|may|might|has|lets|allows|makes|"
