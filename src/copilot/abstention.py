@@ -32,8 +32,8 @@ from copilot.types import Abstention, Hit
 from copilot.work import Work
 
 NEAR = 0.45  # `Hit.fit` of the best passage, from where a question whose every word one entry holds is answered
-SAYS = 0.08  # what one of the log odds of the best sentence weighs beside the fit of the best passage
-LEAST, PLAIN = 0.3, 0.65  # a fit below the one or from the other on decides alone: its sentences are not read
+SAYS = 0.05  # what one of the log odds of the best sentence weighs beside the fit of the best passage
+LEAST, PLAIN = 0.35, 0.6  # a fit below the one or from the other on decides alone: its sentences are not read
 MOST = 8.0  # log odds that stand for theirs
 READ = 6  # texts of an entry that are read
 ALIKE = 0.9  # of two names, from 0 to 1, from where one is the other with a slip

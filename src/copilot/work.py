@@ -101,7 +101,7 @@ class Work:
                 rows = [_sha_or_none(path) for path in (config.train.data, *config.answer.abstain_rows)]
                 shipped = _sha_or_none(str(self.shipped_floor)) if self.shipped_floor else None
                 reread = [self._retriever()] if config.retriever.reranker else []
-                return fingerprint("abstention-10", self.key("index"), rows, shipped, *reread)
+                return fingerprint("abstention-11", self.key("index"), rows, shipped, *reread)
             case "evaluate":
                 sha, limit = _sha_or_none(config.evaluation.questions), config.evaluation.limit
                 return fingerprint("evaluate-18", self.key("train"), self._answer(), sha, limit)
