@@ -5,7 +5,7 @@
 It serves documents for which there are no rows to learn refusals from. So it is learnt on real documentation that the
 reranker was not taught on, with questions of another hand, and not on the rows of the demo, which are easier: a floor
 that was learnt on those refused twice as many questions wrongly as it promised. After it the refusals of these sets are
-no independent figures; those of `data/blind` are. Two minutes on a CPU.
+no independent figures. Two minutes on a CPU.
 """
 
 import argparse

@@ -23,6 +23,7 @@ _NO_TITLE = re.compile(  # in bold: it warns, shows or dates something
     re.I,
 )
 _SAYS = re.compile(r".*\b(?:is|are|was|were|must|never|not|needs?|cannot|should|has|have)\b", re.I)  # a whole sentence
+_ORDERS = re.compile(r"(?:you|please|do|never|always)\b", re.I)
 _TROUBLES = re.compile(  # headings below which a title in bold may be a sentence: "My upload is slow"
     r".*\b(?:troubleshooting|faqs?|frequently asked questions|problems?|common (?:issues|errors)|known issues)\b", re.I
 )
@@ -203,6 +204,8 @@ def _troubled(one: tuple[int, str, Heading | None], told: Sequence[tuple[int, st
     "Account needs a handshake" is what a message says.
     """
     _, title, above = one
+    if _ORDERS.match(title):
+        return False
     beside = [other for other in told if other[2] == above and other[1] != title]
     quoted = title[0] in "\"“„«" and title[-1] in "\"”“»"
     return bool(title[0] in "❓❔" or (beside and (quoted or (above and _TROUBLES.match(above.title)))))
