@@ -19,7 +19,7 @@ from copilot.answering.asked import read_question
 from copilot.answering.choosing import JUDGED, surest
 from copilot.answering.floor import Evidence, Floor, counted, learn
 from copilot.answering.identifiers import mentions, supported
-from copilot.answering.ranking import best_entry, explained
+from copilot.answering.ranking import best_entry, explained, next_entry
 from copilot.knowledge.asking import is_name, subject
 from copilot.knowledge.documents import find_files
 from copilot.knowledge.index import Index
@@ -96,7 +96,7 @@ def evidence(question: str, retrieve: IndexRetriever, most: int = READ) -> Evide
     hits = retrieve(question)
     asked = read_question(question, hits, retrieve.judge)
     first = best_entry(asked, hits)
-    other = best_entry(asked, [hit for hit in hits if hit not in first.hits]) if first else None
+    other = next_entry(asked, first, hits) if first else None
     odds = [surest(one, asked, most) for one in (first, other) if one]
     return (fit + SAYS * float(max(odds, default=-MOST)),)
 
@@ -130,9 +130,14 @@ def open_floor(work: Work, retrieve: IndexRetriever, say: Callable[[str], None])
     shipped = None if floor.enough or not retrieve.index.tokens else _read(work.shipped_floor, None)
     if shipped and len(shipped.known) == 1:  # late interaction's evidence
         floor, told = shipped, "learnt on other documents: "
-    write_json(path, {"fingerprint": key, "made": now(), "trusted": floor.trusted, "floor": asdict(floor)})
+    keep_floor(path, floor, key)
     say(f"abstention: {told}{floor.describe()}")
     return floor
+
+
+def keep_floor(path: Path, floor: Floor, key: str = "") -> None:
+    """Write `abstention.json`; without a key it fits no run, but may be shipped."""
+    write_json(path, {"fingerprint": key, "made": now(), "trusted": floor.trusted, "floor": asdict(floor)})
 
 
 def _read(path: Path | None, key: str | None) -> Floor | None:

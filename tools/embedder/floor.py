@@ -9,15 +9,13 @@ no independent figures. Two minutes on a CPU.
 """
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 
-from copilot.abstention import evidence
+from copilot.abstention import evidence, keep_floor
 from copilot.answering.floor import learn
 from copilot.config_file import load_config
 from copilot.model.dataset import read_questions
 from copilot.opened import open_retriever
-from copilot.runs import now, write_json
 
 
 def main() -> None:
@@ -34,8 +32,7 @@ def main() -> None:
             found.append(evidence(question.question, retrieve))
             answerable.append(question.answerable)
     floor = learn(found, answerable)
-    told = {"fingerprint": "", "made": now(), "trusted": floor.trusted, "floor": asdict(floor)}
-    write_json(given.out, {**told, "learnt_on": [path.as_posix() for path in given.configs]})
+    keep_floor(given.out, floor)
     print(floor.describe())
 
 

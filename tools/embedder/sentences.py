@@ -57,8 +57,7 @@ def texts_of(header: str, text: str) -> list[str]:
     """What the product reads in a passage, one by one."""
     entry = read_entry(text, True, header, True)
     rows = map(row, (*entry.fields, *entry.codes))
-    points = (point for point in entry.points if not point.endswith(":"))
-    return list(dict.fromkeys([*leaning(entry), *entry.notes, *entry.steps, *points, *rows]))
+    return list(dict.fromkeys([*leaning(entry), *entry.notes, *entry.steps, *entry.items, *rows]))
 
 
 def read_entries(minilm: Path, products: Path, file: Path) -> Entries:

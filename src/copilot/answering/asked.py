@@ -18,9 +18,9 @@ _WORD = re.compile(r"\b[A-Z]{2}[a-z]{2,}\b|[A-Z]{2,}(?=s\b)|[A-Za-z][a-z]+|[A-Z]
 _ENDING = re.compile(r"(?<=\w{3})(?:ing|ed|es|s|e|ly)$|(?<=\w{4})ations?$")  # "installation", not "location"
 _DOUBLED = re.compile(r"([^aeiou\d])\1$")  # cancell, of cancelling
 _COMPARES = re.compile(
-    r"\bwhich (?:one )?of (?:the|these|those) two\b|\bwhat differs\b|\bdifferences? between\b|\bversus\b|\bvs\b|"
+    r"\bwhich (?:one )?of (?:the|these|those) two\b|\bwhat differs\b|\bdiff(?:erences?)? between\b|\bversus\b|\bvs\b|"
     r"\bcompared? (?:to|with)\b|^\W*(?:please )?compare\b|\bdiffers? from\b|\bdifferent from\b|\bthe same as\b|"
-    r"\bdiff between\b|\bshould (?:i|we|you|one) (?:use|take|choose|pick) [^,.]+ or (?!not\b)|"
+    r"\bshould (?:i|we|you|one) (?:use|take|choose|pick) [^,.]+ or (?!not\b)|"
     r"^[^,.:]+ or [^,.:]+: |\bwhat(?:['’]?s| is) the diff\b",
     re.I,
 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from copilot.answering.asked import Asked, stems
 from copilot.answering.identifiers import supported
-from copilot.answering.ranking import Found, best_entry
+from copilot.answering.ranking import Found, best_entry, next_entry
 from copilot.answering.wording import LEANS, leaning, row, uncounted
 from copilot.knowledge.asking import is_name
 from copilot.knowledge.table import bare
@@ -122,7 +122,7 @@ def elsewhere(found: Found, asked: Asked, hits: Sequence[Hit], least: float) -> 
 
     Its log odds are twice SURE and `least` at least. Of calls nothing: "Or is it ...?" tells them.
     """
-    other = best_entry(asked, [hit for hit in hits if hit not in found.hits])
+    other = next_entry(asked, found, hits)
     if other is None or asked.compares or not asked.direct or found.entry.calls or other.entry.calls:
         return ""
     entry = other.entry

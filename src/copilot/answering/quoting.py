@@ -179,7 +179,7 @@ def _opening(
     """
     entry, explains, two = found.entry, is_glossary(found.heading), compared(rows, asked, LONGEST)
     if entry.trails and not call and not explains and (entry.steps or len(rows) > 2):
-        first, prose = "", [*[first] * bool(first), *prose]
+        first, prose = "", _below(first, prose)
     best = rows[max(rows, key=lambda pair: (asked.is_for(pair[0]), fit[rows[pair]]))] if rows else ""
     if not first and not call and not explains and not two:
         first = overview(found, rows, best, asked)
@@ -187,21 +187,20 @@ def _opening(
         first, rows = best, {pair: text for pair, text in rows.items() if text != best}
     own, alone = ("", False) if explains or first == best or two else asked_for(rows, asked, fit)
     if own and alone:
-        first, prose, own = own, [*[first] * bool(first), *prose], ""
+        first, prose, own = own, _below(first, prose), ""
         rows = {pair: text for pair, text in rows.items() if text != first}
     told = two or [text for text in dict.fromkeys((own, answering_row(found, rows, asked))) if text and text != first]
     if len(two) > 1:
-        first, prose = "", [*[first] * bool(first), *prose]
-    if (said := column(rows, asked, LONGEST)) and not call:
-        first, prose, told = "", [*[first] * bool(first), *prose], [said]
+        first, prose = "", _below(first, prose)
+    if not call and (said := column(rows, asked, LONGEST)):
+        first, prose, told = "", _below(first, prose), [said]
     elif not two and (two := sides([first, *prose, *entry.notes, *rows.values()], odds[0], asked)):
         told = [text for text in two if text != first]
         if first not in two and not call:
-            first, prose = "", [*[first] * bool(first), *prose]
+            first, prose = "", _below(first, prose)
     elif not two:
         said_best = max([first, *told], key=lambda text: fit.get(text, 0.0))
-        points = [text for text in entry.points if not text.endswith(":")]
-        free = [text for text in (*prose, *entry.notes, *points) if text not in told]
+        free = [text for text in (*prose, *entry.notes, *entry.items) if text not in told]
         least = SURE + APART if entry.calls and not asked.direct else -UNSURE  # few of a call's fields are asked for
         others = [text for text in rows.values() if text not in told and odds[0].get(text, 0.0) >= least]
         if amounts(asked):  # an amount is no error
@@ -222,6 +221,11 @@ def _opening(
         first = f"“{uncounted(found.heading)}” is done in the steps below."
     prose = [text for text in prose if text not in told]
     return first, told, prose, {pair: text for pair, text in rows.items() if text not in told}
+
+
+def _below(first: str, prose: list[str]) -> list[str]:
+    """The prose with the sentence before it that opens the summary no more."""
+    return [first, *prose] if first else prose
 
 
 def _led(parts: list[Part], asked: Asked) -> list[Part]:

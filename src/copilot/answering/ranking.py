@@ -92,6 +92,11 @@ def best_entry(asked: Asked, hits: Sequence[Hit]) -> Found | None:
     return max(found, key=lambda f: f.score, default=None)
 
 
+def next_entry(asked: Asked, found: Found, hits: Sequence[Hit]) -> Found | None:
+    """The entry that fits best but for `found`."""
+    return best_entry(asked, [hit for hit in hits if hit not in found.hits])
+
+
 def explained(asked: Asked, found: Found) -> bool:
     """Whether it asks for a name alone, and a heading, row or code of the entry is called so.
 
@@ -136,7 +141,7 @@ def rival(asked: Asked, found: Found, hits: Sequence[Hit]) -> Found | None:
             return best_entry(asked, own)
     if asked.compares and found.whole:
         return None
-    other = best_entry(asked, [hit for hit in hits if hit not in found.hits])
+    other = next_entry(asked, found, hits)
     near = (_CLOSE if asked.compares else _DOUBT) * (_READ if any(hit.logit is not None for hit in hits) else 1)
     return other if other and other.score > found.score - near else None
 

@@ -234,8 +234,7 @@ def listing(entry: Entry, rows: Mapping[tuple[str, str], str], asked: Asked) -> 
         return f"Required: {named([text.partition(': ')[0] for text in needed], ROOM)}."
     fields, codes = ([rows[pair] for pair in pairs if pair in rows] for pairs in (entry.fields, entry.codes))
     kinds = [codes, fields] if _FAILING.search(asked.question) else [fields, codes]
-    points = [text for text in entry.points if not text.endswith(":")]
-    for texts in (*kinds, points, [] if "step" in asked.weight else entry.steps):
+    for texts in (*kinds, entry.items, [] if "step" in asked.weight else entry.steps):
         names = list(dict.fromkeys(_BEGUN.split(text, maxsplit=1)[0].rstrip(".") for text in texts))
         if len(names) > 2 and max(map(len, names)) < SHORT:
             return f"Listed below: {named(names, ROOM)}."

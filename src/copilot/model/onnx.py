@@ -105,7 +105,7 @@ class OnnxGenerator:
         import numpy as np
 
         chance, text, lookup, asked = np.random.default_rng(self.seed), list(ids), Lookup(), False
-        self.reused, self.cut = 0, ""
+        self.reused, self.cut, full = 0, "", True
         for _ in range(room):
             allowed = None if masks is None else self._allowed(masks)
             if allowed is not None and np.count_nonzero(allowed) == 1:
@@ -118,14 +118,13 @@ class OnnxGenerator:
                 scores = scores if allowed is None else np.where(allowed, scores, -np.inf)
                 token = int(scores.argmax()) if temperature == 0 else _draw(scores, temperature, chance)
             if token in self.stops:
+                full = False
                 break
             yield token
             text.append(token)
             if masks is not None:
                 masks.take(0, token)
-        else:
-            self.cut = limit_after(len(ids), self.config, self.max_length)
-        if masks is not None and masks.hurried:
+        if full or (masks is not None and masks.hurried):
             self.cut = limit_after(len(ids), self.config, self.max_length)
 
     def _allowed(self, masks: Masks) -> "NDArray[np.bool_]":

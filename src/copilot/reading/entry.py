@@ -22,6 +22,11 @@ class Entry:
     opens: bool = False  # whether its text begins where its section does, so that "It" is what the heading names
     trails: bool = False  # whether its rows or steps stand before all of its sentences, which say something besides
 
+    @property
+    def items(self) -> list[str]:
+        """The points without the lines that lead over to them."""
+        return [text for text in self.points if not text.endswith(":")]
+
 
 def join(entries: Sequence[Entry]) -> Entry:
     """Parts of one entry, its description first, as one."""
